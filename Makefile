@@ -1,0 +1,63 @@
+# jsrpd: everything a newcomer needs. `make lab` and `make test` install what they need by themselves.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SEEDS  ?= 200
+RUNS   ?= 5
+SOURCES := src simulator bench tests
+TOOLS   := ip nft conntrack ping
+
+.PHONY: lab test test-unit test-lab check bench simulate clean venv system bench-system
+
+venv: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(MAKE) -s python-system
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: python-system
+python-system:
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3 python3-venv >/dev/null
+
+system:
+	@for tool in $(TOOLS); do command -v $$tool >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing: iproute2 nftables conntrack iputils-ping"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 nftables conntrack iputils-ping >/dev/null; \
+	fi
+
+lab: system venv
+	@$(BIN)/jsrp lab demo
+
+test: system venv
+	$(BIN)/pytest tests
+
+test-unit: venv
+	$(BIN)/pytest tests/unit tests/scenario tests/fuzz
+
+test-lab: system venv
+	$(BIN)/pytest tests/end_to_end
+
+check: venv
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+simulate: venv
+	$(BIN)/python -m simulator --seeds $(SEEDS)
+
+bench-system: system
+	@command -v keepalived >/dev/null && command -v conntrackd >/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq keepalived conntrackd >/dev/null; }
+
+bench: bench-system venv
+	@$(BIN)/python -m bench --runs $(RUNS)
+
+clean:
+	-@$(BIN)/jsrp lab down 2>/dev/null
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

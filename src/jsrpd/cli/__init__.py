@@ -1,0 +1,1 @@
+"""The operator's command ``jsrp``: grammar, displays, and the one-shot client."""

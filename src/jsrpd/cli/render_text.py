@@ -1,0 +1,103 @@
+"""Displays in the vendor's layout, column for column, so that existing parsers work unchanged (reference 7.2, 7.3)."""
+
+from jsrpd.model.roles import render_codes
+from jsrpd.model.status import ClusterStatus, GroupNodeStatus, GroupStatus
+
+LEGEND = (
+    ("CS", "Cold Sync monitoring"),
+    ("FL", "Fabric Connection monitoring"),
+    ("GR", "GRES monitoring"),
+    ("HW", "Hardware monitoring"),
+    ("IF", "Interface monitoring"),
+    ("IP", "IP monitoring"),
+    ("LB", "Loopback monitoring"),
+    ("MB", "Mbuf monitoring"),
+    ("NH", "Nexthop monitoring"),
+    ("NP", "NPC monitoring"),
+    ("SP", "SPU monitoring"),
+    ("SM", "Schedule monitoring"),
+    ("CF", "Config Sync monitoring"),
+    ("RE", "Relinquish monitoring"),
+    ("IS", "IRQ storm"),
+)
+RULER = "-" * 74
+
+
+def status(snapshot: ClusterStatus) -> str:
+    """``show chassis cluster status``."""
+    cells = [f"{code}  {text}" for code, text in LEGEND]
+    lines = ["Monitor Failure codes:"]
+    for left in range(0, len(cells), 2):
+        lines.append("    " + "".join(f"{cell:<32}" for cell in cells[left : left + 2]).rstrip())
+    lines += ["", f"Cluster ID: {snapshot.cluster_id}"]
+    lines.append("Node   Priority Status               Preempt Manual   Monitor-failures")
+    for group in snapshot.groups:
+        lines += ["", *_group(group)]
+    return "\n".join([*lines, *_notices(snapshot)]) + "\n"
+
+
+def _group(group: GroupStatus) -> list[str]:
+    header = f"Redundancy group: {group.group} , Failover count: {group.failover_count}"
+    return [header, *(_row(node) for node in group.nodes)]
+
+
+def _row(node: GroupNodeStatus) -> str:
+    failures = "n/a" if node.failures is None else render_codes(node.failures) or "None"
+    preempt, manual = _yes_no(node.preempt), _yes_no(node.manual)
+    return f"node{node.node:<3}{node.priority:<9}{node.state:<21}{preempt:<8}{manual:<9}{failures}".rstrip()
+
+
+def _yes_no(value: bool | None) -> str:
+    return "n/a" if value is None else "yes" if value else "no"
+
+
+def _notices(snapshot: ClusterStatus) -> list[str]:
+    return ["", *(f"Notice: {notice}" for notice in snapshot.notices)] if snapshot.notices else []
+
+
+def interfaces(snapshot: ClusterStatus) -> str:
+    """``show chassis cluster interfaces``. The control and fabric links are always authenticated and encrypted."""
+    up = any(link.up for link in snapshot.control_links)
+    lines = [f"Control link status: {_up(up)}", "", "Control interfaces:"]
+    lines.append("    Index   Interface   Monitored-Status   Internal-SA   Security")
+    for link in snapshot.control_links:
+        lines.append(f"    {link.index:<8}{link.interface:<12}{_up(link.up):<19}{'Disabled':<14}Enabled")
+    lines += ["", *_fabric(snapshot), "", *_reths(snapshot), "", *_monitors(snapshot)]
+    return "\n".join([*lines, *_notices(snapshot)]) + "\n"
+
+
+def _up(value: bool | None) -> str:
+    return "Up" if value else "Down"
+
+
+def _fabric(snapshot: ClusterStatus) -> list[str]:
+    lines = [f"Fabric link status: {_up(snapshot.fabric_up)}", "", "Fabric interfaces:"]
+    lines.append("    Name    Child-interface    Status                    Security")
+    lines.append("                               (Physical/Monitored)")
+    for fabric in snapshot.fabric_interfaces:
+        state = f"{_up(fabric.physical_up):<4} / {_up(fabric.monitored_up)}"
+        lines.append(f"    {fabric.name:<8}{fabric.child:<19}{state:<26}Enabled")
+        lines.append(f"    {fabric.name}")
+    return lines
+
+
+def _reths(snapshot: ClusterStatus) -> list[str]:
+    lines = ["Redundant-ethernet Information:", "    Name         Status      Redundancy-group"]
+    for reth in snapshot.reths:
+        group = "Not configured" if reth.group is None else reth.group
+        lines.append(f"    {reth.name:<13}{_up(reth.up):<12}{group}")
+    return lines
+
+
+def _monitors(snapshot: ClusterStatus) -> list[str]:
+    lines = ["Interface Monitoring:", "    Interface         Weight    Status                    Redundancy-group"]
+    lines.append("                                (Physical/Monitored)")
+    for monitor in snapshot.interface_monitors:
+        state = f"{_up(monitor.physical_up)}  /  {_up(monitor.monitored_up)}"
+        lines.append(f"    {monitor.interface:<18}{monitor.weight:<10}{state:<26}{monitor.group}")
+    return lines
+
+
+def node_block(node: int, text: str) -> str:
+    """An answer under the name of the node that gave it (reference 7.10)."""
+    return f"node{node}:\n{RULER}\n{text}\n"

@@ -1,0 +1,1 @@
+"""Junos configuration text into the values the cluster runs on: syntax, schema, checks, resolution."""

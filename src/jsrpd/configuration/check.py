@@ -1,0 +1,109 @@
+"""A tree against the schema: unknown words with the nearest known one, wrong values with their range, all at once."""
+
+import difflib
+
+from jsrpd.configuration.junos import Node
+from jsrpd.configuration.problems import Problem, problem_at
+from jsrpd.configuration.schema import TOP, Statement
+
+GROUPS, APPLY = "groups", "apply-groups"
+
+
+def check(tree: Node) -> list[Problem]:
+    """Every problem of a tree, groups included."""
+    problems: list[Problem] = []
+    for text, node in tree.children.items():
+        if text == GROUPS:
+            for group in node.children.values():
+                problems += _block(group, TOP, f"groups {group.word.text}")
+        elif text == APPLY:
+            problems += _applied(tree, node)
+        else:
+            problems += _statement(node, TOP, "")
+    return problems
+
+
+def _applied(tree: Node, apply: Node) -> list[Problem]:
+    groups = tree.find(GROUPS)
+    known = set(groups.children) if groups else set()
+    wanted = [node.word for node in apply.children.values() if "$" not in node.word.text]
+    return [
+        problem_at(word, APPLY, f"no group named {word.text}", _nearest(word.text, known))
+        for word in wanted
+        if word.text not in known
+    ]
+
+
+def _nearest(text: str, known: "set[str] | dict[str, Statement]") -> str:
+    close = difflib.get_close_matches(text, [word for word in known if word], 1, 0.5)
+    return close[0] if close else ""
+
+
+def _block(node: Node, allowed: dict[str, Statement], path: str) -> list[Problem]:
+    problems: list[Problem] = []
+    for child in node.children.values():
+        problems += _statement(child, allowed, path)
+    return problems
+
+
+def _statement(node: Node, allowed: dict[str, Statement], path: str) -> list[Problem]:
+    text = node.word.text
+    here = f"{path} {text}".strip()
+    if "" in allowed:
+        keyed = allowed[""]
+        assert keyed.key is not None
+        if not keyed.key.accepts(text):
+            return [problem_at(node.word, path, f"{text} is not {keyed.key.description}")]
+        return _block(node, keyed.below, here)
+    statement = allowed.get(text)
+    if statement is None:
+        return [problem_at(node.word, path, f"unknown statement {text}", _nearest(text, allowed))]
+    if statement.refuse:
+        return [problem_at(node.word, here, statement.refuse)]
+    if statement.key is not None:
+        return _entries(node, statement, here)
+    if statement.value is not None:
+        return _values(node, statement, here)
+    return _block(node, statement.below, here)
+
+
+def _entries(node: Node, statement: Statement, path: str) -> list[Problem]:
+    assert statement.key is not None
+    if not node.children:
+        return [problem_at(node.word, path, f"needs {statement.key.description}")]
+    problems: list[Problem] = []
+    for entry in node.children.values():
+        text = entry.word.text
+        if not statement.key.accepts(text):
+            problems.append(problem_at(entry.word, path, f"{text} is not {_within(statement.key.description)}"))
+        elif statement.value is not None:
+            problems += _values(entry, statement, f"{path} {text}")
+        else:
+            problems += _block(entry, statement.below, f"{path} {text}")
+    return problems
+
+
+def _within(description: str) -> str:
+    return f"within {description}" if description[0].isdigit() else description
+
+
+def _values(node: Node, statement: Statement, path: str) -> list[Problem]:
+    assert statement.value is not None
+    if not node.children:
+        if "" in statement.refuse_values:
+            return [problem_at(node.word, path, statement.refuse_values[""])]
+        return [problem_at(node.word, path, f"needs a value: {statement.value.description}")]
+    problems: list[Problem] = []
+    values = list(node.children.values())
+    if len(values) > 1 and not statement.many:
+        problems.append(problem_at(values[1].word, path, f"given twice: {values[0].word.text} and {values[1].word.text}"))
+    for value in values:
+        text = value.word.text
+        if not statement.value.accepts(text):
+            message = f"{text} is not {_within(statement.value.description)}"
+            problems.append(problem_at(value.word, path, message))
+        elif text in statement.refuse_values:
+            problems.append(problem_at(value.word, path, f"{text} {statement.refuse_values[text]}"))
+        for extra in value.children.values():
+            problems.append(problem_at(extra.word, path, f"unexpected {extra.word.text}"))
+    return problems

@@ -1,0 +1,229 @@
+"""A checked tree into the ``ClusterConfiguration`` of one node, and the checks that need the whole picture."""
+
+import hashlib
+import ipaddress
+
+from jsrpd.configuration.groups import expanded
+from jsrpd.configuration.junos import Node, Word, render_set, root
+from jsrpd.configuration.problems import Problem, problem_at
+from jsrpd.model.configuration import (
+    ClusterConfiguration,
+    ControlLink,
+    FabricLink,
+    GroupConfiguration,
+    InterfaceMonitor,
+    Preempt,
+    Reth,
+    RethUnitAddress,
+    SyslogHost,
+)
+from jsrpd.model.roles import NODE_IDS, RG0
+
+CHILD_OPTIONS = ("gigether-options", "fastether-options", "ether-options")
+MAX_CONTROL_LINKS = 2
+MAX_FABRIC_LINKS = 1
+DIGEST_BYTES = 8
+
+
+class Resolver:
+    """Reads one tree for one node, collecting problems as it goes."""
+
+    def __init__(self, tree: Node, cluster_id: int, node_id: int) -> None:
+        self.tree, self.cluster_id, self.node_id = tree, cluster_id, node_id
+        self.views = {node: expanded(tree, node) for node in NODE_IDS}
+        self.problems: list[Problem] = []
+
+    def configuration(self) -> ClusterConfiguration:
+        """The configuration. Meaningful only while ``problems`` is empty."""
+        view = self.views[self.node_id]
+        cluster = view.find("chassis", "cluster") or root()
+        groups = self._groups(cluster)
+        configuration = ClusterConfiguration(
+            cluster_id=self.cluster_id,
+            node_id=self.node_id,
+            host_name=_value(view, "", "system", "host-name"),
+            heartbeat_interval_ms=int(_value(cluster, "100", "heartbeat-interval")),
+            heartbeat_threshold=int(_value(cluster, "5", "heartbeat-threshold")),
+            control_links=self._control_links(cluster),
+            fabric_links=self._fabric_links(),
+            groups=groups,
+            reths=self._reths({group.group for group in groups}),
+            syslog_hosts=_syslog_hosts(view),
+            gate=_value(cluster, "bpf", "gate"),
+            digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
+        )
+        self._check_interfaces(configuration)
+        return configuration
+
+    def _problem(self, word: Word, path: str, message: str) -> None:
+        self.problems.append(problem_at(word, path, message))
+
+    # -- groups ---------------------------------------------------------------------------------------------------
+
+    def _groups(self, cluster: Node) -> tuple[GroupConfiguration, ...]:
+        stated = cluster.find("redundancy-group")
+        groups = {RG0: GroupConfiguration(RG0, hold_down_interval_s=30)}
+        for text, node in (stated.children if stated else {}).items():
+            groups[int(text)] = self._group(int(text), node)
+        return tuple(groups[number] for number in sorted(groups))
+
+    def _group(self, number: int, node: Node) -> GroupConfiguration:
+        preempt = node.find("preempt")
+        if preempt is not None and number == RG0:
+            self._problem(preempt.word, "redundancy-group 0", "preempt is not possible for redundancy group 0")
+        priorities = tuple(int(_value(node, "1", "node", str(n), "priority")) for n in NODE_IDS)
+        return GroupConfiguration(
+            group=number,
+            priorities=(priorities[0], priorities[1]),
+            preempt=Preempt(delay_s=int(_value(preempt, "0", "delay"))) if preempt is not None else None,
+            hold_down_interval_s=int(_value(node, "30" if number == RG0 else "1", "hold-down-interval")),
+            gratuitous_arp_count=int(_value(node, "4", "gratuitous-arp-count")),
+            interface_monitors=self._monitors(self.node_id, number),
+            peer_interface_monitors=self._monitors(1 - self.node_id, number),
+        )
+
+    def _monitors(self, node_id: int, number: int) -> tuple[InterfaceMonitor, ...]:
+        stated = self.views[node_id].find("chassis", "cluster", "redundancy-group", str(number), "interface-monitor")
+        entries = stated.children if stated else {}
+        return tuple(InterfaceMonitor(name, int(_value(node, "255", "weight"))) for name, node in entries.items())
+
+    # -- links ----------------------------------------------------------------------------------------------------
+
+    def _control_links(self, cluster: Node) -> tuple[ControlLink, ...]:
+        stated = cluster.find("control-link")
+        if stated is None:
+            where = self.tree.find("chassis", "cluster") or self.tree
+            self._problem(where.word, "chassis cluster", "no control-link: the nodes cannot hear each other")
+            return ()
+        links = []
+        for text, node in stated.children.items():
+            if int(text) >= MAX_CONTROL_LINKS:
+                self._problem(node.word, "control-link", f"{text}: this release has control links 0 and 1")
+            interface = _value(node, "", "interface")
+            if not interface:
+                self._problem(node.word, f"control-link {text}", "needs an interface")
+            local, peer = _value(node, "", "local-address"), _value(node, "", "peer-address")
+            if bool(local) != bool(peer):
+                self._problem(node.word, f"control-link {text}", "local-address and peer-address go together")
+            links.append(ControlLink(int(text), interface, local, peer))
+        return tuple(sorted(links, key=lambda link: link.index))
+
+    def _fabric_links(self) -> tuple[FabricLink, ...]:
+        members = {node: self._fabric_members(node) for node in NODE_IDS}
+        own, other = members[self.node_id], members[1 - self.node_id]
+        if len(own) != len(other):
+            where = self.tree.find("interfaces") or self.tree
+            self._problem(where.word, "interfaces", "fab0 and fab1 need the same number of member-interfaces")
+        return tuple(FabricLink(n, mine, theirs) for n, (mine, theirs) in enumerate(zip(own, other, strict=False)))
+
+    def _fabric_members(self, node: int) -> list[str]:
+        found = self.views[node].find("interfaces", f"fab{node}", "fabric-options", "member-interfaces")
+        if found is None:
+            return []
+        if len(found.children) > MAX_FABRIC_LINKS:
+            self._problem(found.word, f"interfaces fab{node}", "this release has one fabric link per node")
+        return list(found.children)
+
+    # -- reths ----------------------------------------------------------------------------------------------------
+
+    def _reths(self, groups: set[int]) -> tuple[Reth, ...]:
+        interfaces = self.views[self.node_id].find("interfaces")
+        reths = []
+        for name, node in (interfaces.children if interfaces else {}).items():
+            if name.startswith("reth"):
+                reth = self._reth(name, node, groups)
+                if reth is not None:
+                    reths.append(reth)
+        count = self.views[self.node_id].find("chassis", "cluster", "reth-count")
+        if count is not None and reths:
+            highest = max(reth.index for reth in reths)
+            if highest >= int(next(iter(count.children))):
+                self._problem(count.word, "reth-count", f"must be at least {highest + 1} for reth{highest}")
+        return tuple(sorted(reths, key=lambda reth: reth.index))
+
+    def _reth(self, name: str, node: Node, groups: set[int]) -> Reth | None:
+        path = f"interfaces {name}"
+        if not name[4:].isdigit() or int(name[4:]) > 127:
+            self._problem(node.word, path, "reth interfaces are named reth0 to reth127")
+            return None
+        stated = node.find("redundant-ether-options", "redundancy-group")
+        group = int(next(iter(stated.children))) if stated else -1
+        if group not in groups:
+            self._problem((stated or node).word, path, "A redundancy group should be defined")
+        children = {n: self._children(n, name) for n in NODE_IDS}
+        for n, found in children.items():
+            if len(found) != 1:
+                what = "has no child" if not found else f"has several children ({', '.join(found)}), this release takes one"
+                self._problem(node.word, path, f"{what} on node{n}")
+        return Reth(
+            name=name,
+            index=int(name[4:]),
+            group=group,
+            child=(children[self.node_id] or [""])[0],
+            peer_child=(children[1 - self.node_id] or [""])[0],
+            mac=self._virtual_mac(int(name[4:])),
+            addresses=self._addresses(node, path),
+            node_local_addresses=_prefixes(node.find("unit", "0", "node-local-address", "node", str(self.node_id))),
+        )
+
+    def _children(self, node_id: int, reth: str) -> list[str]:
+        interfaces = self.views[node_id].find("interfaces")
+        found = []
+        for name, node in (interfaces.children if interfaces else {}).items():
+            if any(_value(node, "", options, "redundant-parent") == reth for options in CHILD_OPTIONS):
+                found.append(name)
+        return found
+
+    def _addresses(self, node: Node, path: str) -> tuple[RethUnitAddress, ...]:
+        stated = [node.find("unit", "0", "family", family, "address") for family in ("inet", "inet6")]
+        for family in stated:
+            for text, word in (family.children if family else {}).items():
+                if ipaddress.ip_interface(text).is_link_local:
+                    self._problem(word.word, path, f"{text} is link-local and cannot be a gateway address")
+        return tuple(address for family in stated for address in _prefixes(family))
+
+    def _virtual_mac(self, index: int) -> bytes:
+        scheme = _value(self.views[self.node_id].find("chassis", "cluster"), "local", "virtual-mac")
+        if scheme == "juniper":
+            # Reference 1.5: the nibbles of the cluster-id are swapped.
+            return bytes([0x00, 0x10, 0xDB, 0xFF, (self.cluster_id & 0xF) << 4 | self.cluster_id >> 4, index])
+        return bytes([0x02, 0x6A, 0x73, self.cluster_id, index >> 8, index & 0xFF])
+
+    # -- the whole picture ------------------------------------------------------------------------------------------
+
+    def _check_interfaces(self, c: ClusterConfiguration) -> None:
+        """One use per interface, one place per address."""
+        where = (self.tree.find("interfaces") or self.tree).word
+        uses: dict[str, str] = {}
+        wanted = [(link.interface, f"control link {link.index}") for link in c.control_links]
+        wanted += [(link.interface, "the fabric link") for link in c.fabric_links]
+        wanted += [(reth.child, f"child of {reth.name}") for reth in c.reths]
+        for interface, use in wanted:
+            if interface and interface in uses:
+                self._problem(where, "interfaces", f"{interface} is both {uses[interface]} and {use}")
+            uses[interface] = use
+        owners: dict[str, str] = {}
+        for reth in c.reths:
+            for unit in (*reth.addresses, *reth.node_local_addresses):
+                if unit.address in owners:
+                    self._problem(where, "interfaces", f"{unit.address} is on {owners[unit.address]} and on {reth.name}")
+                owners[unit.address] = reth.name
+
+
+def _value(node: Node | None, default: str, *path: str) -> str:
+    """The single value at a path, or the default."""
+    found = node.find(*path) if node is not None else None
+    return next(iter(found.children)) if found is not None and found.children else default
+
+
+def _prefixes(node: Node | None) -> tuple[RethUnitAddress, ...]:
+    interfaces = [ipaddress.ip_interface(text) for text in (node.children if node else {})]
+    return tuple(RethUnitAddress(str(i.ip), i.network.prefixlen) for i in interfaces)
+
+
+def _syslog_hosts(view: Node) -> tuple[SyslogHost, ...]:
+    hosts = view.find("system", "syslog", "host")
+    return tuple(
+        SyslogHost(address, int(_value(node, "514", "port")), "structured-data" in node.children)
+        for address, node in (hosts.children if hosts else {}).items()
+    )

@@ -1,0 +1,200 @@
+"""What may be written: one schema as data, for checking, suggestions and documentation.
+
+A statement is a ``Statement`` with the kind of value that follows its word and the statements allowed below. Ranges
+and defaults: SPEC section 3, reference chapter 6.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A kind of value: how to check it and what to say when it is wrong."""
+
+    description: str
+    accepts: Callable[[str], bool]
+
+
+def integer(low: int, high: int, unit: str = "") -> Value:
+    """A whole number within a range."""
+    what = f"{low}..{high}{' ' + unit if unit else ''}"
+    return Value(what, lambda text: text.isascii() and text.isdigit() and low <= int(text) <= high)
+
+
+def choice(*words: str) -> Value:
+    """One of some words."""
+    return Value(" | ".join(words), lambda text: text in words)
+
+
+def _is(parse: Callable[[str], object]) -> Callable[[str], bool]:
+    def accepts(text: str) -> bool:
+        try:
+            parse(text)
+        except ValueError:
+            return False
+        return True
+
+    return accepts
+
+
+def _interface_address(version: int) -> Callable[[str], bool]:
+    def accepts(text: str) -> bool:
+        try:
+            return "/" in text and ipaddress.ip_interface(text).version == version
+        except ValueError:
+            return False
+
+    return accepts
+
+
+NAME = Value("a name of up to 63 letters, digits, - and .", lambda text: bool(re.fullmatch(r"[\w.-]{1,63}", text)))
+INTERFACE = Value("an interface name of up to 15 characters", lambda text: bool(re.fullmatch(r"[^\s/]{1,15}", text)))
+ADDRESS = Value("an IP address", _is(ipaddress.ip_address))
+PREFIX_V4 = Value("an IPv4 address with prefix length, such as 192.0.2.1/24", _interface_address(4))
+PREFIX_V6 = Value("an IPv6 address with prefix length, such as 2001:db8::1/64", _interface_address(6))
+PREFIX = Value("an address with prefix length", lambda t: PREFIX_V4.accepts(t) or PREFIX_V6.accepts(t))
+ANY = Value("a word", bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """``key``: each value opens a list entry with the statements below it. ``value``: exactly one value follows.
+
+    ``many``: several values may follow. ``refuse``: why this release does not carry it out.
+    """
+
+    help: str
+    key: Value | None = None
+    value: Value | None = None
+    many: bool = False
+    default: str = ""
+    below: dict[str, "Statement"] = field(default_factory=dict)
+    refuse: str = ""
+    refuse_values: dict[str, str] = field(default_factory=dict)
+
+
+NOT_YET = "is not in this release"
+WEIGHT = Statement("what a failure costs of the group's 255", value=integer(0, 255), default="255")
+
+REDUNDANCY_GROUP = {
+    "node": Statement(
+        "priority of a node",
+        key=integer(0, 1),
+        below={"priority": Statement("higher is preferred", value=integer(1, 254), default="1")},
+    ),
+    "preempt": Statement(
+        "move to the node with the higher priority when it is fit",
+        below={
+            "delay": Statement("wait before moving", value=integer(1, 21600, "s")),
+            "limit": Statement("moves per period", value=integer(1, 50), refuse=NOT_YET),
+            "period": Statement("period of the limit", value=integer(1, 1400, "s"), refuse=NOT_YET),
+        },
+    ),
+    "gratuitous-arp-count": Statement("announcements after a failover", value=integer(1, 16), default="4"),
+    "hold-down-interval": Statement(
+        "shortest stay in secondary-hold", value=integer(0, 1800, "s"), default="30 for group 0, else 1"
+    ),
+    "interface-monitor": Statement("watch an interface", key=INTERFACE, below={"weight": WEIGHT}),
+}
+
+CLUSTER = {
+    "reth-count": Statement("number of reth interfaces", value=integer(1, 128)),
+    "heartbeat-interval": Statement("time between heartbeats", value=integer(5, 2000, "ms"), default="100"),
+    "heartbeat-threshold": Statement("missed heartbeats until the peer is lost", value=integer(3, 20), default="5"),
+    "redundancy-mode": Statement(
+        "how groups are spread",
+        value=choice("active-active", "active-backup"),
+        default="active-active",
+        refuse_values={"active-backup": NOT_YET},
+    ),
+    "control-link-recovery": Statement(
+        "what follows when the control links recover",
+        value=choice("rejoin", "reboot", "manual"),
+        default="rejoin",
+        refuse_values={"reboot": NOT_YET, "manual": NOT_YET, "": "without a value means reboot, which is not in this release"},
+    ),
+    "control-link": Statement(
+        "a link that carries heartbeats",
+        key=integer(0, 3),
+        below={
+            "interface": Statement("interface of the link", value=INTERFACE),
+            "local-address": Statement("this node's address on a routed link", value=ADDRESS),
+            "peer-address": Statement("the other node's address on a routed link", value=ADDRESS),
+        },
+    ),
+    "in-band-heartbeat": Statement(
+        "hello frames on the reth segments", value=choice("on", "off"), default="off", refuse_values={"on": NOT_YET}
+    ),
+    "virtual-mac": Statement(
+        "how virtual MAC addresses are made",
+        value=choice("local", "juniper", "child"),
+        default="local",
+        refuse_values={"child": NOT_YET},
+    ),
+    "gate": Statement("who shuts a hung node", value=choice("bpf", "none"), default="bpf"),
+    "redundancy-group": Statement("a unit of failover", key=integer(0, 128), below=REDUNDANCY_GROUP),
+}
+
+REDUNDANT_PARENT = {"redundant-parent": Statement("make it a child of a reth", value=INTERFACE)}
+FAMILY = {
+    "inet": Statement("IPv4", below={"address": Statement("gateway address", value=PREFIX_V4, many=True)}),
+    "inet6": Statement("IPv6", below={"address": Statement("gateway address", value=PREFIX_V6, many=True)}),
+}
+INTERFACE_STATEMENTS = {
+    "redundant-ether-options": Statement(
+        "of a reth", below={"redundancy-group": Statement("group that owns the reth", value=integer(1, 128))}
+    ),
+    "gigether-options": Statement("of a child", below=REDUNDANT_PARENT),
+    "fastether-options": Statement("of a child", below=REDUNDANT_PARENT),
+    "ether-options": Statement("of a child", below=REDUNDANT_PARENT),
+    "fabric-options": Statement(
+        "of fab0 and fab1",
+        below={"member-interfaces": Statement("child of the fabric interface", value=INTERFACE, many=True)},
+    ),
+    "unit": Statement(
+        "logical unit",
+        key=integer(0, 0),
+        below={
+            "family": Statement("addresses", below=FAMILY),
+            "vlan-id": Statement("VLAN of the unit", value=integer(1, 4094), refuse="needs a kernel with VLAN and " + NOT_YET),
+            "node-local-address": Statement(
+                "a node's own address on the segment",
+                below={"node": Statement("which node", key=integer(0, 1), value=PREFIX)},
+            ),
+        },
+    ),
+}
+
+SYSTEM = {
+    "host-name": Statement("name of the node", value=NAME),
+    "syslog": Statement(
+        "system log",
+        below={
+            "host": Statement(
+                "remote receiver",
+                key=ADDRESS,
+                below={
+                    "structured-data": Statement("RFC 5424 form"),
+                    "port": Statement("UDP port", value=integer(1, 65535), default="514"),
+                    "transport": Statement(
+                        "how to send",
+                        value=choice("udp", "tcp", "tls"),
+                        default="udp",
+                        refuse_values={"tcp": NOT_YET, "tls": NOT_YET},
+                    ),
+                    "any": Statement("facility and severity", value=choice("any")),
+                },
+            )
+        },
+    ),
+}
+
+TOP = {
+    "system": Statement("the node itself", below=SYSTEM),
+    "chassis": Statement("chassis", below={"cluster": Statement("chassis cluster", below=CLUSTER)}),
+    "interfaces": Statement("interfaces", below={"": Statement("an interface", key=INTERFACE, below=INTERFACE_STATEMENTS)}),
+}
+"""The whole schema. An empty word is the key itself: ``interfaces NAME { … }``."""

@@ -1,0 +1,81 @@
+"""What the core orders, in the imperative. The engine carries them out in the order given.
+
+Order matters: a claim sends first, then stores the deadline, then announces (LEASE 10); a hand-over caps the
+deadline before it says secondary-hold (LEASE 15).
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from jsrpd.messages.catalogue import LogMessage
+from jsrpd.model.link_messages import Acknowledgement, Heartbeat, PathId
+from jsrpd.model.roles import GroupState
+from jsrpd.model.time import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class SendAcknowledgement:
+    """Answer the newest heartbeat of this turn on the path it came by."""
+
+    path: PathId
+    acknowledgement: Acknowledgement
+
+
+@dataclass(frozen=True, slots=True)
+class SendHeartbeat:
+    """Send on every path."""
+
+    sequence: int
+    heartbeat: Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLease:
+    """Write the group's slot of the gate map: ``deadline`` in boot-time ns; the gate is open while now <= deadline.
+
+    The other fields are pinned beside it so that a restarted engine can re-adopt its role (LEASE 19).
+    """
+
+    group: int
+    deadline: Instant
+    state: GroupState
+    generation: int
+    acknowledged_at: Instant
+    last_heard: Instant
+    alone: bool
+    """Rule 7 (the peer is silent) was in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the segments of the group's reths that this node owns the virtual MACs and addresses.
+
+    ``repeat``: False for the single frame after a hand-over is confirmed, True for the configured series.
+    """
+
+    group: int
+    repeat: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRole:
+    """The kernel process aligns the node's own routes with the role (off the fast path)."""
+
+    group: int
+    state: GroupState
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A catalogued message to the operator."""
+
+    message: LogMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Everything is handed over; the engine may exit."""
+
+
+Action: TypeAlias = SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | Log | Stop

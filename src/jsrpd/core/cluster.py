@@ -1,0 +1,669 @@
+"""One node of the cluster: turns what happened into what is to be done.
+
+Receptions and wishes only record. ``SocketsDrained`` ends the turn, and then in this order (LEASE 1, 10, 15):
+acknowledge, judge, cap or shut what is given up, send, store what is held, and last announce, align routes and log.
+``now`` is always the instant read before the drain, so whatever is derived from it is never later than the truth.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from jsrpd.core import status as snapshot
+from jsrpd.core.actions import Action, Announce, Log, SendAcknowledgement, SendHeartbeat, Stop
+from jsrpd.core.election import GroupView, decide
+from jsrpd.core.events import (
+    AcknowledgementReceived,
+    ConfigurationChanged,
+    Event,
+    FailoverCountCleared,
+    FailoverRequested,
+    FailoverReset,
+    HeartbeatReceived,
+    MonitorFailed,
+    MonitorRecovered,
+    ShutdownRequested,
+    SocketsDrained,
+    WatchedInterfacesChanged,
+)
+from jsrpd.core.lease import AdoptedLease, acknowledged, claimed_alone, renewed, shut
+from jsrpd.core.peer import Peer, SentHeartbeats
+from jsrpd.core.redundancy_group import RedundancyGroup
+from jsrpd.messages.catalogue import (
+    ha_control_link_down,
+    ha_control_link_up,
+    set_intf_mon_failure,
+    set_other_intf_mon_fail,
+    unset_intf_mon_failure,
+    unset_other_intf_mon_fail,
+)
+from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration
+from jsrpd.model.link_messages import (
+    FIRST_FABRIC_PATH,
+    Acknowledgement,
+    GroupReport,
+    Heartbeat,
+    Incarnation,
+    PathId,
+    PeerRequest,
+    RequestKind,
+)
+from jsrpd.model.roles import RG0, FailureCode, GroupState
+from jsrpd.model.status import ClusterStatus
+from jsrpd.model.time import MILLISECOND, SECOND, Instant, Timing
+
+REPEAT = 2 * MILLISECOND
+"""How often ``secondary-hold`` and ``primary`` are repeated in a hand-over until answered (LEASE 16)."""
+RECOVERED_INTERVALS = 30
+"""Heartbeat intervals a control link must be well before it counts as recovered (SPEC 6.2)."""
+MAX_REQUESTS = 16
+
+
+class Cluster:
+    """The machine. One per engine; see ARCHITECTURE section 1 for the shape."""
+
+    def __init__(
+        self,
+        configuration: ClusterConfiguration,
+        now: Instant,
+        incarnation: Incarnation,
+        adopted: Iterable[AdoptedLease] = (),
+        software_version: str = "",
+    ) -> None:
+        self.configuration = configuration
+        self.software_version = software_version
+        self.incarnation = incarnation
+        self.started = now
+        self.judged = now
+        self.peer = Peer(now, incarnation)
+        self.sent = SentHeartbeats()
+        self.groups: dict[int, RedundancyGroup] = {}
+        self.interfaces_up = (1 << len(configuration.watched_interfaces)) - 1
+        self.interfaces_known = False
+        self.control_failed = False
+        self.stopping_since: Instant | None = None
+        self.stopped = False
+        self._requests: dict[int, tuple[PeerRequest, int]] = {}
+        self._request_ids = 0
+        self._peer_request_id = 0
+        self._unacknowledged: dict[PathId, HeartbeatReceived] = {}
+        self._announcing: set[int] = set()
+        self._spoken: tuple[object, ...] = ()
+        self._control_up: dict[PathId, bool] = {}
+        self._pending: list[Action] = []
+        self._told_timing: Timing | None = None
+        for group in _with_group_zero(configuration):
+            self.groups[group.group] = RedundancyGroup(group, configuration.node_id, now)
+        self._adopt(now, adopted)
+
+    # -- what happened ------------------------------------------------------------------------------------------
+
+    def handle(self, now: Instant, event: Event) -> list[Action]:
+        """Take one event at the instant judged; the actions it calls for, in order."""
+        match event:
+            case SocketsDrained():
+                return self._judge(now, event)
+            case HeartbeatReceived():
+                self._heartbeat_received(event)
+            case AcknowledgementReceived():
+                self._acknowledgement_received(event)
+            case WatchedInterfacesChanged():
+                self._interfaces_changed(event.up)
+            case MonitorFailed():
+                self._monitor_failed(event)
+            case MonitorRecovered():
+                self._monitor_recovered(event)
+            case FailoverRequested():
+                self._failover_requested(now, event.group, event.node)
+            case FailoverReset():
+                self._failover_reset(event.group)
+            case FailoverCountCleared():
+                self._clear_failover_counts()
+                self._ask_peer(RequestKind.CLEAR_FAILOVER_COUNT, RG0, self.configuration.peer_id)
+            case ConfigurationChanged():
+                self._configuration_changed(now, event.configuration)
+            case ShutdownRequested():
+                self.stopping_since = now if self.stopping_since is None else self.stopping_since
+        return []
+
+    def _heartbeat_received(self, event: HeartbeatReceived) -> None:
+        before = self.peer.reports
+        new_life = event.incarnation != self.peer.incarnation
+        if new_life:
+            self._peer_request_id = 0
+            before = {}
+        known = self._unacknowledged.get(event.path)
+        if new_life or known is None or event.sequence > known.sequence:
+            self._unacknowledged[event.path] = event
+        if not self.peer.heartbeat_received(event, self._timing()):
+            return
+        heartbeat = event.heartbeat
+        self._told_timing = Timing(heartbeat.interval_ms * MILLISECOND, heartbeat.threshold)
+        primary = sum(1 << r.group for r in heartbeat.groups if r.state == GroupState.PRIMARY)
+        self._echoed(heartbeat.echo_incarnation, heartbeat.echo_sequence, primary, event.received_at)
+        for report in heartbeat.groups:
+            self._report_received(report, before.get(report.group))
+        for request in heartbeat.requests:
+            self._peer_requested(event.received_at, request)
+
+    def _acknowledgement_received(self, event: AcknowledgementReceived) -> None:
+        if event.incarnation != self.peer.incarnation:
+            self._peer_request_id = 0
+        self.peer.acknowledgement_received(event, self._timing())
+        echo = event.acknowledgement
+        self._echoed(echo.echo_incarnation, echo.echo_sequence, echo.primary_groups, event.received_at)
+
+    def _echoed(self, incarnation: Incarnation, sequence: int, primary_groups: int, at: Instant) -> None:
+        """LEASE 6: each group takes the send time of what the peer echoed while saying it is not primary for it."""
+        if not self.peer.echo(incarnation, sequence, at):
+            return
+        sent_at = self.sent.sent_at(sequence)
+        if sent_at is None:
+            return
+        for group in self.groups.values():
+            if not primary_groups >> group.number & 1:
+                group.lease = acknowledged(group.lease, sent_at)
+
+    def _report_received(self, report: GroupReport, before: GroupReport | None) -> None:
+        group = self.groups.get(report.group)
+        if group is None:
+            return
+        group.generation = max(group.generation, report.generation)
+        if group.state != GroupState.PRIMARY and report.state == GroupState.PRIMARY:
+            group.manual = report.manual
+        stepped_down = before is not None and before.state == GroupState.PRIMARY and report.state != GroupState.PRIMARY
+        if group.state == GroupState.PRIMARY and stepped_down:
+            # The other side answered for the addresses too; what it announced last must be overwritten.
+            self._announcing.add(group.number)
+        failed = bool(report.failures >> FailureCode.IF & 1)
+        if failed != group.peer_interface_failed:
+            group.peer_interface_failed = failed
+            log = set_other_intf_mon_fail if failed else unset_other_intf_mon_fail
+            self._pending.append(Log(log(group.number)))
+
+    def _interfaces_changed(self, up: int) -> None:
+        """Interface monitors follow from the state of the watched interfaces; a reth child that is back is announced."""
+        before, self.interfaces_up = self.interfaces_up, up
+        self.interfaces_known = True
+        names = self.configuration.watched_interfaces
+        state = {name: bool(up >> bit & 1) for bit, name in enumerate(names)}
+        for group in self.groups.values():
+            for monitor in group.configuration.interface_monitors:
+                if state[monitor.interface]:
+                    self._recover(group, FailureCode.IF, monitor.interface)
+                else:
+                    self._fail(group, FailureCode.IF, monitor.interface, monitor.weight)
+        for reth in self.configuration.reths:
+            bit = names.index(reth.child)
+            if up >> bit & 1 and not before >> bit & 1:
+                self._announcing.add(reth.group)
+
+    def _monitor_failed(self, event: MonitorFailed) -> None:
+        group = self.groups.get(event.group)
+        if group is not None:
+            self._fail(group, event.code, event.name, event.weight)
+
+    def _monitor_recovered(self, event: MonitorRecovered) -> None:
+        group = self.groups.get(event.group)
+        if group is not None:
+            self._recover(group, event.code, event.name)
+
+    def _fail(self, group: RedundancyGroup, code: FailureCode, name: str, weight: int) -> None:
+        first = not any(failed == code for failed, _ in group.failures)
+        group.failures[code, name] = weight
+        if first and code == FailureCode.IF:
+            self._pending.append(Log(set_intf_mon_failure(group.number)))
+
+    def _recover(self, group: RedundancyGroup, code: FailureCode, name: str) -> None:
+        if group.failures.pop((code, name), None) is None:
+            return
+        last = not any(failed == code for failed, _ in group.failures)
+        if last and code == FailureCode.IF:
+            self._pending.append(Log(unset_intf_mon_failure(group.number)))
+
+    # -- what the operator wants ----------------------------------------------------------------------------------
+
+    def refuse_failover(self, now: Instant, number: int, node: int) -> str | None:
+        """Why a manual failover is refused, or None. ``node`` is where the group shall be primary (LEASE 14)."""
+        group = self.groups.get(number)
+        if group is None:
+            return f"Redundancy group {number} is not configured"
+        report = self.peer.reports.get(number)
+        if report is None or self._peer_silent(now):
+            return f"node{self.configuration.peer_id} is lost; redundancy group {number} stays where it is"
+        local = node == self.configuration.node_id
+        target = group.state if local else report.state
+        owner = report.state if local else group.state
+        priority = group.effective_priority(self.eligible) if local else report.effective_priority
+        if target == GroupState.PRIMARY:
+            return f"node{node} is already primary for redundancy group {number}"
+        if group.manual:
+            return (
+                f"A manual failover of redundancy group {number} is in force; "
+                f"end it first: request chassis cluster failover reset redundancy-group {number}"
+            )
+        if target != GroupState.SECONDARY:
+            return f"node{node} is in {target.label} for redundancy group {number}; try again when it is secondary"
+        if priority == 0:
+            return f"node{node} is not fit for redundancy group {number}: its priority is 0"
+        if owner != GroupState.PRIMARY:
+            return f"Redundancy group {number} has no primary that could hand it over"
+        return None
+
+    def _failover_requested(self, now: Instant, number: int, node: int) -> None:
+        if self.refuse_failover(now, number, node) is not None:
+            return
+        if node == self.configuration.node_id:
+            self._ask_peer(RequestKind.FAILOVER, number, node)
+        else:
+            self.groups[number].yield_to_operator_until = now + self._timing().dead
+
+    def _failover_reset(self, number: int) -> None:
+        """The flag belongs to the primary; the other node mirrors it, so a reset given here may have to travel."""
+        group = self.groups.get(number)
+        if group is None or not group.manual:
+            return
+        group.manual = False
+        if group.state != GroupState.PRIMARY:
+            self._ask_peer(RequestKind.RESET, number, self.configuration.peer_id)
+
+    def _clear_failover_counts(self) -> None:
+        for group in self.groups.values():
+            group.cleared_generation = group.generation
+
+    def _ask_peer(self, kind: RequestKind, group: int, node: int) -> None:
+        if len(self._requests) >= MAX_REQUESTS:
+            return
+        self._request_ids += 1
+        self._requests[self._request_ids] = (PeerRequest(self._request_ids, kind, group, node), 0)
+
+    def _peer_requested(self, now: Instant, request: PeerRequest) -> None:
+        if request.id <= self._peer_request_id:
+            return
+        self._peer_request_id = request.id
+        match request.kind:
+            case RequestKind.FAILOVER:
+                if request.node == self.configuration.peer_id:
+                    self._failover_requested(now, request.group, request.node)
+            case RequestKind.RESET:
+                group = self.groups.get(request.group)
+                if group is not None:
+                    group.manual = False
+            case RequestKind.CLEAR_FAILOVER_COUNT:
+                self._clear_failover_counts()
+
+    # -- configuration ----------------------------------------------------------------------------------------------
+
+    def _configuration_changed(self, now: Instant, new: ClusterConfiguration) -> None:
+        """A value diff: a group whose configuration is equal sees nothing."""
+        old_names = self.configuration.watched_interfaces
+        up = {name for bit, name in enumerate(old_names) if self.interfaces_up >> bit & 1}
+        self.configuration = new
+        wanted = {group.group: group for group in _with_group_zero(new)}
+        for number in [n for n in self.groups if n not in wanted]:
+            group = self.groups.pop(number)
+            group.lease = shut(group.lease)
+            self._pending += group.store(self.peer.last_heard)
+        for number, configuration in wanted.items():
+            known = self.groups.get(number)
+            if known is None:
+                self.groups[number] = RedundancyGroup(configuration, new.node_id, now)
+            elif known.configuration != configuration:
+                known.configuration = configuration
+                monitored = {m.interface for m in configuration.interface_monitors}
+                for code, name in [key for key in known.failures if key[0] == FailureCode.IF]:
+                    if name not in monitored:
+                        self._recover(known, code, name)
+        new_names = new.watched_interfaces
+        # A newly watched interface counts as up until the engine, which is told as well, has looked.
+        self._interfaces_changed(sum(1 << b for b, n in enumerate(new_names) if n in up or n not in old_names))
+
+    # -- the end of a turn ------------------------------------------------------------------------------------------
+
+    def _judge(self, now: Instant, drained: SocketsDrained) -> list[Action]:
+        self.judged = now
+        late = max(drained.at - now, drained.woke_late_by)
+        if late > self._timing().lateness:
+            self.peer.note_lateness(drained.at)
+        actions = self._acknowledgements()
+        self._judge_paths(now)
+        after: list[Action] = []
+        for group in self.groups.values():
+            after += self._judge_group(now, group)
+        for group in self.groups.values():
+            if group.state != GroupState.PRIMARY:
+                actions += self._give_up(group)
+        actions += self._speak(now)
+        for group in self.groups.values():
+            if group.state == GroupState.PRIMARY:
+                actions += group.store(self.peer.last_heard)
+        actions += self._announcements(now)
+        actions += after + self._pending
+        self._pending = []
+        return actions + self._stop_if_done(now)
+
+    def _acknowledgements(self) -> list[Action]:
+        """One per turn and path, for the newest heartbeat (LEASE 4), with what we are before anything is judged."""
+        primary = sum(1 << g.number for g in self.groups.values() if g.state == GroupState.PRIMARY)
+        actions: list[Action] = [
+            SendAcknowledgement(path, Acknowledgement(event.incarnation, event.sequence, primary))
+            for path, event in self._unacknowledged.items()
+            if event.incarnation == self.peer.incarnation
+        ]
+        self._unacknowledged.clear()
+        return actions
+
+    def _judge_paths(self, now: Instant) -> None:
+        if self._peer_silent(now) and self.peer.heartbeat is not None:
+            self.peer.lose()
+            for group in self.groups.values():
+                group.manual = False
+        for link in self.configuration.control_links:
+            up = self.path_up(now, link.index)
+            if up != self._control_up.get(link.index, False):
+                self._control_up[link.index] = up
+                log = ha_control_link_up(link.interface) if up else ha_control_link_down(link.interface, "no heartbeat")
+                self._pending.append(Log(log))
+        others = any(path >= FIRST_FABRIC_PATH and self.path_up(now, path) for path in self.peer.heard_on)
+        control_silent = now - self.peer.control_quiet_since() >= self._claim_timing().dead
+        remote = self.peer.reports.get(RG0)
+        peer_leads = remote is not None and remote.state == GroupState.PRIMARY
+        if not self.control_failed:
+            leads = self.groups[RG0].state == GroupState.PRIMARY
+            self.control_failed = control_silent and others and peer_leads and not leads
+        elif not control_silent or not others:
+            self.control_failed = False
+
+    def _judge_group(self, now: Instant, group: RedundancyGroup) -> list[Action]:
+        self._note_conditions(now, group)
+        decision = decide(self._view(now, group))
+        if decision is None:
+            return []
+        return group.apply(now, self._timing(), decision, self.peer.reports.get(group.number))
+
+    def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
+        """Conditions that must have lasted: the shut gate of a primary, the preferred peer, the operator's wish."""
+        primary = group.state == GroupState.PRIMARY
+        shut_while_heard = primary and not group.lease.is_open(now) and not self._peer_silent(now)
+        group.gate_shut_since = (group.gate_shut_since or now) if shut_while_heard else None
+        report = self.peer.reports.get(group.number)
+        preferred = (
+            primary
+            and report is not None
+            and report.state == GroupState.SECONDARY
+            and report.effective_priority > group.effective_priority(self.eligible)
+        )
+        group.peer_preferred_since = (group.peer_preferred_since or now) if preferred else None
+        wish = group.yield_to_operator_until
+        if wish is not None and now > wish:
+            group.yield_to_operator_until = None
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        peer, timing = self.peer, self._claim_timing()
+        first = peer.first_heard
+        return GroupView(
+            now=now,
+            timing=timing,
+            node=group.node,
+            group=group.number,
+            state=group.state,
+            since=group.since,
+            effective_priority=group.effective_priority(self.eligible),
+            weight=group.weight,
+            failures=sum({1 << code for code, _ in group.failures}),
+            manual=group.manual,
+            generation=group.generation,
+            gate_open=group.holds_gate(now),
+            gate_shut_since=group.gate_shut_since,
+            hold_down_until=group.hold_down_until,
+            grace_until=group.grace_until,
+            stopping=self.stopping_since is not None,
+            yield_to_operator=group.yield_to_operator_until is not None,
+            preempt=group.configuration.preempt,
+            peer_preferred_since=group.peer_preferred_since,
+            peer_silent=self._peer_silent(now),
+            peer_fresh=peer.last_heard is not None and now - peer.last_heard <= timing.fresh,
+            peer_echoed=0 < group.state_sequence <= peer.echoed,
+            peer_exchanged=peer.heartbeat is not None and peer.echoed > 0,
+            first_up=first is not None and first - self.started >= timing.dead,
+            control_failed=self.control_failed,
+            control_recovered=self._control_recovered(now),
+            peer=peer.reports.get(group.number),
+        )
+
+    def _control_recovered(self, now: Instant) -> bool:
+        since, timing = self.peer.control_run_since, self._claim_timing()
+        well = since is not None and now - self.peer.control_quiet_since() < timing.dead
+        return well and since is not None and now - since >= RECOVERED_INTERVALS * timing.interval
+
+    def _give_up(self, group: RedundancyGroup) -> list[Action]:
+        """Not primary: shut, except for the grace of a hand-over, which ends when the new owner is heard (LEASE 15, 17)."""
+        report = self.peer.reports.get(group.number)
+        taken = report is not None and report.state == GroupState.PRIMARY
+        if group.state != GroupState.SECONDARY_HOLD or taken:
+            group.lease = shut(group.lease)
+        return group.store(self.peer.last_heard)
+
+    def _speak(self, now: Instant) -> list[Action]:
+        """Send when it is time or something changed; leases of primaries follow the send, never precede it (LEASE 10)."""
+        due = self._next_send(now) <= now
+        if due:
+            self.sent.record(now)
+        self._renew(now)
+        spoken = self._speech(now)
+        if not due:
+            if self._muted(now) or spoken == self._spoken:
+                return []
+            self.sent.record(now)
+        self._spoken = spoken
+        sequence = self.sent.newest
+        for group in self.groups.values():
+            group.state_sequence = group.state_sequence or sequence
+        self._requests = {
+            number: (request, first or sequence)
+            for number, (request, first) in self._requests.items()
+            if not first or self.peer.echoed < first
+        }
+        return [SendHeartbeat(sequence, self._heartbeat(now))]
+
+    def _renew(self, now: Instant) -> None:
+        """Leases of all primaries. A shut gate and a peer lost for T: claimed anew by silence (LEASE 8, 10)."""
+        timing = self._lease_timing()
+        for group in self.groups.values():
+            if group.state != GroupState.PRIMARY:
+                continue
+            if self._peer_silent(now) and not group.lease.is_open(now) and group.lease.alone_since is None:
+                group.lease = claimed_alone(group.lease, now, timing)
+                continue
+            before = group.lease
+            group.lease = renewed(
+                before,
+                now,
+                timing,
+                sent_at=self.sent.newest_at or self.started,
+                last_heard=self.peer.last_heard,
+                quiet_since=self.peer.quiet_since,
+            )
+            if before.alone_since is not None and group.lease.alone_since is None and before.is_open(now):
+                group.held_until = now + timing.dead
+
+    def _speech(self, now: Instant) -> tuple[object, ...]:
+        """What a heartbeat says of us; when it differs from the last one, the next goes out at once (SPEC 5)."""
+        eligible = self.eligible
+        reports = tuple(group.report(now, eligible) for group in self.groups.values())
+        return reports, self.interfaces_up, tuple(self._requests), self.stopping_since is not None
+
+    def _heartbeat(self, now: Instant) -> Heartbeat:
+        configuration, eligible = self.configuration, self.eligible
+        return Heartbeat(
+            mode=configuration.redundancy_mode,
+            software_version=self.software_version,
+            interval_ms=configuration.heartbeat_interval_ms,
+            threshold=configuration.heartbeat_threshold,
+            configuration_digest=configuration.digest,
+            echo_incarnation=self.peer.incarnation or 0,
+            echo_sequence=self.peer.newest_sequence,
+            paths_heard=sum(1 << path for path in self.peer.heard_on if self.path_up(now, path)),
+            interfaces_up=self.interfaces_up,
+            groups=tuple(group.report(now, eligible) for group in self.groups.values()),
+            requests=tuple(request for request, _ in self._requests.values()),
+            stopping=self.stopping_since is not None,
+        )
+
+    def _announcements(self, now: Instant) -> list[Action]:
+        actions: list[Action] = []
+        for group in self.groups.values():
+            owner = group.state == GroupState.PRIMARY and group.lease.is_open(now)
+            if group.state != GroupState.PRIMARY:
+                self._announcing.discard(group.number)
+                continue
+            if owner and (group.unannounced or group.number in self._announcing):
+                group.unannounced = False
+                self._announcing.discard(group.number)
+                actions.append(Announce(group.number))
+            report = self.peer.reports.get(group.number)
+            old_owner_shut = report is not None and not report.gate_open
+            if owner and group.confirm_until is not None and (old_owner_shut or now >= group.confirm_until):
+                group.confirm_until = None
+                actions.append(Announce(group.number, repeat=False))
+        return actions
+
+    def _stop_if_done(self, now: Instant) -> list[Action]:
+        """Shut down once nothing is left to hand over, at the latest after the grace (SPEC section 2, SIGTERM)."""
+        if self.stopping_since is None or self.stopped:
+            return []
+        timing = self._timing()
+        handing_over = any(g.state == GroupState.SECONDARY_HOLD and g.lease.is_open(now) for g in self.groups.values())
+        owning = any(g.state == GroupState.PRIMARY for g in self.groups.values())
+        if (handing_over or owning) and now < self.stopping_since + 2 * timing.grace:
+            peer_could = self.peer.last_heard is not None and not self._peer_silent(now)
+            if handing_over or peer_could:
+                return []
+        self.stopped = True
+        actions: list[Action] = []
+        for group in self.groups.values():
+            group.lease = shut(group.lease)
+            actions += group.store(self.peer.last_heard)
+        self.sent.record(now)
+        return [*actions, SendHeartbeat(self.sent.newest, self._heartbeat(now)), Stop()]
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> Instant | None:
+        """When the next turn is due if nothing arrives; None once stopped."""
+        if self.stopped:
+            return None
+        now = self.judged
+        wanted = [self._next_send(now), *self._peer_deadlines()]
+        for group in self.groups.values():
+            wanted += self._group_deadlines(group)
+        return min((at for at in wanted if at > now), default=now + self._timing().interval)
+
+    def _peer_deadlines(self) -> list[Instant]:
+        claim, quiet = self._claim_timing(), self.peer.quiet_since
+        wanted = [quiet + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since() + claim.dead]
+        wanted += [at + claim.dead for at in self.peer.heard_on.values()]
+        if self.peer.control_run_since is not None and any(g.state == GroupState.INELIGIBLE for g in self.groups.values()):
+            wanted.append(self.peer.control_run_since + RECOVERED_INTERVALS * claim.interval)
+        if self.stopping_since is not None:
+            wanted.append(self.stopping_since + 2 * claim.grace)
+        return wanted
+
+    def _group_deadlines(self, group: RedundancyGroup) -> list[Instant]:
+        timing, lease = self._claim_timing(), self._lease_timing()
+        match group.state:
+            case GroupState.HOLD:
+                return [group.since + timing.dead, group.since + timing.start_up_hold]
+            case GroupState.PRIMARY:
+                wanted = [group.lease.deadline + 1, self.peer.quiet_since + lease.lease_silence]
+                if group.gate_shut_since is not None:
+                    wanted.append(group.gate_shut_since + timing.dead)
+                preempt = group.configuration.preempt
+                if group.peer_preferred_since is not None and preempt is not None:
+                    wanted.append(group.peer_preferred_since + preempt.delay_s * SECOND)
+                if group.confirm_until is not None:
+                    wanted.append(group.confirm_until)
+                return wanted
+            case GroupState.SECONDARY_HOLD:
+                return [group.grace_until, group.hold_down_until]
+            case GroupState.INELIGIBLE:
+                return [group.since + timing.dead]
+            case _:
+                return []
+
+    def _next_send(self, now: Instant) -> Instant:
+        """Each interval; each quarter while evidence is gathered; every 2 ms in a hand-over (LEASE 5, 16, 20)."""
+        last = self.sent.newest_at
+        timing = self._timing()
+        if self._muted(now):
+            return self.started + timing.quiet
+        if last is None:
+            return now
+        if any(self._repeating(now, group) for group in self.groups.values()):
+            return last + min(REPEAT, timing.interval)
+        echoed_at = max(self.peer.echoed_at or self.started, self.peer.floor)
+        gathering = self.peer.silence(now) >= timing.quiet or now - echoed_at >= timing.quiet
+        return last + (timing.interval // 4 if gathering else timing.interval)
+
+    def _muted(self, now: Instant) -> bool:
+        """After start nothing of our own is sent until the peer is heard or 1.25 intervals have passed (LEASE 20)."""
+        return self.peer.first_heard is None and now < self.started + self._timing().quiet
+
+    def _repeating(self, now: Instant, group: RedundancyGroup) -> bool:
+        if group.state == GroupState.SECONDARY_HOLD:
+            report = self.peer.reports.get(group.number)
+            return now < group.grace_until and (report is None or report.state != GroupState.PRIMARY)
+        return group.confirm_until is not None and now < group.confirm_until
+
+    def _timing(self) -> Timing:
+        return self.configuration.timing
+
+    def _peer_timing(self) -> Timing:
+        """The peer's own intervals as it last told them, else ours. They differ only while a commit is in flight."""
+        return self._told_timing or self.configuration.timing
+
+    def _lease_timing(self) -> Timing:
+        """The shorter dead time: the peer may claim after its own."""
+        return min(self._timing(), self._peer_timing(), key=lambda timing: timing.dead)
+
+    def _claim_timing(self) -> Timing:
+        """The longer dead time: the peer's lease may last as long."""
+        return max(self._timing(), self._peer_timing(), key=lambda timing: timing.dead)
+
+    # -- the state of things ------------------------------------------------------------------------------------------
+
+    def path_up(self, now: Instant, path: PathId) -> bool:
+        """The peer was heard on this path within the dead time."""
+        heard = self.peer.heard_on.get(path)
+        return heard is not None and now - heard < self._claim_timing().dead
+
+    def _peer_silent(self, now: Instant) -> bool:
+        return self.peer.silence(now) >= self._claim_timing().dead
+
+    @property
+    def eligible(self) -> bool:
+        """May be primary: false while the control links have failed and the peer leads RG0."""
+        return not self.control_failed
+
+    def status(
+        self, now: Instant, conditions: Mapping[PathId, str] | None = None, drops: Mapping[str, int] | None = None
+    ) -> ClusterStatus:
+        """What displays are rendered from. ``conditions``: why a path is down, as the wire saw it."""
+        return snapshot.of(self, now, conditions or {}, drops or {})
+
+    def _adopt(self, now: Instant, adopted: Iterable[AdoptedLease]) -> None:
+        """LEASE 19: a lease that still runs is taken over as it is; what has run out is not."""
+        for lease in adopted:
+            group = self.groups.get(lease.group)
+            if group is None:
+                continue
+            group.generation = lease.generation
+            if lease.state == GroupState.PRIMARY and now <= lease.deadline:
+                self._pending += group.adopt(now, lease)
+                if lease.last_heard:
+                    self.peer.last_heard = max(self.peer.last_heard or 0, lease.last_heard)
+
+
+def _with_group_zero(configuration: ClusterConfiguration) -> tuple[GroupConfiguration, ...]:
+    """Group 0, the node itself, exists in every cluster whether configured or not (reference 1.3)."""
+    if any(group.group == RG0 for group in configuration.groups):
+        return configuration.groups
+    return (GroupConfiguration(RG0, hold_down_interval_s=30), *configuration.groups)

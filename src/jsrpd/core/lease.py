@@ -1,0 +1,84 @@
+"""How long the gate of a primary group may stay open: LEASE rules 6 to 10, and nothing else.
+
+Two regimes. While the peer is heard, its acknowledgements carry the lease: deadline = send time of the newest
+heartbeat it acknowledged while not primary, + L. When it is silent after its acknowledgements were current, or
+nothing was heard since a claim, the group is *alone*: deadline = newest heartbeat sent, + L. The peer claims no
+earlier than its last reception + T, and T > L, so in both regimes the old gate is shut before a new one opens.
+"""
+
+from dataclasses import dataclass, replace
+
+from jsrpd.model.roles import GroupState
+from jsrpd.model.time import Instant, Timing
+
+SHUT: Instant = 0
+NEVER: Instant = 0
+"""No acknowledgement yet; before every lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A group's lease. ``alone_since`` is None while the peer's word carries the lease."""
+
+    deadline: Instant = SHUT
+    acknowledged_at: Instant = NEVER
+    """Send time of the newest heartbeat acknowledged by a peer that said it is not primary."""
+    alone_since: Instant | None = None
+
+    def is_open(self, now: Instant) -> bool:
+        """What the kernel's gate decides at ``now``."""
+        return now <= self.deadline
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedLease:
+    """What the previous engine pinned beside the map (LEASE 19)."""
+
+    group: int
+    deadline: Instant
+    state: GroupState
+    generation: int
+    acknowledged_at: Instant
+    last_heard: Instant
+    alone: bool
+
+
+def acknowledged(lease: Lease, sent_at: Instant) -> Lease:
+    """A peer that is not primary for the group has acknowledged the heartbeat sent at ``sent_at``."""
+    return replace(lease, acknowledged_at=max(lease.acknowledged_at, sent_at))
+
+
+def claimed_alone(lease: Lease, now: Instant, timing: Timing) -> Lease:
+    """A claim by silence (LEASE 10). ``now`` is the instant judged, no later than the send."""
+    return replace(lease, deadline=now + timing.lease, alone_since=now)
+
+
+def capped(lease: Lease, now: Instant, timing: Timing) -> Lease:
+    """A hand-over begins: at most the grace remains, and it is never raised again (LEASE 15)."""
+    return replace(lease, deadline=min(lease.deadline, now + timing.grace), alone_since=None)
+
+
+def shut(lease: Lease) -> Lease:
+    """Shut at once."""
+    return replace(lease, deadline=SHUT, alone_since=None)
+
+
+def renewed(
+    lease: Lease, now: Instant, timing: Timing, *, sent_at: Instant, last_heard: Instant | None, quiet_since: Instant
+) -> Lease:
+    """The lease of a primary after this turn (LEASE 6, 7, 8).
+
+    ``sent_at``: the newest heartbeat sent, this turn's included. ``last_heard``: when the peer was last heard, None
+    if never. ``quiet_since``: from when its silence counts (lateness moves it forward).
+    """
+    heard_since_alone = lease.alone_since is not None and last_heard is not None and last_heard > lease.alone_since
+    if lease.alone_since is not None and not heard_since_alone:
+        return replace(lease, deadline=sent_at + timing.lease)
+    by_word = replace(lease, deadline=lease.acknowledged_at + timing.lease, alone_since=None)
+    if now - quiet_since < timing.lease_silence:
+        return by_word
+    if not lease.is_open(now) or last_heard is None:
+        return replace(lease, alone_since=None)
+    if last_heard - lease.acknowledged_at <= timing.fresh:
+        return replace(lease, deadline=sent_at + timing.lease, alone_since=now)
+    return replace(lease, alone_since=None)

@@ -1,0 +1,130 @@
+"""What is known of the peer: when and where it was heard, the newest it said, and what it echoed.
+
+Receptions are only recorded here. Silence is judged elsewhere, at the instant read before the sockets were drained
+(LEASE 1), and counted from ``quiet_since``: our own lateness moves that forward, because whoever slept cannot say
+that the other was silent (LEASE 3).
+"""
+
+from collections import deque
+
+from jsrpd.core.events import AcknowledgementReceived, HeartbeatReceived
+from jsrpd.model.link_messages import (
+    FIRST_FABRIC_PATH,
+    GroupReport,
+    Heartbeat,
+    Incarnation,
+    PathId,
+)
+from jsrpd.model.time import Duration, Instant, Timing
+
+SENT_HISTORY = 512
+"""Heartbeats whose send time is remembered; at a quarter interval each this is far more than any lease."""
+
+
+class SentHeartbeats:
+    """Send times of our newest heartbeats by sequence (consecutive, from 1)."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self.newest_at: Instant | None = None
+        self._times: deque[Instant] = deque(maxlen=SENT_HISTORY)
+
+    def record(self, sent_at: Instant) -> int:
+        """Note a heartbeat about to be sent; its sequence."""
+        self.newest += 1
+        self.newest_at = sent_at
+        self._times.append(sent_at)
+        return self.newest
+
+    def sent_at(self, sequence: int) -> Instant | None:
+        """When ``sequence`` was sent; None when it never was or is forgotten."""
+        age = self.newest - sequence
+        if age < 0 or age >= len(self._times):
+            return None
+        return self._times[-1 - age]
+
+
+class Peer:
+    """One peer, across its lives (incarnations)."""
+
+    def __init__(self, now: Instant, own_incarnation: Incarnation) -> None:
+        self.own_incarnation = own_incarnation
+        self.incarnation: Incarnation | None = None
+        self.heartbeat: Heartbeat | None = None
+        self.reports: dict[int, GroupReport] = {}
+        self.newest_sequence = 0
+        self.echoed = 0
+        self.first_heard: Instant | None = None
+        self.last_heard: Instant | None = None
+        self.heard_on: dict[PathId, Instant] = {}
+        self.control_run_since: Instant | None = None
+        self.echoed_at: Instant | None = None
+        self.floor: Instant = now
+        """Silence is never counted from before this instant."""
+
+    @property
+    def quiet_since(self) -> Instant:
+        """From when the present silence of the peer counts."""
+        return self.floor if self.last_heard is None else max(self.last_heard, self.floor)
+
+    def silence(self, now: Instant) -> Duration:
+        """How long nothing was heard on any path; never negative."""
+        return max(0, now - self.quiet_since)
+
+    def control_quiet_since(self) -> Instant:
+        """From when the present silence of all control links counts."""
+        heard = [at for path, at in self.heard_on.items() if path < FIRST_FABRIC_PATH]
+        return max([self.floor, *heard])
+
+    def note_lateness(self, at: Instant) -> None:
+        """We were late: whatever silence we saw up to ``at`` is ours, not the peer's."""
+        self.floor = max(self.floor, at)
+
+    def heartbeat_received(self, event: HeartbeatReceived, timing: Timing) -> bool:
+        """Record a heartbeat; True when it is the newest, whose state counts (LEASE 4)."""
+        self._meet(event.incarnation, event.received_at)
+        self._heard(event.path, event.received_at, timing)
+        if event.sequence <= self.newest_sequence:
+            return False
+        self.newest_sequence = event.sequence
+        self.heartbeat = event.heartbeat
+        self.reports = {report.group: report for report in event.heartbeat.groups}
+        return True
+
+    def acknowledgement_received(self, event: AcknowledgementReceived, timing: Timing) -> None:
+        """Record an acknowledgement as heard."""
+        self._meet(event.incarnation, event.received_at)
+        self._heard(event.path, event.received_at, timing)
+
+    def echo(self, incarnation: Incarnation, sequence: int, at: Instant) -> bool:
+        """The peer echoed ``sequence`` of the engine called ``incarnation``; True when that is this engine."""
+        if incarnation != self.own_incarnation or sequence == 0:
+            return False
+        if sequence > self.echoed:
+            self.echoed = sequence
+            self.echoed_at = at
+        return True
+
+    def lose(self) -> None:
+        """Silent for the dead time: forget what it said, keep when it was heard."""
+        self.heartbeat = None
+        self.reports = {}
+
+    def _meet(self, incarnation: Incarnation, at: Instant) -> None:
+        """A new life of the peer has promised nothing and heard nothing."""
+        if incarnation == self.incarnation:
+            return
+        self.incarnation = incarnation
+        self.first_heard = at
+        self.newest_sequence = 0
+        self.echoed = 0
+        self.echoed_at = None
+        self.lose()
+
+    def _heard(self, path: PathId, at: Instant, timing: Timing) -> None:
+        self.last_heard = at if self.last_heard is None else max(self.last_heard, at)
+        if path < FIRST_FABRIC_PATH:
+            before = max((t for p, t in self.heard_on.items() if p < FIRST_FABRIC_PATH), default=None)
+            if before is None or self.control_run_since is None or at - before > timing.dead:
+                self.control_run_since = at
+        self.heard_on[path] = at

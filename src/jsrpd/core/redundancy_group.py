@@ -1,0 +1,176 @@
+"""One redundancy group on one node. Everything that changes a group's state is in this file; the table is the law."""
+
+from jsrpd.core.actions import Action, ChangeRole, Log, StoreLease
+from jsrpd.core.election import Decision
+from jsrpd.core.lease import NEVER, AdoptedLease, Lease, capped, claimed_alone, shut
+from jsrpd.core.weight import effective_priority, failure_bits, weight_of
+from jsrpd.messages.catalogue import rg_state_change
+from jsrpd.model.configuration import GroupConfiguration
+from jsrpd.model.link_messages import GroupReport
+from jsrpd.model.roles import FailureCode, GroupState
+from jsrpd.model.time import SECOND, Instant, Timing
+
+HOLD, SECONDARY, PRIMARY = GroupState.HOLD, GroupState.SECONDARY, GroupState.PRIMARY
+SECONDARY_HOLD, INELIGIBLE = GroupState.SECONDARY_HOLD, GroupState.INELIGIBLE
+
+TRANSITIONS: frozenset[tuple[GroupState, GroupState]] = frozenset(
+    {
+        (HOLD, SECONDARY),
+        (HOLD, PRIMARY),  # only by re-adopting an unexpired lease
+        (SECONDARY, PRIMARY),
+        (SECONDARY, INELIGIBLE),
+        (PRIMARY, SECONDARY_HOLD),
+        (PRIMARY, SECONDARY),
+        (SECONDARY_HOLD, PRIMARY),
+        (SECONDARY_HOLD, SECONDARY),
+        (SECONDARY_HOLD, INELIGIBLE),
+        (INELIGIBLE, SECONDARY),
+        (INELIGIBLE, PRIMARY),
+    }
+)
+"""The legal transitions (SPEC 6.2); anything else is a bug."""
+
+
+class RedundancyGroup:
+    """State of one group, its failures, its lease. Changed only through the methods below."""
+
+    def __init__(self, configuration: GroupConfiguration, node: int, now: Instant) -> None:
+        self.configuration = configuration
+        self.number = configuration.group
+        self.node = node
+        self.state = HOLD
+        self.since = now
+        self.generation = 0
+        self.cleared_generation = 0
+        self.manual = False
+        self.failures: dict[tuple[FailureCode, str], int] = {}
+        self.lease = Lease()
+        self.stored: StoreLease | None = None
+        self.hold_down_until: Instant = now
+        self.grace_until: Instant = now
+        self.gate_shut_since: Instant | None = None
+        self.peer_preferred_since: Instant | None = None
+        self.yield_to_operator_until: Instant | None = None
+        self.state_sequence = 0
+        """First heartbeat that carried the present state; the peer must echo it before we claim (LEASE 11)."""
+        self.held_until: Instant = now
+        """Until when a gate that was open alone counts as open in healing, though the contact shut it (LEASE 6, 12)."""
+        self.unannounced = False
+        """Claimed, not yet announced: that happens when the gate is stored open."""
+        self.peer_interface_failed = False
+        self.confirm_until: Instant | None = None
+        """After a claim in a hand-over: repeat ``primary`` and announce once more until the old gate is known shut."""
+
+    @property
+    def weight(self) -> int:
+        """255 less what has failed."""
+        return weight_of(self.failures)
+
+    @property
+    def failover_count(self) -> int:
+        """Claims by either node since the operator cleared the count."""
+        return self.generation - self.cleared_generation
+
+    def effective_priority(self, eligible: bool) -> int:
+        """Priority that counts in an election (SPEC 6.1)."""
+        fit = eligible and self.state not in (INELIGIBLE, GroupState.DISABLED)
+        manual_here = self.manual and self.state == PRIMARY
+        return effective_priority(self.configuration.priorities[self.node], self.weight, eligible=fit, manual_here=manual_here)
+
+    def holds_gate(self, now: Instant) -> bool:
+        """The gate is open, or was when a primary met its peer again.
+
+        Meeting shuts both gates (LEASE 6). Which one was open before decides the healing (LEASE 12), and both nodes
+        must still see the same when their messages cross, or both would yield.
+        """
+        return self.lease.is_open(now) or (self.state == PRIMARY and now < self.held_until)
+
+    def report(self, now: Instant, eligible: bool) -> GroupReport:
+        """This group's line in the heartbeat."""
+        return GroupReport(
+            group=self.number,
+            state=self.state,
+            configured_priority=self.configuration.priorities[self.node],
+            effective_priority=self.effective_priority(eligible),
+            weight=self.weight,
+            failures=failure_bits(self.failures),
+            manual=self.manual,
+            gate_open=self.holds_gate(now),
+            generation=self.generation,
+        )
+
+    def adopt(self, now: Instant, adopted: AdoptedLease) -> list[Action]:
+        """Take over what the previous engine of this node held, its lease still running (LEASE 19)."""
+        alone_since = adopted.last_heard if adopted.alone else None
+        self.lease = Lease(adopted.deadline, adopted.acknowledged_at, alone_since)
+        self.generation = adopted.generation
+        return self._enter(now, Decision(PRIMARY, "Restarted in place"))
+
+    def apply(self, now: Instant, timing: Timing, decision: Decision, peer: GroupReport | None) -> list[Action]:
+        """Carry out a decision: state, generation, lease, timers. Announcements follow once the gate is stored open."""
+        if decision.state == PRIMARY:
+            self._claim(now, timing, decision, peer)
+        elif self.state == PRIMARY:
+            self._yield(now, timing, decision, peer)
+        return self._enter(now, decision)
+
+    def _claim(self, now: Instant, timing: Timing, decision: Decision, peer: GroupReport | None) -> None:
+        handed_over = peer is not None and peer.state == SECONDARY_HOLD
+        if peer is not None and handed_over:
+            self.generation = max(peer.generation, self.generation + 1)
+            self.manual = peer.manual
+            self.confirm_until = now + timing.grace
+        else:
+            self.generation = max(self.generation, peer.generation if peer else 0) + 1
+            self.manual = False
+        if decision.reason == "Only node present":
+            self.lease = claimed_alone(self.lease, now, timing)
+
+    def _yield(self, now: Instant, timing: Timing, decision: Decision, peer: GroupReport | None) -> None:
+        both_primary = peer is not None and peer.state == PRIMARY
+        if both_primary or decision.state != SECONDARY_HOLD:
+            self.lease = shut(self.lease)
+            self.grace_until = now
+            self.generation = max(self.generation, peer.generation if peer else 0)
+        else:
+            self.lease = capped(self.lease, now, timing)
+            self.grace_until = now + timing.grace
+            self.generation += 1
+        self.manual = decision.reason == "Manual failover"
+        self.hold_down_until = now + self.configuration.hold_down_interval_s * SECOND
+        # What the peer acknowledged while we were primary says nothing once it may be primary itself.
+        self.lease = Lease(self.lease.deadline, NEVER, None)
+
+    def _enter(self, now: Instant, decision: Decision) -> list[Action]:
+        old, new = self.state, decision.state
+        assert (old, new) in TRANSITIONS, f"illegal transition {old.label} -> {new.label}: {decision.reason}"
+        self.state = new
+        self.since = now
+        self.held_until = now
+        self.gate_shut_since = None
+        self.peer_preferred_since = None
+        self.yield_to_operator_until = None
+        self.state_sequence = 0
+        self.unannounced = new == PRIMARY
+        if new != PRIMARY:
+            self.confirm_until = None
+        return [
+            ChangeRole(self.number, new, self.generation),
+            Log(rg_state_change(self.number, old.label, new.label, decision.reason)),
+        ]
+
+    def store(self, last_heard: Instant | None) -> list[Action]:
+        """The map slot, when it differs from what was stored last."""
+        lease = StoreLease(
+            group=self.number,
+            deadline=self.lease.deadline,
+            state=self.state,
+            generation=self.generation,
+            acknowledged_at=self.lease.acknowledged_at,
+            last_heard=last_heard or NEVER,
+            alone=self.lease.alone_since is not None,
+        )
+        if lease == self.stored:
+            return []
+        self.stored = lease
+        return [lease]

@@ -1,0 +1,125 @@
+"""The display's snapshot of a node: both nodes' rows, links, interfaces, and standing conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
+from jsrpd.model.status import (
+    ClusterStatus,
+    FabricInterfaceStatus,
+    GroupNodeStatus,
+    GroupStatus,
+    InterfaceMonitorStatus,
+    LinkStatus,
+    RethStatus,
+)
+from jsrpd.model.time import Instant
+
+if TYPE_CHECKING:
+    from jsrpd.core.cluster import Cluster
+    from jsrpd.core.redundancy_group import RedundancyGroup
+
+
+def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: Mapping[str, int]) -> ClusterStatus:
+    """Snapshot of ``cluster`` at ``now``."""
+    configuration = cluster.configuration
+    own = _states(configuration.watched_interfaces, cluster.interfaces_up if cluster.interfaces_known else None)
+    heartbeat = cluster.peer.heartbeat
+    same = heartbeat is not None and heartbeat.configuration_digest == configuration.digest
+    theirs = _states(configuration.peer_watched_interfaces, heartbeat.interfaces_up if heartbeat and same else None)
+    fabric_up = any(cluster.path_up(now, FIRST_FABRIC_PATH + link.index) for link in configuration.fabric_links)
+    fabric = [
+        FabricInterfaceStatus(f"fab{node}", name, states.get(name), _both(states.get(name), fabric_up))
+        for node in (0, 1)
+        for link in configuration.fabric_links
+        for name, states in [(link.interface, own) if node == configuration.node_id else (link.peer_interface, theirs)]
+    ]
+    return ClusterStatus(
+        cluster_id=configuration.cluster_id,
+        node=configuration.node_id,
+        groups=tuple(_group(cluster, now, group) for group in sorted(cluster.groups.values(), key=lambda g: g.number)),
+        control_links=tuple(
+            LinkStatus(link.index, link.interface, up, "heard" if up else conditions.get(link.index, "no heartbeat"))
+            for link in configuration.control_links
+            for up in [cluster.path_up(now, link.index)]
+        ),
+        fabric_up=fabric_up,
+        fabric_interfaces=tuple(fabric),
+        reths=tuple(RethStatus(r.name, bool(own.get(r.child)), r.group) for r in configuration.reths),
+        interface_monitors=_monitors(cluster, own, theirs),
+        notices=tuple(_notices(cluster, now, conditions)),
+        drops={cause: count for cause, count in drops.items() if count},
+    )
+
+
+def _states(names: tuple[str, ...], up: int | None) -> dict[str, bool]:
+    return {} if up is None else {name: bool(up >> bit & 1) for bit, name in enumerate(names)}
+
+
+def _both(physical: bool | None, heard: bool) -> bool | None:
+    return None if physical is None else physical and heard
+
+
+def _group(cluster: Cluster, now: Instant, group: RedundancyGroup) -> GroupStatus:
+    configuration = cluster.configuration
+    report = group.report(now, cluster.eligible)
+    own = GroupNodeStatus(
+        node=configuration.node_id,
+        priority=report.effective_priority,
+        state=group.state.label,
+        preempt=group.configuration.preempt is not None,
+        manual=group.manual,
+        failures=report.failures,
+        weight=report.weight,
+        gate_open=report.gate_open,
+    )
+    heard = cluster.peer.reports.get(group.number)
+    if heard is None:
+        peer = GroupNodeStatus(configuration.peer_id, 0, "lost", None, None, None)
+    else:
+        peer = GroupNodeStatus(
+            node=configuration.peer_id,
+            priority=heard.effective_priority,
+            state=heard.state.label,
+            preempt=group.configuration.preempt is not None,
+            manual=heard.manual or group.manual,
+            failures=heard.failures,
+            weight=heard.weight,
+            gate_open=heard.gate_open,
+        )
+    rows = (own, peer) if configuration.node_id == 0 else (peer, own)
+    return GroupStatus(group.number, group.failover_count, rows)
+
+
+def _monitors(cluster: Cluster, own: Mapping[str, bool], theirs: Mapping[str, bool]) -> tuple[InterfaceMonitorStatus, ...]:
+    rows: list[InterfaceMonitorStatus] = []
+    for node in (0, 1):
+        local = node == cluster.configuration.node_id
+        for group in cluster.configuration.groups:
+            monitors = group.interface_monitors if local else group.peer_interface_monitors
+            for monitor in monitors:
+                up = (own if local else theirs).get(monitor.interface)
+                rows.append(InterfaceMonitorStatus(monitor.interface, monitor.weight, up, up, group.group))
+    return tuple(rows)
+
+
+def _notices(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str]) -> list[str]:
+    """Standing conditions, each with what to do."""
+    notices: list[str] = []
+    heartbeat, configuration = cluster.peer.heartbeat, cluster.configuration
+    for path, condition in sorted(conditions.items()):
+        notices.append(f"path {path}: heard, {condition}")
+    if heartbeat is not None and heartbeat.configuration_digest != configuration.digest:
+        notices.append("the nodes run different configurations; load the same jsrpd.conf on both")
+    if heartbeat is not None and heartbeat.mode != configuration.redundancy_mode:
+        notices.append("the nodes run different redundancy modes")
+    if configuration.gate == "none":
+        notices.append("gate none: a hung node is not shut by its kernel; two owners are possible")
+    if not configuration.fabric_links:
+        notices.append("no fabric link: the failure of all control links looks like a dead peer")
+    for group in cluster.groups.values():
+        if group.state.label == "primary" and not group.lease.is_open(now):
+            notices.append(f"redundancy group {group.number}: the gate is shut until the peer acknowledges again")
+    return notices

@@ -1,0 +1,242 @@
+"""The data plane as it shall be, and what to do about the difference. Level-triggered: plan(desired, observed).
+
+Both nodes hold all reths, addresses and the *owner's table* all the time, behind the gates; only the node's own view
+(table ``local`` and ``main``) changes with a role (SPEC section 7). So nothing here stands between the opening of a
+gate and the first forwarded packet. Objects are values; a plan is a list of operations on them.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from jsrpd.model.addressing import (
+    control_address,
+    fabric_address_link_local,
+    fabric_address_v4,
+    fabric_address_v6,
+)
+from jsrpd.model.configuration import ClusterConfiguration, Reth
+
+OWNER_TABLE, MAIN_TABLE, LOCAL_TABLE = 1000, 254, 255
+RULE_IIF, RULE_FROM, RULE_LOCAL = 50, 51, 100
+NODE_LOCAL_METRIC = 100
+"""Worse than the reth's prefix route, which must win while both exist (kernel facts)."""
+LINK_LOCAL_PREFIX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class MacVlan:
+    """A reth: macvlan in private mode on its child, with the virtual MAC."""
+
+    name: str
+    parent: str
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """An interface that is administratively up."""
+
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address on an interface, never with a prefix route made by the kernel, never with duplicate detection."""
+
+    interface: str
+    address: str
+    prefix_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``destination`` as CIDR text. ``kind``: ``unicast`` or ``local``. ``via`` and ``source`` empty where there is none."""
+
+    table: int
+    destination: str
+    interface: str
+    kind: str = "unicast"
+    via: str = ""
+    source: str = ""
+    metric: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A policy rule; family 4 or 6."""
+
+    family: int
+    priority: int
+    table: int
+    iif: str = ""
+    source: str = ""
+
+
+Thing: TypeAlias = MacVlan | LinkUp | Address | Route | Rule
+State: TypeAlias = frozenset[Thing]
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Create it."""
+
+    thing: Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete it."""
+
+    thing: Thing
+
+
+Operation: TypeAlias = Add | Remove
+
+
+def desired(configuration: ClusterConfiguration, primary: frozenset[int]) -> State:
+    """Everything this node shall have while it is primary for the groups in ``primary``."""
+    things: set[Thing] = {
+        *_links(configuration),
+        *(Rule(family, RULE_LOCAL, LOCAL_TABLE) for family in (4, 6)),
+    }
+    for reth in configuration.reths:
+        things |= _pre_provisioned(reth)
+        things |= _own_view(configuration, reth, reth.group in primary)
+    return frozenset(things)
+
+
+def _links(c: ClusterConfiguration) -> set[Thing]:
+    things: set[Thing] = set()
+    for control in c.control_links:
+        things.add(LinkUp(control.interface))
+        if not control.local_address:
+            address = control_address(c.cluster_id, control.index, c.node_id)
+            things.add(Address(control.interface, address, LINK_LOCAL_PREFIX))
+    for fabric in c.fabric_links:
+        things.add(LinkUp(fabric.interface))
+        v4 = fabric_address_v4(c.cluster_id, fabric.index, c.node_id)
+        v6 = fabric_address_v6(c.cluster_id, fabric.index, c.node_id)
+        link_local = fabric_address_link_local(c.cluster_id, fabric.index, c.node_id)
+        things |= {
+            Address(fabric.interface, v4, 30),
+            Address(fabric.interface, v6, 64),
+            Address(fabric.interface, link_local, LINK_LOCAL_PREFIX),
+            Route(MAIN_TABLE, _network(v4, 30), fabric.interface),
+            Route(MAIN_TABLE, _network(v6, 64), fabric.interface),
+        }
+    return things
+
+
+def _pre_provisioned(reth: Reth) -> set[Thing]:
+    """What both nodes have at all times."""
+    things: set[Thing] = {
+        LinkUp(reth.child),
+        MacVlan(reth.name, reth.child, reth.mac),
+        LinkUp(reth.name),
+        *(Rule(family, RULE_IIF, OWNER_TABLE, iif=reth.name) for family in (4, 6)),
+    }
+    for own in reth.node_local_addresses:
+        things.add(Address(reth.child, own.address, own.prefix_length))
+        prefix = _network(own.address, own.prefix_length)
+        things.add(Route(MAIN_TABLE, prefix, reth.child, source=own.address, metric=NODE_LOCAL_METRIC))
+    for unit in reth.addresses:
+        things |= {
+            Address(reth.name, unit.address, unit.prefix_length),
+            Rule(_family(unit.address), RULE_FROM, OWNER_TABLE, source=_host(unit.address)),
+            Route(OWNER_TABLE, _host(unit.address), reth.name, "local"),
+            Route(OWNER_TABLE, _network(unit.address, unit.prefix_length), reth.name, source=unit.address),
+        }
+    return things
+
+
+def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
+    """What the node itself sees: its own addresses when primary, else the way to the peer through the fabric.
+
+    Without a fabric link a standby has no way to the gateway addresses.
+    """
+    things: set[Thing] = set()
+    for unit in reth.addresses:
+        prefix = _network(unit.address, unit.prefix_length)
+        if primary:
+            things.add(Route(LOCAL_TABLE, _host(unit.address), reth.name, "local"))
+            things.add(Route(MAIN_TABLE, prefix, reth.name, source=unit.address))
+        elif c.fabric_links:
+            fabric = c.fabric_links[0]
+            if _family(unit.address) == 4:
+                via, source = fabric_address_v4(c.cluster_id, fabric.index, c.peer_id), ""
+            else:
+                # Source selection would prefer the destination itself, which this node holds as well (kernel facts).
+                via = fabric_address_v6(c.cluster_id, fabric.index, c.peer_id)
+                source = fabric_address_v6(c.cluster_id, fabric.index, c.node_id)
+            for destination in (_host(unit.address), prefix):
+                things.add(Route(MAIN_TABLE, destination, fabric.interface, via=via, source=source))
+    return things
+
+
+def plan(wanted: State, observed: State, reths: frozenset[str]) -> list[Operation]:
+    """What makes ``observed`` into ``wanted``, in an order that never leaves a node without its ``local`` table.
+
+    ``reths``: interfaces that are ours altogether. On others (children, links) nothing is ever removed or taken down:
+    addresses there may be the administrator's. Removals come first where a new object would collide with an old one,
+    except that the rule for ``local`` behind ours is added before the kernel's own is taken away. Empty when nothing
+    is to be done.
+    """
+    add = wanted - observed
+    remove = frozenset(thing for thing in observed - wanted if _removable(thing, reths))
+    operations: list[Operation] = [Add(rule) for rule in _sorted(add) if isinstance(rule, Rule)]
+    operations += [Remove(thing) for thing in reversed(_sorted(remove))]
+    operations += [Add(thing) for thing in _sorted(add) if not isinstance(thing, Rule)]
+    return operations
+
+
+def _removable(thing: Thing, reths: frozenset[str]) -> bool:
+    match thing:
+        case LinkUp():
+            return False
+        case Address(interface):
+            return interface in reths
+        case MacVlan(name):
+            return name in reths
+        case _:
+            return True
+
+
+_ORDER = {MacVlan: 0, LinkUp: 1, Address: 2, Rule: 3, Route: 4}
+
+
+def _sorted(things: State) -> list[Thing]:
+    """Interfaces before what lies on them; prefixes of links before routes through them; otherwise by text."""
+
+    def key(thing: Thing) -> tuple[int, bool, str]:
+        through = isinstance(thing, Route) and bool(thing.via)
+        return _ORDER[type(thing)], through, repr(thing)
+
+    return sorted(things, key=key)
+
+
+def _family(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _host(address: str) -> str:
+    return f"{address}/{128 if ':' in address else 32}"
+
+
+def _network(address: str, prefix_length: int) -> str:
+    return str(ipaddress.ip_network(f"{address}/{prefix_length}", strict=False))
+
+
+def describe(thing: Thing) -> str:
+    """For the log: what was put back."""
+    match thing:
+        case MacVlan(name, parent):
+            return f"interface {name} on {parent}"
+        case LinkUp(interface):
+            return f"interface {interface} up"
+        case Address(interface, address, length):
+            return f"address {address}/{length} on {interface}"
+        case Route(table, destination, interface):
+            return f"route {destination} by {interface} in table {table}"
+        case Rule(family, priority):
+            return f"IPv{family} rule {priority}"

@@ -1,0 +1,1 @@
+"""The messages to the operator: one catalogue as data, and their renderings."""

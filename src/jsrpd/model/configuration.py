@@ -1,0 +1,136 @@
+"""The configuration as the running cluster needs it: resolved for one node, defaults filled in, nothing optional left open.
+
+``jsrpd.configuration`` makes it from Junos text; the parent hands it to the children.
+"""
+
+import msgspec
+
+from jsrpd.model.roles import RedundancyMode
+from jsrpd.model.time import MILLISECOND, Timing
+
+
+class ControlLink(msgspec.Struct, frozen=True):
+    """One control link. Addresses are empty where they are derived (SPEC section 3)."""
+
+    index: int
+    interface: str
+    local_address: str = ""
+    peer_address: str = ""
+
+
+class FabricLink(msgspec.Struct, frozen=True):
+    """One fabric link: this node's member interface and the peer's (the name is for display)."""
+
+    index: int
+    interface: str
+    peer_interface: str
+
+
+class InterfaceMonitor(msgspec.Struct, frozen=True):
+    """An interface of *this* node whose failure costs ``weight``."""
+
+    interface: str
+    weight: int
+
+
+class Preempt(msgspec.Struct, frozen=True):
+    """``preempt``; delay in seconds (0: at once)."""
+
+    delay_s: int = 0
+    limit: int = 0
+    period_s: int = 0
+
+
+class GroupConfiguration(msgspec.Struct, frozen=True):
+    """One redundancy group. ``priorities`` by node-id."""
+
+    group: int
+    priorities: tuple[int, int] = (1, 1)
+    preempt: Preempt | None = None
+    hold_down_interval_s: int = 1
+    gratuitous_arp_count: int = 4
+    interface_monitors: tuple[InterfaceMonitor, ...] = ()
+    peer_interface_monitors: tuple[InterfaceMonitor, ...] = ()
+
+
+class RethUnitAddress(msgspec.Struct, frozen=True):
+    """``address/prefix-length`` as text, for example ``192.0.2.1/24`` or ``2001:db8::1/64``."""
+
+    address: str
+    prefix_length: int
+
+
+class Reth(msgspec.Struct, frozen=True):
+    """A redundant Ethernet interface as it stands on this node."""
+
+    name: str
+    index: int
+    group: int
+    child: str
+    """This node's child interface."""
+    peer_child: str
+    mac: bytes
+    """Virtual MAC, 6 bytes."""
+    addresses: tuple[RethUnitAddress, ...] = ()
+    node_local_addresses: tuple[RethUnitAddress, ...] = ()
+
+
+class SyslogHost(msgspec.Struct, frozen=True):
+    """A remote syslog receiver over UDP."""
+
+    address: str
+    port: int = 514
+    structured_data: bool = False
+
+
+class ClusterConfiguration(msgspec.Struct, frozen=True):
+    """What one node needs to know to be half of the cluster."""
+
+    cluster_id: int
+    node_id: int
+    host_name: str = ""
+    heartbeat_interval_ms: int = 100
+    heartbeat_threshold: int = 5
+    redundancy_mode: RedundancyMode = RedundancyMode.ACTIVE_ACTIVE
+    control_link_recovery: str = "rejoin"
+    control_links: tuple[ControlLink, ...] = ()
+    fabric_links: tuple[FabricLink, ...] = ()
+    groups: tuple[GroupConfiguration, ...] = ()
+    reths: tuple[Reth, ...] = ()
+    syslog_hosts: tuple[SyslogHost, ...] = ()
+    gate: str = "bpf"
+    """``bpf``, or ``none``: promise 1 is off and said so."""
+    digest: bytes = b"\0" * 8
+    """First 8 bytes of a hash over the node-independent configuration."""
+
+    @property
+    def timing(self) -> Timing:
+        """Heartbeat timing in nanoseconds."""
+        return Timing(self.heartbeat_interval_ms * MILLISECOND, self.heartbeat_threshold)
+
+    @property
+    def peer_id(self) -> int:
+        """The other node's id."""
+        return 1 - self.node_id
+
+    @property
+    def watched_interfaces(self) -> tuple[str, ...]:
+        """Interfaces of this node whose state is shown on both nodes, sorted; the index is the bit in the heartbeat."""
+        monitors = {m.interface for g in self.groups for m in g.interface_monitors}
+        return tuple(sorted(monitors | {r.child for r in self.reths} | self._link_interfaces(own=True)))
+
+    @property
+    def peer_watched_interfaces(self) -> tuple[str, ...]:
+        """The peer's ``watched_interfaces``, as this node derives them from the common configuration."""
+        monitors = {m.interface for g in self.groups for m in g.peer_interface_monitors}
+        return tuple(sorted(monitors | {r.peer_child for r in self.reths} | self._link_interfaces(own=False)))
+
+    def _link_interfaces(self, own: bool) -> set[str]:
+        return {f.interface if own else f.peer_interface for f in self.fabric_links}
+
+    def group(self, number: int) -> GroupConfiguration:
+        """Configuration of one group; KeyError when it is not configured."""
+        for group in self.groups:
+            if group.group == number:
+                return group
+        raise KeyError(number)

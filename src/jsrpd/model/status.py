@@ -1,0 +1,78 @@
+"""Snapshots of the running cluster for displays: what ``show chassis cluster …`` is rendered from."""
+
+import msgspec
+
+
+class GroupNodeStatus(msgspec.Struct, frozen=True):
+    """One node's row of a group. A lost peer has state ``lost``, priority 0 and ``None`` in the other fields."""
+
+    node: int
+    priority: int
+    state: str
+    preempt: bool | None
+    manual: bool | None
+    failures: int | None
+    """24 bits, see ``FailureCode``."""
+    weight: int | None = None
+    gate_open: bool | None = None
+
+
+class GroupStatus(msgspec.Struct, frozen=True):
+    """A redundancy group as both nodes stand in it; rows in node order."""
+
+    group: int
+    failover_count: int
+    nodes: tuple[GroupNodeStatus, ...]
+
+
+class LinkStatus(msgspec.Struct, frozen=True):
+    """A control link. ``state`` says why it is down where that is known (``key mismatch``, ``no common version`` …)."""
+
+    index: int
+    interface: str
+    up: bool
+    state: str
+
+
+class FabricInterfaceStatus(msgspec.Struct, frozen=True):
+    """One child of ``fab0`` or ``fab1``; ``None`` when the peer has not told."""
+
+    name: str
+    child: str
+    physical_up: bool | None
+    monitored_up: bool | None
+
+
+class RethStatus(msgspec.Struct, frozen=True):
+    """A reth; ``group`` is None when it is not configured into one."""
+
+    name: str
+    up: bool
+    group: int | None
+
+
+class InterfaceMonitorStatus(msgspec.Struct, frozen=True):
+    """A monitored interface of either node; ``None`` when the peer has not told."""
+
+    interface: str
+    weight: int
+    physical_up: bool | None
+    monitored_up: bool | None
+    group: int
+
+
+class ClusterStatus(msgspec.Struct, frozen=True):
+    """Everything ``show chassis cluster status`` and ``interfaces`` need, from one node's view."""
+
+    cluster_id: int
+    node: int
+    groups: tuple[GroupStatus, ...]
+    control_links: tuple[LinkStatus, ...]
+    fabric_up: bool
+    fabric_interfaces: tuple[FabricInterfaceStatus, ...]
+    reths: tuple[RethStatus, ...]
+    interface_monitors: tuple[InterfaceMonitorStatus, ...]
+    notices: tuple[str, ...] = ()
+    """Standing conditions an operator should know, one sentence each."""
+    drops: dict[str, int] = {}
+    """Received datagrams that were dropped, by cause."""

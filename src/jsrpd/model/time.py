@@ -1,0 +1,73 @@
+"""Time as the cluster knows it: integer nanoseconds of the kernel's boot-time clock, never the wall clock.
+
+All intervals of the ownership protocol derive from the two configured numbers, heartbeat-interval and
+heartbeat-threshold, in one place so that the core, the simulator and the displays cannot disagree.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+Instant: TypeAlias = int
+"""Nanoseconds on the boot-time clock of this node."""
+
+Duration: TypeAlias = int
+"""Nanoseconds."""
+
+MICROSECOND: Duration = 1_000
+MILLISECOND: Duration = 1_000_000
+SECOND: Duration = 1_000_000_000
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """The intervals of the ownership protocol (SPEC section 4, LEASE "Terms"). All values in nanoseconds."""
+
+    interval: Duration
+    threshold: int
+
+    @property
+    def dead(self) -> Duration:
+        """T: silence after which a peer counts as lost."""
+        return self.interval * self.threshold
+
+    @property
+    def slop(self) -> Duration:
+        """Allowance for clock-rate error and timer slop, nothing else."""
+        return max(self.dead // 50, 2 * MILLISECOND)
+
+    @property
+    def lease(self) -> Duration:
+        """L: how long a gate stays open after the send time it was derived from."""
+        return self.dead - self.slop
+
+    @property
+    def lease_silence(self) -> Duration:
+        """S: silence after which the peer counts as unheard for the lease (LEASE terms)."""
+        if self.threshold >= 4:
+            return self.lease - self.interval * 3 // 2 - self.slop
+        return self.lease - self.interval - self.slop
+
+    @property
+    def grace(self) -> Duration:
+        """Longest time the old owner's gate may stay open in a hand-over."""
+        return min(self.dead, 100 * MILLISECOND)
+
+    @property
+    def start_up_hold(self) -> Duration:
+        """Longest stay in hold after start when no peer answers."""
+        return max(3 * self.dead, 1 * SECOND)
+
+    @property
+    def lateness(self) -> Duration:
+        """Oversleep beyond which nothing is concluded about the peer (LEASE 3)."""
+        return self.interval // 2 + self.slop
+
+    @property
+    def fresh(self) -> Duration:
+        """1.5 intervals: how recently a fit peer must have been heard, and how current acknowledgements must be."""
+        return self.interval * 3 // 2
+
+    @property
+    def quiet(self) -> Duration:
+        """1.25 intervals: silence that starts evidence gathering (LEASE 5) and the mute time after start (LEASE 20)."""
+        return self.interval * 5 // 4

@@ -1,0 +1,203 @@
+"""The gateway: operators' commands in, questions to the engine out. Clients that stall or flood hurt only themselves."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+from pathlib import Path
+
+import msgspec
+
+from jsrpd.management import children, engine_link
+from jsrpd.management.requests import (
+    MAX_LINE,
+    NOT_ENABLED,
+    SOCKET_NAME,
+    ClearFailoverCount,
+    Failover,
+    FailoverReset,
+    Reply,
+    Request,
+    ShowStatus,
+    decode_request,
+    encode,
+)
+from jsrpd.messages.catalogue import socket_creation_failure, socket_listen_failure
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.processes.syslog import SyslogSender
+
+MAX_CLIENTS = 32
+CLIENT_TIMEOUT_S = 30.0
+WRITE_TIMEOUT_S = 5.0
+ENGINE_TIMEOUT_S = 1.0
+RETRY_S = (0.5, 2.0, 10.0)
+BACKLOG = 16
+
+
+def run(
+    engine: socket.socket,
+    parent: socket.socket,
+    configuration: ClusterConfiguration | None,
+    runtime_directory: Path,
+    syslog: SyslogSender,
+) -> None:
+    """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog).run())
+
+
+class Gateway:
+    """Serves the management socket."""
+
+    def __init__(
+        self,
+        engine: socket.socket,
+        parent: socket.socket,
+        configuration: ClusterConfiguration | None,
+        path: Path,
+        syslog: SyslogSender,
+    ) -> None:
+        self.engine, self.parent = engine, parent
+        self.configuration = configuration
+        self.path = path
+        self.syslog = syslog
+        self.clients = 0
+        self.waiting: dict[int, asyncio.Future[engine_link.Message]] = {}
+        self.questions = 0
+
+    async def run(self) -> None:
+        """Listen for ever; a socket that cannot be had is said and tried again."""
+        loop = asyncio.get_running_loop()
+        self.engine.setblocking(False)
+        self.parent.setblocking(False)
+        loop.add_reader(self.engine, self._read_engine)
+        loop.add_reader(self.parent, self._read_parent)
+        attempt = 0
+        while True:
+            listener = self._listener()
+            if listener is not None:
+                server = await asyncio.start_unix_server(self._client, sock=listener, limit=MAX_LINE)
+                async with server:
+                    await server.serve_forever()
+            await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            attempt += 1
+            self.syslog.flush()
+
+    def _listener(self) -> socket.socket | None:
+        try:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self.syslog.send(socket_creation_failure(_reason(error)))
+            return None
+        try:
+            self._clear_stale()
+            listener.bind(str(self.path))
+            self.path.chmod(0o660)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            self.syslog.send(socket_listen_failure(_reason(error)))
+            return None
+        return listener
+
+    def _clear_stale(self) -> None:
+        """A socket file of a daemon that died is in the way; a living one must not be taken over."""
+        if not self.path.is_socket():
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(self.path))
+            except ConnectionRefusedError:
+                self.path.unlink()
+                return
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+    # -- clients ----------------------------------------------------------------------------------------------------
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.set_write_buffer_limits(high=MAX_LINE)
+        if self.clients >= MAX_CLIENTS:
+            writer.close()
+            return
+        self.clients += 1
+        try:
+            while True:
+                line = await asyncio.wait_for(reader.readline(), CLIENT_TIMEOUT_S)
+                if not line:
+                    return
+                writer.write(encode(await self._reply(line)))
+                await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT_S)
+        except (TimeoutError, ValueError, ConnectionError):
+            # Stalled, a line without end, or gone: this client is done, nobody else notices.
+            return
+        finally:
+            self.clients -= 1
+            writer.transport.abort()
+
+    async def _reply(self, line: bytes) -> Reply:
+        try:
+            request = decode_request(line)
+        except msgspec.DecodeError as error:
+            return Reply(False, f"error: request not understood: {error}")
+        if self.configuration is None:
+            return Reply(False, NOT_ENABLED)
+        try:
+            answer = await asyncio.wait_for(self._ask(request), ENGINE_TIMEOUT_S)
+        except (TimeoutError, OSError):
+            return Reply(False, "error: the engine does not answer", self.configuration.node_id)
+        node = self.configuration.node_id
+        if isinstance(answer, engine_link.StatusReported):
+            return Reply(True, node=node, status=answer.status)
+        assert isinstance(answer, engine_link.CommandReplied)
+        return Reply(answer.ok, answer.text, node)
+
+    async def _ask(self, request: Request) -> engine_link.Message:
+        self.questions += 1
+        number = self.questions
+        answer: asyncio.Future[engine_link.Message] = asyncio.get_running_loop().create_future()
+        self.waiting[number] = answer
+        try:
+            self.engine.send(engine_link.encode(_question(number, request)))
+            return await answer
+        finally:
+            del self.waiting[number]
+
+    # -- the other processes ------------------------------------------------------------------------------------------
+
+    def _read_engine(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message = engine_link.decode(self.engine.recv(1 << 20))
+                waiting = self.waiting.get(getattr(message, "id", 0))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
+
+    def _read_parent(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data = self.parent.recv(1 << 20)
+                if not data:
+                    os._exit(0)
+                message = children.decode(data)
+                if isinstance(message, children.ConfigurationLoaded):
+                    self.configuration = message.configuration
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _question(number: int, request: Request) -> engine_link.Message:
+    match request:
+        case ShowStatus():
+            return engine_link.StatusRequested(number)
+        case Failover(group, node):
+            return engine_link.FailoverCommanded(number, group, node)
+        case FailoverReset(group):
+            return engine_link.FailoverResetCommanded(number, group)
+        case ClearFailoverCount():
+            return engine_link.FailoverCountsCleared(number)

@@ -1,0 +1,294 @@
+"""The kernel process: keeps the data plane as the plan wants it. It may block; the engine never waits for it.
+
+First of all the gates are attached shut, then links go up. Afterwards every netlink notification, role change and
+configuration leads to the same thing: observe, plan, execute. What differs without our doing is put back and said.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import json
+import os
+import selectors
+import signal
+import socket
+import time
+from pathlib import Path
+
+from jsrpd.data_plane.plan import Add, MacVlan, Operation, Remove, describe, desired, plan
+from jsrpd.kernel import sysctl
+from jsrpd.kernel.gate import Gate, LeaseMap
+from jsrpd.kernel.rtnetlink import Observed, RtNetlink
+from jsrpd.management import children
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.roles import GroupState
+
+DEBOUNCE_S = 0.004
+"""Notifications come in bursts; one look covers them all."""
+AUDIT_S = 1.0
+NOTIFICATIONS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x80000
+"""Links, IPv4 addresses, routes and rules, IPv6 addresses, routes and rules."""
+GROUP_SYSCTLS = {
+    "net/ipv4/ip_forward": "1",
+    "net/ipv6/conf/all/forwarding": "1",
+    "net/ipv4/ip_nonlocal_bind": "1",
+    "net/ipv6/ip_nonlocal_bind": "1",
+    "net/ipv4/conf/all/rp_filter": "0",
+}
+RETH_SYSCTLS = {
+    "net/ipv4/conf/{}/arp_ignore": "1",
+    "net/ipv4/conf/{}/arp_announce": "2",
+    "net/ipv4/conf/{}/rp_filter": "0",
+    "net/ipv4/conf/{}/accept_local": "1",
+    "net/ipv4/conf/{}/send_redirects": "0",
+    "net/ipv6/conf/{}/accept_dad": "0",
+    "net/ipv6/conf/{}/accept_ra": "0",
+}
+CHILD_SYSCTLS = {
+    "net/ipv4/conf/{}/arp_ignore": "1",
+    "net/ipv4/conf/{}/arp_announce": "2",
+    "net/ipv4/conf/{}/rp_filter": "0",
+}
+FABRIC_SYSCTLS = {"net/ipv4/conf/{}/rp_filter": "0", "net/ipv4/conf/{}/accept_local": "1"}
+HARMLESS = {errno.EEXIST, errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL}
+"""The object is already as wanted, or its interface is not there (yet): the next look decides."""
+
+
+def run(
+    engine: socket.socket,
+    parent: socket.socket,
+    configuration: ClusterConfiguration,
+    lease_map: LeaseMap | None,
+    state_directory: Path,
+) -> None:
+    """Until SIGTERM or the parent is gone. The data plane is left in place, behind its gates."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    keeper = Keeper(engine, parent, configuration, lease_map, state_directory)
+    keeper.run()
+
+
+class Journal:
+    """What we own and what we found, on disk, so that ``jsrp release`` can undo it after any crash."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "owned.json"
+        self.reths: dict[str, str] = {}
+        self.sysctls: dict[str, str] = {}
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            kept = json.loads(self._path.read_text())
+            self.reths, self.sysctls = dict(kept["reths"]), dict(kept["sysctls"])
+
+    def note(self, reths: dict[str, str], sysctls: dict[str, str]) -> None:
+        """Remember reths (name to child) and former values of sysctls, before they are touched."""
+        fresh_reths = self.reths | reths
+        fresh_sysctls = sysctls | self.sysctls
+        if (fresh_reths, fresh_sysctls) == (self.reths, self.sysctls):
+            return
+        self.reths, self.sysctls = fresh_reths, fresh_sysctls
+        with contextlib.suppress(OSError):
+            # A full disk must not keep the gateway from working; release then finds the reths by name.
+            fresh = self._path.with_suffix(".new")
+            fresh.write_text(json.dumps({"reths": self.reths, "sysctls": self.sysctls}, indent=1))
+            fresh.replace(self._path)
+
+    def remove(self) -> None:
+        """Nothing is owned any more."""
+        self._path.unlink(missing_ok=True)
+
+
+class Keeper:
+    """Observe, plan, execute; and the gates."""
+
+    def __init__(
+        self,
+        engine: socket.socket,
+        parent: socket.socket,
+        configuration: ClusterConfiguration,
+        lease_map: LeaseMap | None,
+        state_directory: Path,
+    ) -> None:
+        self.engine, self.parent = engine, parent
+        self.configuration = configuration
+        self.gate = Gate(lease_map) if lease_map is not None else None
+        self.rtnetlink = RtNetlink()
+        self.journal = Journal(state_directory)
+        # A successor of a crashed kernel process finds the roles where the engine keeps them.
+        self.primary = {g.group for g in configuration.groups if lease_map is not None and _is_primary(lease_map, g.group)}
+        self.settled = False
+        self.sysctls_done: set[str] = set()
+        self.reported: set[str] = set()
+        self.notifications = self._listen()
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+        listener.bind((0, NOTIFICATIONS))
+        return listener
+
+    def run(self) -> None:
+        """The loop."""
+        self._load_gate()
+        self.reconcile()
+        self._tell(self.parent, children.DataPlaneReady())
+        selector = selectors.DefaultSelector()
+        for source in (self.engine, self.parent, self.notifications):
+            selector.register(source, selectors.EVENT_READ)
+        next_audit = time.monotonic() + AUDIT_S
+        while True:
+            ready = {key.fileobj for key, _ in selector.select(max(0.0, next_audit - time.monotonic()))}
+            if self.parent in ready:
+                self._read_parent()
+            ours = self.engine in ready and self._read_engine()
+            if self.notifications in ready and not ours:
+                time.sleep(DEBOUNCE_S)
+            self._drain_notifications()
+            if ours:
+                self.settled = False
+            self.reconcile()
+            if time.monotonic() >= next_audit:
+                self._audit()
+                next_audit = time.monotonic() + AUDIT_S
+
+    def _read_parent(self) -> None:
+        for data in _messages(self.parent):
+            message = children.decode(data)
+            if isinstance(message, children.ConfigurationLoaded):
+                self.configuration = message.configuration
+                self.settled = False
+                self._load_gate()
+
+    def _read_engine(self) -> bool:
+        """True when a role changed."""
+        before = set(self.primary)
+        for data in _messages(self.engine):
+            message = children.decode(data)
+            if isinstance(message, children.RoleChanged):
+                (self.primary.add if message.primary else self.primary.discard)(message.group)
+        return self.primary != before
+
+    def _drain_notifications(self) -> None:
+        while True:
+            try:
+                self.notifications.recv(1 << 16)
+            except BlockingIOError:
+                return
+            except OSError:
+                # ENOBUFS: notifications were lost; the look that follows sees everything anyway.
+                continue
+
+    # -- observe, plan, execute -----------------------------------------------------------------------------------
+
+    def reconcile(self) -> None:
+        """Make the kernel look as wanted. Reths first, so that gates and sysctls stand before their links go up."""
+        reths = frozenset(self.journal.reths) | {reth.name for reth in self.configuration.reths}
+        wanted = desired(self.configuration, frozenset(self.primary))
+        self._note()
+        for only_macvlans in (True, False):
+            observed = self.rtnetlink.observe(reths, self._link_names())
+            operations = plan(wanted, frozenset(observed.things), reths)
+            if only_macvlans:
+                operations = [op for op in operations if isinstance(op.thing, MacVlan)]
+            present = [op for op in operations if not _waits_for_interface(op, observed)]
+            self._execute(present, observed)
+            if only_macvlans:
+                self._prepare_interfaces()
+        self.settled = True
+
+    def _link_names(self) -> frozenset[str]:
+        c = self.configuration
+        names = {link.interface for link in c.control_links} | {link.interface for link in c.fabric_links}
+        return frozenset(names | {reth.child for reth in c.reths})
+
+    def _execute(self, operations: list[Operation], observed: Observed) -> None:
+        if not operations:
+            return
+        results = self.rtnetlink.execute(operations, observed.links)
+        for operation, result in zip(operations, results, strict=True):
+            what = describe(operation.thing)
+            if result == 0:
+                if self.settled and isinstance(operation, Add):
+                    self._tell(self.engine, children.Repaired(what))
+            elif result not in HARMLESS and what not in self.reported:
+                self.reported.add(what)
+                verb = "add" if isinstance(operation, Add) else "remove"
+                self._tell(self.parent, children.DataPlaneFailed(f"cannot {verb} {what}: {os.strerror(result)}"))
+
+    def _note(self) -> None:
+        former = {}
+        for name in (*GROUP_SYSCTLS, *(n.format(r.child) for r in self.configuration.reths for n in CHILD_SYSCTLS)):
+            value = sysctl.read(name)
+            if value is not None:
+                former[name] = value
+        self.journal.note({reth.name: reth.child for reth in self.configuration.reths}, former)
+
+    def _prepare_interfaces(self) -> None:
+        """Sysctls and gates for what exists now and did not when we last looked."""
+        links = self.rtnetlink.links()
+        settings = dict(GROUP_SYSCTLS)
+        for reth in self.configuration.reths:
+            if reth.name in links:
+                settings |= {name.format(reth.name): value for name, value in RETH_SYSCTLS.items()}
+            if reth.child in links:
+                settings |= {name.format(reth.child): value for name, value in CHILD_SYSCTLS.items()}
+        for fabric in self.configuration.fabric_links:
+            if fabric.interface in links:
+                settings |= {name.format(fabric.interface): value for name, value in FABRIC_SYSCTLS.items()}
+        for name, value in settings.items():
+            if sysctl.read(name) != value:
+                sysctl.write(name, value)
+        if self.gate is None:
+            return
+        for reth in self.configuration.reths:
+            for interface, attach in ((reth.name, True), (reth.child, False)):
+                link = links.get(interface)
+                if link is None or self.gate.in_force(link.index):
+                    continue
+                if attach:
+                    self.gate.attach_reth(link.index, reth.group)
+                else:
+                    self.gate.attach_child(link.index)
+                if self.settled:
+                    self._tell(self.engine, children.Repaired(f"gate of {interface}"))
+
+    def _load_gate(self) -> None:
+        if self.gate is None:
+            return
+        for reth in self.configuration.reths:
+            self.gate.add_mac(reth.mac, reth.group)
+            for unit in reth.addresses:
+                self.gate.add_address(ipaddress.ip_address(unit.address).packed, reth.group)
+
+    def _audit(self) -> None:
+        """Once a second: gates in force and sysctls as set, whoever changed them (no notification tells)."""
+        self._prepare_interfaces()
+
+    def _tell(self, channel: socket.socket, message: children.Message) -> None:
+        with contextlib.suppress(OSError):
+            channel.send(children.encode(message), socket.MSG_DONTWAIT)
+
+
+def _is_primary(lease_map: LeaseMap, group: int) -> bool:
+    return lease_map.read(group).state == GroupState.PRIMARY
+
+
+def _waits_for_interface(operation: Operation, observed: Observed) -> bool:
+    """Interfaces that are not there are taken up when they appear; nothing to report until then."""
+    if isinstance(operation, Remove):
+        return False
+    thing = operation.thing
+    interface = thing.parent if isinstance(thing, MacVlan) else getattr(thing, "interface", "")
+    return bool(interface) and interface not in observed.links
+
+
+def _messages(channel: socket.socket) -> list[bytes]:
+    """All datagrams waiting; the process ends when the other side is gone for good."""
+    found: list[bytes] = []
+    while True:
+        try:
+            data = channel.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return found
+        if not data:
+            os._exit(0)
+        found.append(data)

@@ -1,0 +1,405 @@
+"""The parent: options, checks, PID file, daemonising, and the life of the children.
+
+It starts the kernel process first and waits until the gates are attached shut; only then may an engine speak. It
+keeps both ends of every channel between children and the lease map itself, so that a child that crashed is replaced
+by one that finds everything where the old one left it.
+"""
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import setproctitle
+
+from jsrpd import __version__
+from jsrpd.configuration.identity import Identity, read_identity
+from jsrpd.configuration.key import KeyFileError, read_key
+from jsrpd.configuration.load import load_file
+from jsrpd.configuration.problems import ConfigurationError
+from jsrpd.kernel.gate import LeaseMap
+from jsrpd.management import children
+from jsrpd.messages.catalogue import (
+    LogMessage,
+    daemonize_failed,
+    duplicate,
+    not_root,
+    notice,
+    pid_file_lock,
+    pid_file_update,
+    start_refused,
+    usage,
+)
+from jsrpd.messages.rendering import render_text
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.processes import engine, gateway, kernel, preflight
+from jsrpd.processes.directories import Directories, directories
+from jsrpd.processes.options import Options, UsageError, parse
+from jsrpd.processes.pid_file import AlreadyRunning, PidFile
+from jsrpd.processes.syslog import SyslogSender
+
+EX_USAGE, EX_OSERR, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 64, 71, 75, 77, 78
+PR_SET_PDEATHSIG = 1
+RESTART_DELAY_S = (0.0, 0.2, 1.0, 5.0)
+"""Pause before the first, second … restart of a child that keeps crashing; the last repeats."""
+STEADY_AFTER_S = 30.0
+"""A child that lived this long starts again with no pause."""
+STOP_WAIT_S = 5.0
+SYSLOG_PATH = Path("/dev/log")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command ``jsrpd``. Returns the exit code (SPEC section 2)."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = parse(words)
+    except UsageError:
+        return _refuse(usage(), EX_USAGE)
+    if options.version:
+        print(f"jsrpd {__version__}")
+        return 0
+    if os.geteuid() != 0 and not options.check:
+        return _refuse(not_root(), EX_NOPERM)
+    places = directories()
+    if options.check or options.preflight:
+        return preflight.report(places, deep=options.preflight)
+    return _start(options, places)
+
+
+def _start(options: Options, places: Directories) -> int:
+    """Everything that can be refused is refused before the terminal is let go."""
+    try:
+        identity = read_identity(places.configuration)
+        configuration = load_file(places.configuration_file, identity) if identity else None
+        key = read_key(places.configuration) if identity else b""
+    except (ConfigurationError, KeyFileError, OSError, ValueError) as error:
+        return _refuse(start_refused(str(error)), EX_CONFIG)
+    pid_file = PidFile(places.pid_file)
+    try:
+        for directory in (places.runtime, places.state):
+            directory.mkdir(parents=True, exist_ok=True)
+        pid_file.lock()
+    except AlreadyRunning:
+        return _refuse(duplicate(), EX_TEMPFAIL)
+    except OSError as error:
+        return _refuse(pid_file_lock(error.strerror or str(error)), EX_OSERR)
+    if not options.foreground:
+        try:
+            _daemonize()
+        except OSError as error:
+            return _refuse(daemonize_failed(error.strerror or str(error)), EX_OSERR)
+    try:
+        pid_file.write(os.getpid())
+    except OSError as error:
+        return _refuse(pid_file_update(error.strerror or str(error)), EX_OSERR)
+    parent = Parent(options, places, pid_file, identity, configuration, key)
+    try:
+        return parent.run()
+    finally:
+        pid_file.remove()
+
+
+def _refuse(message: LogMessage, code: int) -> int:
+    """Say it in the log and to whoever started us."""
+    sender = SyslogSender(SYSLOG_PATH)
+    sender.send(message)
+    sender.flush()
+    print(f"jsrpd: {render_text(message)}", file=sys.stderr)
+    return code
+
+
+def _daemonize() -> None:
+    """Fork twice, own session, root directory, no terminal. The first parent leaves with 0."""
+    for step in ("leave the shell", "lose the terminal"):
+        if os.fork() > 0:
+            os._exit(0)
+        if step == "leave the shell":
+            os.setsid()
+    os.chdir("/")
+    os.umask(0o027)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+@dataclass
+class Child:
+    """One child process: how to start it, and how its life goes."""
+
+    name: str
+    body: Callable[[], None]
+    pid: int = 0
+    started_at: float = 0.0
+    crashes: int = 0
+    restart_at: float | None = None
+
+
+@dataclass
+class Channel:
+    """A SEQPACKET pair; the parent keeps both ends open for successors."""
+
+    left: socket.socket
+    right: socket.socket
+
+    @classmethod
+    def create(cls) -> "Channel":
+        """A fresh pair with room for large status messages."""
+        left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (left, right):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        return cls(left, right)
+
+
+@dataclass
+class Channels:
+    """Between the children, and from each child to the parent."""
+
+    engine_kernel: Channel = field(default_factory=Channel.create)
+    engine_gateway: Channel = field(default_factory=Channel.create)
+    parent_engine: Channel = field(default_factory=Channel.create)
+    parent_kernel: Channel = field(default_factory=Channel.create)
+    parent_gateway: Channel = field(default_factory=Channel.create)
+
+
+class Parent:
+    """Starts, watches and ends the children."""
+
+    def __init__(
+        self,
+        options: Options,
+        places: Directories,
+        pid_file: PidFile,
+        identity: Identity | None,
+        configuration: ClusterConfiguration | None,
+        key: bytes,
+    ) -> None:
+        self.options = options
+        self.places = places
+        self.pid_file = pid_file
+        self.identity = identity
+        self.configuration = configuration
+        self.key = key
+        hosts = configuration.syslog_hosts if configuration else ()
+        self.syslog = SyslogSender(SYSLOG_PATH, hosts, options.log_to_stderr)
+        self.channels = Channels()
+        self.children: dict[str, Child] = {}
+        self.data_plane_ready = False
+        self.signals: list[int] = []
+        self.lease_map: LeaseMap | None = None
+
+    def run(self) -> int:
+        """Until SIGTERM. 0 on a clean end."""
+        setproctitle.setproctitle("jsrpd")
+        wake = self._watch_signals()
+        if self.configuration is not None:
+            if self.configuration.gate == "bpf":
+                try:
+                    self.lease_map = LeaseMap.create()
+                except OSError as error:
+                    return _refuse(start_refused(f"the gate cannot be made: {error}"), EX_OSERR)
+            self._add("kernel", self._kernel)
+        self._add("gateway", self._gateway)
+        selector = selectors.DefaultSelector()
+        selector.register(wake, selectors.EVENT_READ)
+        selector.register(self.channels.parent_kernel.left, selectors.EVENT_READ)
+        while True:
+            selector.select(self._timeout())
+            with contextlib.suppress(BlockingIOError):
+                wake.recv(64)
+            self._read_kernel()
+            signals, self.signals = self.signals, []
+            if signal.SIGHUP in signals:
+                self._reload()
+            if signal.SIGTERM in signals or signal.SIGINT in signals:
+                self._stop()
+                return 0
+            self._reap()
+            self._restart_due()
+            self.syslog.flush()
+
+    def _watch_signals(self) -> socket.socket:
+        read, write = socket.socketpair()
+        read.setblocking(False)
+        write.setblocking(False)
+        signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda received, _frame: self.signals.append(received))
+        self._wake_write = write
+        return read
+
+    def _timeout(self) -> float | None:
+        due = [c.restart_at for c in self.children.values() if c.restart_at is not None]
+        if self.syslog.pending:
+            due.append(time.monotonic() + 0.5)
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    # -- children -------------------------------------------------------------------------------------------------
+
+    def _add(self, name: str, body: Callable[[], None]) -> None:
+        self.children[name] = Child(name, body)
+        self._fork(self.children[name])
+
+    def _fork(self, child: Child) -> None:
+        parent = os.getpid()
+        child.started_at = time.monotonic()
+        child.restart_at = None
+        try:
+            child.pid = os.fork()
+        except OSError as error:
+            self.syslog.send(notice(f"cannot start {child.name}: {error.strerror}"))
+            child.pid = 0
+            child.restart_at = time.monotonic() + RESTART_DELAY_S[-1]
+            return
+        if child.pid == 0:
+            _become_child(child, parent, self.pid_file)
+
+    def _kernel(self) -> None:
+        assert self.configuration is not None
+        kernel.run(
+            self.channels.engine_kernel.right,
+            self.channels.parent_kernel.right,
+            self.configuration,
+            self.lease_map,
+            self.places.state,
+        )
+
+    def _engine(self) -> None:
+        assert self.configuration is not None
+        engine.run(
+            engine.EngineResources(
+                parent=self.channels.parent_engine.right,
+                kernel=self.channels.engine_kernel.left,
+                gateway=self.channels.engine_gateway.left,
+                lease_map=self.lease_map,
+                configuration=self.configuration,
+                key=self.key,
+                syslog_path=SYSLOG_PATH,
+                copy_log=self.options.log_to_stderr,
+            )
+        )
+
+    def _gateway(self) -> None:
+        gateway.run(
+            self.channels.engine_gateway.right,
+            self.channels.parent_gateway.right,
+            self.configuration,
+            self.places.runtime,
+            self.syslog,
+        )
+
+    def _read_kernel(self) -> None:
+        while True:
+            try:
+                data = self.channels.parent_kernel.left.recv(1 << 16, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            message = children.decode(data)
+            if isinstance(message, children.DataPlaneReady) and "engine" not in self.children:
+                self._add("engine", self._engine)
+            elif isinstance(message, children.DataPlaneFailed):
+                self.syslog.send(notice(f"data plane: {message.problem}"))
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for child in self.children.values():
+                if child.pid == pid:
+                    self._ended(child, status)
+
+    def _ended(self, child: Child, status: int) -> None:
+        now = time.monotonic()
+        child.pid = 0
+        child.crashes = 0 if now - child.started_at > STEADY_AFTER_S else child.crashes
+        delay = RESTART_DELAY_S[min(child.crashes, len(RESTART_DELAY_S) - 1)]
+        child.crashes += 1
+        child.restart_at = now + delay
+        how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.waitstatus_to_exitcode(status)}"
+        self.syslog.send(notice(f"{child.name} process ended ({how}); restarted in {delay:g} s"))
+
+    def _restart_due(self) -> None:
+        for child in self.children.values():
+            if child.restart_at is not None and child.restart_at <= time.monotonic():
+                self._fork(child)
+
+    # -- reload and stop ------------------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        """A file that fails leaves everything as it is."""
+        if self.identity is None:
+            return
+        try:
+            fresh = load_file(self.places.configuration_file, self.identity)
+        except (ConfigurationError, OSError) as error:
+            self.syslog.send(start_refused(f"reload refused, the old configuration runs on: {error}"))
+            return
+        if fresh == self.configuration:
+            self.syslog.send(notice("configuration reloaded: no change"))
+            return
+        self.configuration = fresh
+        self.syslog.reconfigure(fresh.syslog_hosts)
+        message = children.encode(children.ConfigurationLoaded(fresh))
+        for channel in (self.channels.parent_kernel, self.channels.parent_engine, self.channels.parent_gateway):
+            with contextlib.suppress(BlockingIOError):
+                channel.left.send(message, socket.MSG_DONTWAIT)
+        self.syslog.send(notice("configuration reloaded"))
+
+    def _stop(self) -> None:
+        """The engine first: it hands over. Then the rest; the gates stay attached and shut."""
+        for name in ("engine", "gateway", "kernel"):
+            child = self.children.get(name)
+            if child is not None and child.pid:
+                self._end(child)
+        if self.lease_map is not None:
+            self.lease_map.shut_all()
+        self.syslog.flush()
+
+    def _end(self, child: Child) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGTERM)
+        give_up = time.monotonic() + STOP_WAIT_S
+        while time.monotonic() < give_up:
+            pid, _status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                return
+            time.sleep(0.002)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
+
+
+def _become_child(child: Child, parent: int, pid_file: PidFile) -> None:
+    """In the forked child: die with the parent, drop its lock and signal handlers, run, exit."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    if os.getppid() != parent:
+        os._exit(0)
+    pid_file.close_in_child()
+    setproctitle.setproctitle(f"jsrpd: {child.name}")
+    code = 0
+    try:
+        child.body()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

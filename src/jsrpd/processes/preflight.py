@@ -1,0 +1,85 @@
+"""``jsrpd -C`` and ``-X``: say everything that would be wrong, touch nothing.
+
+The vendor's meaning of ``-X`` is not public; here it is the pre-flight check (SPEC section 2).
+"""
+
+import os
+import platform
+import socket
+import sys
+from pathlib import Path
+
+from jsrpd.configuration.identity import read_identity
+from jsrpd.configuration.key import KeyFileError, read_key
+from jsrpd.configuration.load import load_file
+from jsrpd.configuration.problems import ConfigurationError
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.processes.directories import Directories
+
+EX_OK, EX_CONFIG = 0, 78
+OLDEST_KERNEL = (6, 6)
+"""TCX, which the gate is attached by, came with Linux 6.6 (kernel facts)."""
+
+
+def report(places: Directories, deep: bool) -> int:
+    """Print every problem, one a line; 0 when there is none, else 78."""
+    configuration, problems = _configuration_problems(places)
+    if deep:
+        problems += _key_problems(places)
+        problems += _machine_problems(places)
+        if configuration is not None:
+            problems += _interface_problems(configuration)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        return EX_CONFIG
+    print("configuration is valid" if not deep else "ready to start")
+    return EX_OK
+
+
+def _configuration_problems(places: Directories) -> tuple[ClusterConfiguration | None, list[str]]:
+    try:
+        identity = read_identity(places.configuration)
+    except (OSError, ValueError) as error:
+        return None, [str(error)]
+    if identity is None:
+        return None, ["not clustered; use: jsrp set chassis cluster cluster-id 1 node 0"]
+    try:
+        return load_file(places.configuration_file, identity), []
+    except ConfigurationError as error:
+        return None, str(error).splitlines()
+    except OSError as error:
+        return None, [f"{places.configuration_file}: {error.strerror}"]
+
+
+def _key_problems(places: Directories) -> list[str]:
+    try:
+        read_key(places.configuration)
+    except (KeyFileError, OSError) as error:
+        return [str(error)]
+    return []
+
+
+def _machine_problems(places: Directories) -> list[str]:
+    problems = []
+    release = platform.release()
+    version = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
+    if version < OLDEST_KERNEL:
+        problems.append(f"Linux {release} has no TCX; the gate needs 6.6 or newer (or configure: gate none)")
+    for directory in (places.runtime, places.state):
+        nearest = next(path for path in (directory, *directory.parents) if path.exists())
+        if not os.access(nearest, os.W_OK):
+            problems.append(f"{directory} cannot be written")
+    return problems
+
+
+def _interface_problems(configuration: ClusterConfiguration) -> list[str]:
+    wanted = {link.interface: "control link" for link in configuration.control_links}
+    wanted |= {link.interface: "fabric link" for link in configuration.fabric_links}
+    wanted |= {reth.child: f"child of {reth.name}" for reth in configuration.reths}
+    present = {name for _index, name in socket.if_nameindex()}
+    problems = [f"interface {name} ({use}) does not exist" for name, use in sorted(wanted.items()) if name not in present]
+    for reth in configuration.reths:
+        if (Path("/sys/class/net") / reth.child / "brport").exists():
+            problems.append(f"interface {reth.child} is a port of a bridge and cannot be a child of {reth.name}")
+    return problems

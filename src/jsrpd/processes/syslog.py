@@ -1,0 +1,135 @@
+"""Delivers messages to /dev/log and remote hosts without ever blocking: queued, bounded, counted when dropped."""
+
+import contextlib
+import datetime
+import os
+import select
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from jsrpd.messages.catalogue import LogMessage
+from jsrpd.messages.rendering import render_bsd, render_rfc5424
+from jsrpd.model.configuration import SyslogHost
+
+QUEUE_LENGTH = 1024
+MAX_LOCAL_NAME = 64
+
+
+class Destination:
+    """One receiver: a datagram socket that is made again when it fails, and a bounded queue in order."""
+
+    def __init__(self, address: str | tuple[str, int]) -> None:
+        self.queue: deque[bytes] = deque()
+        self.dropped = 0
+        self._address = address
+        self._socket: socket.socket | None = None
+
+    def put(self, datagram: bytes) -> None:
+        """Queue behind what waits; the oldest gives way when the queue is full."""
+        if len(self.queue) >= QUEUE_LENGTH:
+            self.queue.popleft()
+            self.dropped += 1
+        self.queue.append(datagram)
+
+    def flush(self) -> None:
+        """Send what can be sent now."""
+        while self.queue:
+            try:
+                if self._socket is None:
+                    self._socket = self._connect()
+                self._socket.send(self.queue[0], socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                # Receiver gone or not there yet (ENOENT, ECONNREFUSED, ENETUNREACH): keep the message, try later.
+                self.close()
+                return
+            self.queue.popleft()
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self._address, str):
+            family: int = socket.AF_UNIX
+        else:
+            family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            made.connect(self._address)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    def close(self) -> None:
+        """Drop the socket, keep the queue."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class SyslogSender:
+    """Never blocks, never raises. ``flush`` is called again while ``pending``."""
+
+    def __init__(
+        self,
+        path: Path = Path("/dev/log"),
+        hosts: Iterable[SyslogHost] = (),
+        copy_to_stderr: bool = False,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._local = Destination(str(path))
+        self._remote: dict[SyslogHost, Destination] = {}
+        self._copy = copy_to_stderr
+        self._now = now
+        self.copies_dropped = 0
+        self.reconfigure(hosts)
+
+    def reconfigure(self, hosts: Iterable[SyslogHost]) -> None:
+        """Other remote hosts; the queues of those that stay are kept."""
+        wanted = {host: self._remote.get(host) or Destination((host.address, host.port)) for host in hosts}
+        for host in set(self._remote) - set(wanted):
+            self._remote[host].close()
+        self._remote = wanted
+
+    @property
+    def pending(self) -> int:
+        """Messages that wait."""
+        return sum(len(destination.queue) for destination in self._destinations())
+
+    @property
+    def dropped(self) -> int:
+        """Messages lost to full queues since start."""
+        return sum(destination.dropped for destination in self._destinations())
+
+    def send(self, message: LogMessage) -> None:
+        """Render and hand over to every destination."""
+        at = datetime.datetime.fromtimestamp(self._now()).astimezone()
+        host, pid = socket.gethostname()[:MAX_LOCAL_NAME], os.getpid()
+        bsd = render_bsd(message, at, host, pid)
+        self._local.put(bsd)
+        for receiver, destination in self._remote.items():
+            destination.put(render_rfc5424(message, at, host, pid) if receiver.structured_data else bsd)
+        if self._copy:
+            self._copy_to_stderr(at.isoformat(timespec="microseconds").encode() + b" " + bsd[bsd.index(b">") + 17 :] + b"\n")
+        self.flush()
+
+    def flush(self) -> None:
+        """Try again what waits."""
+        for destination in self._destinations():
+            destination.flush()
+
+    def _destinations(self) -> list[Destination]:
+        return [self._local, *self._remote.values()]
+
+    def _copy_to_stderr(self, line: bytes) -> None:
+        """Option -l. A reader that does not read costs lines, not time."""
+        with contextlib.suppress(OSError, ValueError):
+            descriptor = sys.stderr.fileno()
+            if select.select([], [descriptor], [], 0)[1]:
+                os.write(descriptor, line)
+                return
+        self.copies_dropped += 1
