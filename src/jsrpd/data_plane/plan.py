@@ -206,11 +206,12 @@ _ORDER = {MacVlan: 0, LinkUp: 1, Address: 2, Rule: 3, Route: 4}
 
 
 def _sorted(things: State) -> list[Thing]:
-    """Interfaces before what lies on them; prefixes of links before routes through them; otherwise by text."""
+    """Interfaces before what lies on them; what is a source or on the way first; otherwise by text."""
 
-    def key(thing: Thing) -> tuple[int, bool, str]:
+    def key(thing: Thing) -> tuple[int, bool, bool, str]:
         through = isinstance(thing, Route) and bool(thing.via)
-        return _ORDER[type(thing)], through, repr(thing)
+        with_source = isinstance(thing, Route) and bool(thing.source)
+        return _ORDER[type(thing)], through, with_source, repr(thing)
 
     return sorted(things, key=key)
 

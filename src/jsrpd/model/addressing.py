@@ -4,6 +4,8 @@ Control and fabric links carry IPv6 link-local addresses for heartbeats and prob
 addresses of both families, because a standby reaches the gateway addresses on the peer through it.
 """
 
+import ipaddress
+
 CONTROL_PORT = 7273
 FABRIC_PORT = 7274
 FABRIC_OFFSET = 16
@@ -12,7 +14,7 @@ FABRIC_OFFSET = 16
 
 def control_address(cluster_id: int, link: int, node: int) -> str:
     """IPv6 link-local address of a node's end of a control link (/64)."""
-    return f"fe80::6a73:{cluster_id:x}:{link:x}:{node + 1:x}"
+    return str(ipaddress.IPv6Address(f"fe80::6a73:{cluster_id:x}:{link:x}:{node + 1:x}"))
 
 
 def fabric_address_link_local(cluster_id: int, link: int, node: int) -> str:
@@ -27,4 +29,4 @@ def fabric_address_v4(cluster_id: int, link: int, node: int) -> str:
 
 def fabric_address_v6(cluster_id: int, link: int, node: int) -> str:
     """Unique local IPv6 address (/64) of a node's end of a fabric link, next hop towards that node."""
-    return f"fd6a:73{cluster_id:02x}:0:{link:x}::{node + 1:x}"
+    return str(ipaddress.IPv6Address(f"fd6a:73{cluster_id:02x}:0:{link:x}::{node + 1:x}"))

@@ -26,6 +26,7 @@ from jsrpd.model.roles import GroupState
 DEBOUNCE_S = 0.004
 """Notifications come in bursts; one look covers them all."""
 AUDIT_S = 1.0
+REPAIR_LOG_S = 10.0
 NOTIFICATIONS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x80000
 """Links, IPv4 addresses, routes and rules, IPv6 addresses, routes and rules."""
 GROUP_SYSCTLS = {
@@ -117,8 +118,8 @@ class Keeper:
         # A successor of a crashed kernel process finds the roles where the engine keeps them.
         self.primary = {g.group for g in configuration.groups if lease_map is not None and _is_primary(lease_map, g.group)}
         self.settled = False
-        self.sysctls_done: set[str] = set()
         self.reported: set[str] = set()
+        self.repaired_at: dict[str, float] = {}
         self.notifications = self._listen()
 
     def _listen(self) -> socket.socket:
@@ -208,7 +209,7 @@ class Keeper:
             what = describe(operation.thing)
             if result == 0:
                 if self.settled and isinstance(operation, Add):
-                    self._tell(self.engine, children.Repaired(what))
+                    self._repaired(what)
             elif result not in HARMLESS and what not in self.reported:
                 self.reported.add(what)
                 verb = "add" if isinstance(operation, Add) else "remove"
@@ -249,7 +250,14 @@ class Keeper:
                 else:
                     self.gate.attach_child(link.index)
                 if self.settled:
-                    self._tell(self.engine, children.Repaired(f"gate of {interface}"))
+                    self._repaired(f"gate of {interface}")
+
+    def _repaired(self, what: str) -> None:
+        """Say it, but not again and again while somebody keeps undoing it."""
+        now = time.monotonic()
+        if now - self.repaired_at.get(what, -REPAIR_LOG_S) >= REPAIR_LOG_S:
+            self.repaired_at[what] = now
+            self._tell(self.engine, children.Repaired(what))
 
     def _load_gate(self) -> None:
         if self.gate is None:
