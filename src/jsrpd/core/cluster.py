@@ -362,8 +362,13 @@ class Cluster:
                 self._control_up[link.index] = up
                 log = ha_control_link_up(link.interface) if up else ha_control_link_down(link.interface, "no heartbeat")
                 self._pending.append(Log(log))
-        others = any(path >= FIRST_FABRIC_PATH and self.path_up(now, path) for path in self.peer.heard_on)
-        control_silent = now - self.peer.control_quiet_since() >= self._claim_timing().dead
+        control_quiet_since = self.peer.control_quiet_since()
+        control_silent = now - control_quiet_since >= self._claim_timing().dead
+        # A dead peer falls silent on all paths within one heartbeat; a dead link leaves others speaking (reference 3.1).
+        others = any(
+            path >= FIRST_FABRIC_PATH and at - control_quiet_since > self._timing().interval // 2 and self.path_up(now, path)
+            for path, at in self.peer.heard_on.items()
+        )
         remote = self.peer.reports.get(RG0)
         peer_leads = remote is not None and remote.state == GroupState.PRIMARY
         if not self.control_failed:

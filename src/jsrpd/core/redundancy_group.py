@@ -117,7 +117,8 @@ class RedundancyGroup:
     def _claim(self, now: Instant, timing: Timing, decision: Decision, peer: GroupReport | None) -> None:
         handed_over = peer is not None and peer.state == SECONDARY_HOLD
         if peer is not None and handed_over:
-            self.generation = max(peer.generation, self.generation + 1)
+            # The old owner has counted this claim already, in the message that offered it.
+            self.generation = max(peer.generation, self.generation)
             self.manual = peer.manual
             self.confirm_until = now + timing.grace
         else:
