@@ -6,10 +6,34 @@ schema: what a word may be followed by is checked elsewhere, so that every probl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 
 PUNCTUATION = "{};[]"
+SET_FORM = ("set", "delete", "deactivate")
+"""First words of a line in set form. What is deactivated is left out, as ``inactive:`` is in braces."""
+INACTIVE = "inactive:"
+MAX_DEPTH = 64
+"""Longest path of words. No statement comes near it; it keeps hostile text from exhausting the stack."""
+
+_TOKEN = re.compile(
+    r"""(?P<newline>\n) | [^\S\n]+ | \#[^\n]* | (?P<comment>/\*.*?\*/)
+      | (?P<mark>[{};\[\]])
+      | "(?P<quoted>(?:[^"\\\n]|\\[^\n])*)"
+      | (?P<open>/\*|")
+      | (?P<bare>(?:\$\{\w+\}|[^\s{};\[\]"])+)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Kind(Enum):
+    """How a word was written. A mark is one of ``{ } ; [ ]``; a quoted word never is, whatever it says."""
+
+    BARE = 0
+    QUOTED = 1
+    MARK = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +43,12 @@ class Word:
     text: str
     line: int
     column: int
+    kind: Kind = Kind.BARE
+
+    @property
+    def mark(self) -> str:
+        """The punctuation it is, or nothing."""
+        return self.text if self.kind is Kind.MARK else ""
 
 
 @dataclass(slots=True)
@@ -67,97 +97,89 @@ def parse(text: str) -> Node:
     """Tree of a configuration in either form. SyntaxProblem at the first place that cannot be read."""
     words = list(_words(text))
     tree = root()
-    if words and words[0].text in ("set", "delete"):
+    if words and words[0].kind is Kind.BARE and words[0].text in SET_FORM:
         _parse_set(words, tree)
     else:
-        end = _parse_block(words, 0, tree)
+        end = _parse_block(words, 0, tree, 0)
         if end < len(words):
-            raise SyntaxProblem("unexpected }", words[end].line, words[end].column)
+            raise _unexpected(words[end])
     return tree
 
 
 def _words(text: str) -> Iterator[Word]:
     """Words and punctuation; comments are passed over."""
-    at, line, start = 0, 1, 0
-    while at < len(text):
-        character = text[at]
-        column = at - start + 1
-        if character == "\n":
-            at, line, start = at + 1, line + 1, at + 1
-        elif character.isspace():
-            at += 1
-        elif character == "#":
-            at = _find(text, "\n", at)
-        elif text.startswith("/*", at):
-            end = text.find("*/", at)
-            if end < 0:
-                raise SyntaxProblem("comment is not closed", line, column)
-            line += text.count("\n", at, end)
-            if "\n" in text[at:end]:
-                start = text.rindex("\n", at, end) + 1
-            at = end + 2
-        elif character in PUNCTUATION:
-            yield Word(character, line, column)
-            at += 1
-        elif character == '"':
-            end = text.find('"', at + 1)
-            if end < 0 or "\n" in text[at:end]:
-                raise SyntaxProblem("quoted text is not closed", line, column)
-            yield Word(text[at + 1 : end], line, column)
-            at = end + 1
-        else:
-            end = at
-            while end < len(text) and not text[end].isspace() and text[end] not in PUNCTUATION + '"':
-                end += 1
-            yield Word(text[at:end], line, column)
-            at = end
+    line, start = 1, 0
+    for token in _TOKEN.finditer(text):
+        column = token.start() - start + 1
+        match token.lastgroup:
+            case "newline":
+                line, start = line + 1, token.end()
+            case "comment":
+                newlines = token[0].count("\n")
+                if newlines:
+                    line, start = line + newlines, token.start() + token[0].rindex("\n") + 1
+            case "mark":
+                yield Word(token[0], line, column, Kind.MARK)
+            case "quoted":
+                yield Word(re.sub(r"\\(.)", r"\1", token["quoted"]), line, column, Kind.QUOTED)
+            case "bare":
+                yield Word(token[0], line, column)
+            case "open":
+                what = "quoted text" if token[0] == '"' else "comment"
+                raise SyntaxProblem(f"{what} is not closed", line, column)
 
 
-def _find(text: str, what: str, at: int) -> int:
-    found = text.find(what, at)
-    return len(text) if found < 0 else found
+def _unexpected(word: Word) -> SyntaxProblem:
+    return SyntaxProblem(f"unexpected {word.text}", word.line, word.column)
 
 
-def _parse_block(words: list[Word], at: int, parent: Node) -> int:
+def _child(node: Node, word: Word, depth: int) -> Node:
+    if depth >= MAX_DEPTH:
+        raise SyntaxProblem(f"more than {MAX_DEPTH} levels deep", word.line, word.column)
+    return node.child(word)
+
+
+def _parse_block(words: list[Word], at: int, parent: Node, depth: int) -> int:
     """Statements up to a closing brace or the end; where the block ended."""
-    while at < len(words) and words[at].text != "}":
-        at = _parse_statement(words, at, parent)
+    while at < len(words) and words[at].mark != "}":
+        at = _parse_statement(words, at, parent, depth)
     return at
 
 
-def _parse_statement(words: list[Word], at: int, parent: Node) -> int:
-    node = parent
+def _parse_statement(words: list[Word], at: int, parent: Node, depth: int) -> int:
     first = words[at]
-    inactive = first.text == "inactive:"
-    if inactive:
-        at, node = at + 1, root()
+    if first.text == INACTIVE and first.kind is Kind.BARE:
+        at, parent = at + 1, root()
+    node = parent
     while at < len(words):
         word = words[at]
-        match word.text:
+        if word.mark and word.mark != "}" and node is parent:
+            raise SyntaxProblem(f"statement is missing before {word.text}", word.line, word.column)
+        match word.mark:
             case ";":
-                if node is parent:
-                    raise SyntaxProblem("statement is empty", word.line, word.column)
                 return at + 1
             case "{":
-                end = _parse_block(words, at + 1, node)
+                end = _parse_block(words, at + 1, node, depth)
                 if end >= len(words):
                     raise SyntaxProblem("{ is not closed", word.line, word.column)
                 return end + 1
             case "[":
-                at = _parse_list(words, at, node)
+                at = _parse_list(words, at, node, depth)
             case "}" | "]":
                 raise SyntaxProblem(f"; is missing before {word.text}", word.line, word.column)
             case _:
-                node = node.child(word)
-                at += 1
+                node = _child(node, word, depth)
+                at, depth = at + 1, depth + 1
     raise SyntaxProblem("; is missing at the end", first.line, first.column)
 
 
-def _parse_list(words: list[Word], at: int, node: Node) -> int:
+def _parse_list(words: list[Word], at: int, node: Node, depth: int) -> int:
     opening = words[at]
     at += 1
-    while at < len(words) and words[at].text != "]":
-        node.child(words[at])
+    while at < len(words) and words[at].mark != "]":
+        if words[at].mark:
+            raise _unexpected(words[at])
+        _child(node, words[at], depth)
         at += 1
     if at >= len(words):
         raise SyntaxProblem("[ is not closed", opening.line, opening.column)
@@ -168,26 +190,36 @@ def _parse_set(words: list[Word], tree: Node) -> None:
     lines: dict[int, list[Word]] = {}
     for word in words:
         lines.setdefault(word.line, []).append(word)
-    for line in lines.values():
-        verb, *path = line
-        if verb.text not in ("set", "delete") or not path:
-            raise SyntaxProblem("expected: set STATEMENT", verb.line, verb.column)
-        if verb.text == "delete":
+    for verb, *path in lines.values():
+        if verb.kind is not Kind.BARE or verb.text not in SET_FORM or not path:
+            raise SyntaxProblem(f"expected: {' | '.join(SET_FORM)} STATEMENT", verb.line, verb.column)
+        if verb.text == "set":
+            _set(tree, path)
+        else:
             _delete(tree, [word.text for word in path])
-            continue
-        node, at = tree, 0
-        while at < len(path):
-            if path[at].text == "[":
-                at = _parse_list(path, at, node)
-            else:
-                node = node.child(path[at])
-                at += 1
+
+
+def _set(tree: Node, path: list[Word]) -> None:
+    node, at, depth = tree, 0, 0
+    while at < len(path):
+        if path[at].mark == "[" and node is not tree:
+            at = _parse_list(path, at, node, depth)
+        elif path[at].mark:
+            raise _unexpected(path[at])
+        else:
+            node = _child(node, path[at], depth)
+            at, depth = at + 1, depth + 1
 
 
 def _delete(tree: Node, path: list[str]) -> None:
-    parent = tree.find(*path[:-1])
-    if parent is not None:
-        parent.children.pop(path[-1], None)
+    """Deleting the last thing below a word deletes the word, as in Junos a bare container would not be kept."""
+    *above, last = path
+    parent = tree.find(*above)
+    if parent is None or last not in parent.children:
+        return
+    del parent.children[last]
+    if above and not parent.children:
+        _delete(tree, above)
 
 
 def copy(node: Node) -> Node:
@@ -197,8 +229,10 @@ def copy(node: Node) -> Node:
 
 def quoted(text: str) -> str:
     """A word as it must be written."""
-    plain = text and not any(c.isspace() or c in PUNCTUATION + '"#' for c in text) and not text.startswith("$")
-    return text if plain else f'"{text}"'
+    plain = text and not any(c.isspace() or c in PUNCTUATION + '"#' for c in text) and not text.startswith(("$", "/*"))
+    if plain and text not in (*SET_FORM, INACTIVE):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def render_set(tree: Node) -> str:

@@ -29,6 +29,8 @@ PORT_BASE = {"node0": 100, "node1": 200}
 HOST_INDEX, HOST_PORT = 21, {"client": 301, "server": 302}
 ROOT_VARIABLE, NAME_VARIABLE = "JSRPD_LAB_DIRECTORY", "JSRPD_LAB_NAME"
 MAX_NAME = 40
+FORK_S = 2.0
+"""How long a command that was started in a namespace may take to appear there."""
 
 
 class LabError(Exception):
@@ -170,7 +172,11 @@ def up(lab: Lab, settings: Settings) -> None:
             raise LabError(f"the lab {lab.name} is up with other settings; first: jsrp lab down")
     else:
         down(lab)
-        _build(lab, settings)
+        try:
+            _build(lab, settings)
+        except BaseException:
+            down(lab)
+            raise
     for node in NODES:
         start_daemon(lab, node)
 
@@ -219,7 +225,7 @@ def _build_host(lab: Lab, segment: Segment) -> None:
             f"addr add {segment.hosts[0]}/24 dev eth0",
             f"addr add {segment.hosts[1]}/64 dev eth0 nodad",
             f"route add default via {segment.gateways[0]}",
-            f"-6 route add default via {segment.gateways[1]}",
+            f"route add ::/0 via {segment.gateways[1]}",
         ],
     )
 
@@ -386,6 +392,18 @@ def start_daemon(lab: Lab, node: str) -> None:
             check=True,
             cwd="/",
         )
+    give_up = time.monotonic() + FORK_S
+    wait_until(lambda: _has_started(lab, node, give_up), 10, f"jsrpd on {node}")
+
+
+def _has_started(lab: Lab, node: str, give_up: float) -> bool:
+    """True once the daemon runs; LabError with its last words when nothing runs at the monotonic time ``give_up``."""
+    if daemon_processes(lab, node):
+        return True
+    if not processes(lab, node) and time.monotonic() > give_up:
+        said = log_file(lab, node).read_text(errors="replace").splitlines()[-5:]
+        raise LabError(f"jsrpd on {node} has ended: " + "; ".join(said))
+    return False
 
 
 def cluster_status(lab: Lab, node: str) -> "dict[str, object]":

@@ -1,9 +1,13 @@
 """The operator's end of the management socket."""
 
+import contextlib
 import socket
+import time
 from pathlib import Path
 
-from jsrpd.management.requests import MAX_LINE, Reply, Request, decode_reply, encode
+import msgspec
+
+from jsrpd.management.requests import MAX_LINE, MAX_REPLY, Reply, Request, decode_reply, encode
 
 TIMEOUT_S = 5.0
 
@@ -18,19 +22,33 @@ def ask(path: Path, request: Request) -> Reply:
         connection.settimeout(TIMEOUT_S)
         try:
             connection.connect(str(path))
-            connection.sendall(encode(request))
+            # A gateway that refuses this client has answered and closed before it reads; the answer is still there.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(encode(request))
             return decode_reply(_line(connection))
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise DaemonUnreachable("the daemon is not running; start it with: systemctl start jsrpd") from error
+            raise DaemonUnreachable(
+                f"jsrpd is not running (nobody listens on {path}); start it with: systemctl start jsrpd"
+            ) from error
         except PermissionError as error:
-            raise DaemonUnreachable("permission denied; run as root") from error
+            raise DaemonUnreachable(f"{path}: permission denied; run as root") from error
         except OSError as error:
             raise DaemonUnreachable(f"the daemon does not answer: {error}") from error
+        except msgspec.DecodeError as error:
+            raise DaemonUnreachable(f"the answer is not understood; are jsrp and jsrpd of one version? {error}") from error
 
 
 def _line(connection: socket.socket) -> bytes:
+    """One line, bounded in length and in the time it may take as a whole."""
     data = bytearray()
+    give_up = time.monotonic() + TIMEOUT_S
     while not data.endswith(b"\n"):
+        remaining = give_up - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("timed out")
+        if len(data) > MAX_REPLY:
+            raise ConnectionError("its answer has no end")
+        connection.settimeout(remaining)
         piece = connection.recv(MAX_LINE)
         if not piece:
             raise ConnectionError("it closed the connection")

@@ -1,12 +1,20 @@
 """What an operator's command and its answer look like on the management socket: one JSON object a line."""
 
+from typing import Annotated, TypeVar
+
 import msgspec
 
 from jsrpd.model.status import ClusterStatus
 
+T = TypeVar("T")
 SOCKET_NAME = "jsrpd.sock"
 MAX_LINE = 64 * 1024
+MAX_REPLY = 4 * 1024 * 1024
 NOT_ENABLED = "error: Chassis cluster is not enabled"
+
+# Nothing outside the ranges reaches the engine; 128 is jsrpd.model.roles.MAX_GROUP.
+Group = Annotated[int, msgspec.Meta(ge=0, le=128)]
+Node = Annotated[int, msgspec.Meta(ge=0, le=1)]
 
 
 class ShowStatus(msgspec.Struct, frozen=True, tag="show-status"):
@@ -16,14 +24,14 @@ class ShowStatus(msgspec.Struct, frozen=True, tag="show-status"):
 class Failover(msgspec.Struct, frozen=True, tag="failover"):
     """``request chassis cluster failover redundancy-group GROUP node NODE``."""
 
-    group: int
-    node: int
+    group: Group
+    node: Node
 
 
 class FailoverReset(msgspec.Struct, frozen=True, tag="failover-reset"):
     """``request chassis cluster failover reset [redundancy-group GROUP]``."""
 
-    group: int | None = None
+    group: Group | None = None
 
 
 class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"):
@@ -54,9 +62,17 @@ def encode(message: Request | Reply) -> bytes:
 
 def decode_request(line: bytes) -> Request:
     """msgspec.DecodeError for anything else."""
-    return _request_decoder.decode(line)
+    return _decode(_request_decoder, line)
 
 
 def decode_reply(line: bytes) -> Reply:
     """msgspec.DecodeError for anything else."""
-    return _reply_decoder.decode(line)
+    return _decode(_reply_decoder, line)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
+    """The decoder lets deep nesting and bad UTF-8 through as errors of other kinds."""
+    try:
+        return decoder.decode(line)
+    except (RecursionError, UnicodeError) as error:
+        raise msgspec.DecodeError(str(error)) from error

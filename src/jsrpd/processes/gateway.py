@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from jsrpd.management.requests import (
     decode_request,
     encode,
 )
-from jsrpd.messages.catalogue import socket_creation_failure, socket_listen_failure
+from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.processes.syslog import SyslogSender
 
@@ -34,6 +35,11 @@ WRITE_TIMEOUT_S = 5.0
 ENGINE_TIMEOUT_S = 1.0
 RETRY_S = (0.5, 2.0, 10.0)
 BACKLOG = 16
+ENGINE_SPACING_S = 0.02
+"""Least time between two clients' questions: a snapshot of many groups costs the engine milliseconds."""
+LOG_RETRY_S = 0.5
+ANSWERS_PER_WAKE_UP = 64
+ENGINE_SILENT = "error: the engine does not answer"
 
 
 def run(
@@ -67,7 +73,11 @@ class Gateway:
         self.syslog = syslog
         self.clients = 0
         self.waiting: dict[int, asyncio.Future[engine_link.Message]] = {}
-        self.questions = 0
+        # Beyond the ids of a gateway before this one, whose late answers may still wait in the channel.
+        self.questions = time.monotonic_ns()
+        self.turn = asyncio.Lock()
+        self.asked_at = 0.0
+        self.reported = ""
 
     async def run(self) -> None:
         """Listen for ever; a socket that cannot be had is said and tried again."""
@@ -76,6 +86,7 @@ class Gateway:
         self.parent.setblocking(False)
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
+        self._flush_log()
         attempt = 0
         while True:
             listener = self._listener()
@@ -85,13 +96,22 @@ class Gateway:
                     await server.serve_forever()
             await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             attempt += 1
-            self.syslog.flush()
+
+    def _flush_log(self) -> None:
+        self.syslog.flush()
+        asyncio.get_running_loop().call_later(LOG_RETRY_S, self._flush_log)
+
+    def _report(self, message: LogMessage) -> None:
+        """Once per problem, however often it is tried again."""
+        if self.reported != repr(message):
+            self.reported = repr(message)
+            self.syslog.send(message)
 
     def _listener(self) -> socket.socket | None:
         try:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         except OSError as error:
-            self.syslog.send(socket_creation_failure(_reason(error)))
+            self._report(socket_creation_failure(_reason(error)))
             return None
         try:
             self._clear_stale()
@@ -100,27 +120,32 @@ class Gateway:
             listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
-            self.syslog.send(socket_listen_failure(_reason(error)))
+            self._report(socket_listen_failure(_reason(error)))
             return None
+        self.reported = ""
         return listener
 
     def _clear_stale(self) -> None:
         """A socket file of a daemon that died is in the way; a living one must not be taken over."""
         if not self.path.is_socket():
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
             try:
                 probe.connect(str(self.path))
             except ConnectionRefusedError:
                 self.path.unlink()
                 return
+            except BlockingIOError:
+                pass  # Its backlog is full, so somebody does listen.
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
     # -- clients ----------------------------------------------------------------------------------------------------
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.set_write_buffer_limits(high=MAX_LINE)
+        # With no allowance, drain means sent: a reader that stalls is found out, and abort cuts nothing off.
+        writer.transport.set_write_buffer_limits(high=0)
         if self.clients >= MAX_CLIENTS:
+            writer.write(encode(Reply(False, "error: too many management clients")))
             writer.close()
             return
         self.clients += 1
@@ -129,8 +154,12 @@ class Gateway:
                 line = await asyncio.wait_for(reader.readline(), CLIENT_TIMEOUT_S)
                 if not line:
                     return
-                writer.write(encode(await self._reply(line)))
-                await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT_S)
+                try:
+                    request = decode_request(line)
+                except msgspec.DecodeError as error:
+                    await _send(writer, Reply(False, f"error: request not understood: {error}"))
+                    return
+                await _send(writer, await self._reply(request))
         except (TimeoutError, ValueError, ConnectionError):
             # Stalled, a line without end, or gone: this client is done, nobody else notices.
             return
@@ -138,22 +167,33 @@ class Gateway:
             self.clients -= 1
             writer.transport.abort()
 
-    async def _reply(self, line: bytes) -> Reply:
-        try:
-            request = decode_request(line)
-        except msgspec.DecodeError as error:
-            return Reply(False, f"error: request not understood: {error}")
+    async def _reply(self, request: Request) -> Reply:
         if self.configuration is None:
             return Reply(False, NOT_ENABLED)
         try:
-            answer = await asyncio.wait_for(self._ask(request), ENGINE_TIMEOUT_S)
+            answer = await asyncio.wait_for(self._in_turn(request), ENGINE_TIMEOUT_S)
         except (TimeoutError, OSError):
-            return Reply(False, "error: the engine does not answer", self.configuration.node_id)
-        node = self.configuration.node_id
+            return Reply(False, ENGINE_SILENT, self.configuration.node_id)
+        # The vendor prints a failover's answer in the block of the node that was named (reference 7.9).
+        node = request.node if isinstance(request, Failover) else self.configuration.node_id
         if isinstance(answer, engine_link.StatusReported):
             return Reply(True, node=node, status=answer.status)
         assert isinstance(answer, engine_link.CommandReplied)
         return Reply(answer.ok, answer.text, node)
+
+    async def _in_turn(self, request: Request) -> engine_link.Message:
+        """One question at a time and spaced, so that the engine does not notice how many clients ask how often.
+
+        A command goes only to an engine that has just answered: one left in the channel of a dead engine would be
+        carried out by its successor, long after the operator was told that it failed.
+        """
+        loop = asyncio.get_running_loop()
+        async with self.turn:
+            await asyncio.sleep(max(0.0, self.asked_at + ENGINE_SPACING_S - loop.time()))
+            self.asked_at = loop.time()
+            if not isinstance(request, ShowStatus):
+                await self._ask(ShowStatus())
+            return await self._ask(request)
 
     async def _ask(self, request: Request) -> engine_link.Message:
         self.questions += 1
@@ -170,8 +210,15 @@ class Gateway:
 
     def _read_engine(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while True:
-                message = engine_link.decode(self.engine.recv(1 << 20))
+            for _ in range(ANSWERS_PER_WAKE_UP):
+                data = self.engine.recv(1 << 20)
+                if not data:
+                    asyncio.get_running_loop().remove_reader(self.engine)
+                    return
+                try:
+                    message = engine_link.decode(data)
+                except msgspec.DecodeError:
+                    continue
                 waiting = self.waiting.get(getattr(message, "id", 0))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
@@ -185,6 +232,12 @@ class Gateway:
                 message = children.decode(data)
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
+                    self.syslog.reconfigure(message.configuration.syslog_hosts)
+
+
+async def _send(writer: asyncio.StreamWriter, reply: Reply) -> None:
+    writer.write(encode(reply))
+    await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT_S)
 
 
 def _reason(error: OSError) -> str:

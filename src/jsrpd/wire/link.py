@@ -125,6 +125,7 @@ class Link:
         self._sealer = Sealer(key, start_id)
         self._sequences = dict.fromkeys(DatagramType, 0)
         self._heartbeat_sequences: dict[PathId, int] = {}
+        self._encoded: tuple[Heartbeat | None, bytes] = (None, b"")
         self._peer: Life | None = None
         self._peer_start_id = b""
         self._candidates: OrderedDict[bytes, Life] = OrderedDict()
@@ -140,7 +141,10 @@ class Link:
             raise ValueError(f"heartbeat {sequence} was sealed for path {path} before")
         self._heartbeat_sequences[path] = sequence
         self._sequences[DatagramType.HEARTBEAT] = max(sequence, self._sequences[DatagramType.HEARTBEAT])
-        return self._seal(DatagramType.HEARTBEAT, path, sequence, encode_heartbeat(heartbeat), self._version)
+        # The same value goes out on every path: encoding it once is most of the cost with 128 groups.
+        if self._encoded[0] is not heartbeat:
+            self._encoded = (heartbeat, encode_heartbeat(heartbeat))
+        return self._seal(DatagramType.HEARTBEAT, path, sequence, self._encoded[1], self._version)
 
     def acknowledgement(self, path: PathId, acknowledgement: Acknowledgement) -> bytes:
         """One datagram."""
@@ -254,7 +258,7 @@ class Link:
         if len(payload) < PROOF.size:
             return Dropped(DropCause.FORGED_RESPONSE)
         nonce, asker, heartbeats, acknowledgements = PROOF.unpack_from(payload)
-        if not life.challenge or nonce != life.challenge or asker != self._start_id:
+        if nonce != life.challenge or asker != self._start_id:
             return Dropped(DropCause.FORGED_RESPONSE)
         life.floors = {DatagramType.HEARTBEAT: heartbeats, DatagramType.ACKNOWLEDGEMENT: acknowledgements}
         self._peer, self._peer_start_id = life, header.start_id

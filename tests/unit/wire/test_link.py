@@ -83,6 +83,14 @@ def test_one_sequence_is_heard_once_on_each_path() -> None:
         assert a.receive(path, datagram) == Dropped(DropCause.REPLAYED)
 
 
+def test_each_heartbeat_is_heard_as_it_was_said() -> None:
+    """One value over several paths, then another value over the same."""
+    a, b = joined()
+    for sequence, said in enumerate([heartbeat(), heartbeat(echo_sequence=5), heartbeat()], start=2):
+        for path in (0, 1):
+            assert a.receive(path, b.heartbeat(path, sequence, said)) == HeartbeatHeard(b.incarnation, sequence, said)
+
+
 def test_reordering_inside_the_window_is_heard_and_outside_it_is_not() -> None:
     a, b = joined()
     datagrams = {sequence: b.heartbeat(0, sequence, heartbeat()) for sequence in range(2, 102)}

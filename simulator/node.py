@@ -1,0 +1,363 @@
+"""A simulated node: an engine that drives the production core, and the kernel's gate map, which outlives the engine.
+
+The engine's turn is a generator that can be interrupted before every datagram and every action, by a pause or for
+good; so a list of actions may be half carried out, as on a starved or killed machine. Turns cost no time otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from jsrpd.core.actions import Action, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.cluster import Cluster
+from jsrpd.core.events import (
+    AcknowledgementReceived,
+    Event,
+    FailoverRequested,
+    HeartbeatReceived,
+    SocketsDrained,
+    WatchedInterfacesChanged,
+)
+from jsrpd.core.lease import AdoptedLease
+from jsrpd.messages.rendering import render_text
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.link_messages import Acknowledgement, Heartbeat, PathId
+from jsrpd.model.roles import GroupState
+from jsrpd.model.time import MILLISECOND, Duration, Instant
+from simulator.clock import NodeClock
+from simulator.history import Disturbance, Life, Logged, SlotWritten, Standing, Turn
+from simulator.link import SimulatedLink
+from simulator.network import Challenge, Datagram, Payload, Response
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+DATAGRAMS_PER_TURN = 64
+SOCKET_BUFFER = 500
+"""Datagrams a socket holds; the kernel drops what does not fit."""
+CARRIER_POLL: Duration = 3 * MILLISECOND
+"""The engine looks at carrier this often, so it knows oversleep to this precision when it polls."""
+
+ClusterFactory = Callable[[ClusterConfiguration, Instant, int, tuple[AdoptedLease, ...]], Cluster]
+
+
+class SimulatedNode:
+    """One node. Times are true time unless they come from ``clock()``."""
+
+    def __init__(
+        self, world: World, configuration: ClusterConfiguration, clock: NodeClock, factory: ClusterFactory = Cluster
+    ) -> None:
+        self.world = world
+        self.configuration = configuration
+        self.number = configuration.node_id
+        self.node_clock = clock
+        self.factory = factory
+        self.slots: dict[int, StoreLease] = {}
+        self.interfaces_down: set[str] = set()
+        self.up = False
+        self.polls_carrier = False
+        self.wake_latency: Duration = 0
+        self.stall_probability = 0.0
+        self.stall_length: Duration = 0
+        self.frozen_until: Instant = 0
+        self.deaf_until: Instant = 0
+        self.cluster: Cluster
+        self.link: SimulatedLink
+        self._life: Life
+        self._armed: tuple[int, Callable[[], None]] | None = None
+        self._inbox: dict[PathId, deque[Datagram]] = {path: deque() for path in world.network.paths}
+        self._inputs: deque[Event] = deque()
+        self._turn: Iterator[None] | None = None
+        self._wake_at: Instant | None = None
+        self._wake_token = 0
+        self._asked: Instant = 0
+        self._states: dict[int, GroupState] = {}
+        self._datagram_sequence = 0
+
+    def clock(self) -> Instant:
+        """Boot-time clock of this node."""
+        return self.node_clock.read(self.world.now)
+
+    # -- life and death -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the engine as production does: re-adopt unexpired leases of primaries, shut everything else."""
+        if self.up:
+            return
+        now = self.clock()
+        adopted = []
+        for group in self.configuration.groups:
+            pinned = self.slots.get(group.group)
+            if pinned is not None and pinned.state == GroupState.PRIMARY and now <= pinned.deadline:
+                adopted.append(
+                    AdoptedLease(
+                        pinned.group,
+                        pinned.deadline,
+                        pinned.state,
+                        pinned.generation,
+                        pinned.acknowledged_at,
+                        pinned.last_heard,
+                        pinned.alone,
+                    )
+                )
+            else:
+                generation = 0 if pinned is None else pinned.generation
+                self._store(StoreLease(group.group, 0, GroupState.HOLD, generation, 0, 0, False))
+        incarnation = self.world.next_incarnation()
+        self.link = SimulatedLink(incarnation)
+        self.cluster = self.factory(self.configuration, now, incarnation, tuple(adopted))
+        self._life = Life(self.configuration, now, incarnation, tuple(adopted))
+        self.world.history.lives.append(self._life)
+        self.up = True
+        self._armed = None
+        self._states = dict.fromkeys(self.cluster.groups, GroupState.HOLD)
+        self._turn = None
+        self._asked = now
+        self._wake_at = None
+        self.world.history.disturb("started", self.number, self.world.now)
+        self._inputs = deque([WatchedInterfacesChanged(self._interfaces_up())])
+        self._note_standings()
+        self.wake()
+
+    def crash(self, power: bool = False) -> None:
+        """The engine is gone at once; with ``power`` so is the kernel with its map."""
+        if self.up:
+            self._down("powered off" if power else "engine killed")
+        if power:
+            for group in list(self.slots):
+                self._store(StoreLease(group, 0, GroupState.HOLD, 0, 0, 0, False))
+            self.slots.clear()
+
+    def pause(self, duration: Duration, machine: bool = False) -> None:
+        """Freeze the process, with ``machine`` its network reception too."""
+        now = self.world.now
+        if not self.up:
+            return
+        self.frozen_until = max(self.frozen_until, now + duration)
+        if machine:
+            self.deaf_until = max(self.deaf_until, now + duration)
+        if self.polls_carrier:
+            self._asked = min(self._asked, self.clock() + CARRIER_POLL)
+        self.world.history.disturb("machine paused" if machine else "paused", self.number, now, now + duration)
+
+    def arm(self, steps: int, fault: Callable[[], None]) -> None:
+        """Let ``fault`` strike before the ``steps``-th step of this engine from now."""
+        if self.up:
+            self._armed = (steps, fault)
+
+    def _down(self, why: str) -> None:
+        self.up = False
+        self._turn = None
+        self.frozen_until = 0
+        self._inputs.clear()
+        for queue in self._inbox.values():
+            queue.clear()
+        self.world.history.disturb(why, self.number, self.world.now)
+        for group in self.world.history.groups:
+            self.world.history.standings[group, self.number].append(Standing(self.world.now, None, 0))
+
+    # -- input ----------------------------------------------------------------------------------------------------
+
+    def deliver(self, path: PathId, datagram: Datagram) -> None:
+        """A datagram reached this node."""
+        if not self.up or self.world.now < self.deaf_until:
+            return
+        queue = self._inbox[path]
+        if len(queue) < SOCKET_BUFFER:
+            queue.append(datagram)
+        self.wake()
+
+    def tell(self, event: Event) -> None:
+        """The operator, a signal or the kernel has something for the engine."""
+        if self.up:
+            self._inputs.append(event)
+            self.wake()
+
+    def set_interface(self, name: str, up: bool) -> None:
+        """An interface of this node changed its carrier."""
+        before = self._interfaces_up()
+        (self.interfaces_down.discard if up else self.interfaces_down.add)(name)
+        after = self._interfaces_up()
+        if after != before:
+            self.world.history.disturb(f"interface {name} {'up' if up else 'down'}", self.number, self.world.now)
+            self.tell(WatchedInterfacesChanged(after))
+
+    def _interfaces_up(self) -> int:
+        names = self.configuration.watched_interfaces
+        return sum(1 << bit for bit, name in enumerate(names) if name not in self.interfaces_down)
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    def wake(self, at: Instant | None = None) -> None:
+        """Begin a turn now or at ``at``, unless one is under way or due earlier."""
+        if self._turn is not None or not self.up:
+            return
+        at = self.world.now if at is None else max(at, self.world.now)
+        at = max(at + self.world.up_to(self.wake_latency), self.frozen_until)
+        if self._wake_at is not None and self._wake_at <= at:
+            return
+        self._wake_at = at
+        self._wake_token += 1
+        self.world.schedule(at, self._woken, self._wake_token)
+
+    def _woken(self, token: int) -> None:
+        if token != self._wake_token or not self.up or self._turn is not None:
+            return
+        self._wake_at = None
+        if self.world.now < self.frozen_until:
+            self.wake()
+            return
+        self._turn = self._take_turn()
+        self._advance(self._turn)
+
+    def _advance(self, turn: Iterator[None]) -> None:
+        """Run the turn to its end or its next interruption."""
+        if turn is not self._turn:
+            return
+        if self.world.now < self.frozen_until:
+            self.world.schedule(self.frozen_until, self._advance, turn)
+            return
+        for _ in turn:
+            if self.up:
+                self.world.schedule(self.frozen_until, self._advance, turn)
+            return
+        self._turn = None
+        if not self.up:
+            return
+        wanted = self.cluster.deadline()
+        if any(self._inbox.values()) or self._inputs:
+            self._asked = self.clock()
+            self.wake()
+        elif wanted is not None:
+            self._asked = wanted
+            self.wake(self.node_clock.first_at(wanted))
+
+    def _interrupted(self) -> bool:
+        """A step is about to be done: whether a fault strikes before it."""
+        if self._armed is not None:
+            steps, fault = self._armed
+            self._armed = (steps - 1, fault)
+            if steps <= 0:
+                self._armed = None
+                fault()
+                return True
+        if self.stall_probability and self.world.rng.random() < self.stall_probability:
+            self.frozen_until = max(self.frozen_until, self.world.now + self.world.up_to(self.stall_length))
+            stall = Disturbance("stalled", self.number, self.world.now, self.frozen_until)
+            self.world.history.disturbances.append(stall)
+            return True
+        return False
+
+    def _take_turn(self) -> Iterator[None]:
+        judged = self.clock()
+        late = max(0, judged - self._asked)
+        timely = False
+        for path, queue in self._inbox.items():
+            for _ in range(DATAGRAMS_PER_TURN):
+                if not queue:
+                    break
+                if self._interrupted():
+                    yield
+                datagram = queue.popleft()
+                timely |= self._received(judged, path, datagram)
+        while self._inputs:
+            if self._interrupted():
+                yield
+            self._told(judged, self._inputs.popleft())
+        if self._interrupted():
+            yield
+        for action in self._drained(judged, late):
+            if self._interrupted():
+                yield
+            self._perform(action)
+        if timely:
+            self.world.history.heard[self.number].append(self.world.now)
+
+    def _received(self, judged: Instant, path: PathId, datagram: Datagram) -> bool:
+        """Hand one datagram on; True when it is the peer's word and came within the lease."""
+        at = self.clock()
+        match self.link.receive(path, datagram):
+            case Heartbeat() as heartbeat:
+                event = HeartbeatReceived(path, datagram.incarnation, datagram.sequence, at, heartbeat)
+                self._handle(judged, event)
+            case Acknowledgement() as acknowledgement:
+                self._handle(judged, AcknowledgementReceived(path, datagram.incarnation, at, acknowledgement))
+            case Challenge() | Response() as answer:
+                self._send(path, self._next_sequence(), answer)
+                return False
+            case None:
+                return False
+        return self.world.now - datagram.sent_at <= self.configuration.timing.lease
+
+    def _told(self, judged: Instant, event: Event) -> None:
+        if isinstance(event, FailoverRequested):
+            refusal = self.cluster.refuse_failover(judged, event.group, event.node)
+            text = refusal or f"Initiated manual failover for redundancy group {event.group}"
+            self.world.history.note(self.world.now, f"node{self.number} operator: {text}")
+            if refusal is not None:
+                return
+        self._handle(judged, event)
+
+    def _handle(self, judged: Instant, event: Event) -> list[Action]:
+        actions = self.cluster.handle(judged, event)
+        if self.world.recording:
+            self._life.turns.append((judged, event, actions, self.cluster.deadline()))
+        return actions
+
+    def _drained(self, judged: Instant, late: Duration) -> list[Action]:
+        actions = self._handle(judged, SocketsDrained(self.clock(), late))
+        states = {number: group.state for number, group in self.cluster.groups.items()}
+        logged = tuple(_logged(a) for a in actions if isinstance(a, Log) and a.message.tag == "JSRPD_RG_STATE_CHANGE")
+        if states != self._states or logged:
+            changes = tuple((g, self._states[g], s) for g, s in states.items() if s != self._states[g])
+            self._states = states
+            self.world.history.turns.append(Turn(self.world.now, self.number, changes, logged))
+        self._note_standings()
+        return actions
+
+    def _note_standings(self) -> None:
+        for number, group in self.cluster.groups.items():
+            standings = self.world.history.standings[number, self.number]
+            priority = group.effective_priority(self.cluster.eligible)
+            if standings[-1].state != group.state or standings[-1].priority != priority:
+                standings.append(Standing(self.world.now, group.state, priority))
+
+    # -- output ---------------------------------------------------------------------------------------------------
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case SendHeartbeat(sequence, heartbeat):
+                for path in self._inbox:
+                    self._send(path, sequence, heartbeat)
+            case SendAcknowledgement(path, acknowledgement):
+                self._send(path, self._next_sequence(), acknowledgement)
+            case StoreLease():
+                self._store(action)
+            case Log(message):
+                change = _logged(action) if message.tag == "JSRPD_RG_STATE_CHANGE" else None
+                text = f"RG{change.group} {change.old} -> {change.new}: {change.reason}" if change else None
+                line = text or f"{message.tag}: {render_text(message)}"
+                self.world.history.note(self.world.now, f"node{self.number} {line}")
+            case Stop():
+                self._down("stopped")
+            case _:
+                pass
+
+    def _next_sequence(self) -> int:
+        self._datagram_sequence += 1
+        return self._datagram_sequence
+
+    def _send(self, path: PathId, sequence: int, payload: Payload) -> None:
+        self.world.send(self.number, path, Datagram(self.link.incarnation, sequence, payload, self.world.now))
+
+    def _store(self, lease: StoreLease) -> None:
+        self.slots[lease.group] = lease
+        until = self.node_clock.last_at(lease.deadline) if lease.deadline else -1
+        self.world.history.slots[lease.group, self.number].append(SlotWritten(self.world.now, until, lease.state))
+
+
+def _logged(log: Log) -> Logged:
+    values = dict(log.message.values)
+    return Logged(int(values["rg-id"]), values["old-state"], values["new-state"], values["reason"])
