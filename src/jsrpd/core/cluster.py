@@ -426,13 +426,17 @@ class Cluster:
             peer_preferred_since=group.peer_preferred_since,
             peer_silent=self._peer_silent(now),
             peer_fresh=peer.last_heard is not None and now - peer.last_heard <= timing.fresh,
-            peer_echoed=0 < group.state_sequence <= peer.echoed,
+            peer_echoed=self._state_echoed(group),
             peer_exchanged=peer.heartbeat is not None and peer.echoed > 0,
             first_up=first is not None and first - self.started >= timing.dead,
             control_failed=self.control_failed,
             control_recovered=self._control_recovered(now),
             peer=peer.reports.get(group.number),
         )
+
+    def _state_echoed(self, group: RedundancyGroup) -> bool:
+        """LEASE 11. An echo by a peer that is primary by then must not count: its claim may still be on the way to us."""
+        return group.state_sent_at is not None and group.lease.acknowledged_at >= group.state_sent_at
 
     def _control_recovered(self, now: Instant) -> bool:
         since, timing = self.peer.control_run_since, self._claim_timing()
@@ -461,7 +465,8 @@ class Cluster:
         self._spoken = spoken
         sequence = self.sent.newest
         for group in self.groups.values():
-            group.state_sequence = group.state_sequence or sequence
+            if group.state_sent_at is None:
+                group.state_sent_at = self.sent.newest_at
         self._requests = {
             number: (request, first or sequence)
             for number, (request, first) in self._requests.items()
@@ -486,6 +491,7 @@ class Cluster:
                 sent_at=self.sent.newest_at or self.started,
                 last_heard=self.peer.last_heard,
                 quiet_since=self.peer.quiet_since,
+                peer_gone=self.peer.gone,
             )
             if before.alone_since is not None and group.lease.alone_since is None and before.is_open(now):
                 group.held_until = now + timing.dead
@@ -510,7 +516,7 @@ class Cluster:
             interfaces_up=self.interfaces_up,
             groups=tuple(group.report(now, eligible) for group in self.groups.values()),
             requests=tuple(request for request, _ in self._requests.values()),
-            stopping=self.stopping_since is not None,
+            stopped=self.stopped,
         )
 
     def _announcements(self, now: Instant) -> list[Action]:
@@ -564,7 +570,7 @@ class Cluster:
 
     def _peer_deadlines(self) -> list[Instant]:
         claim, quiet = self._claim_timing(), self.peer.quiet_since
-        wanted = [quiet + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since() + claim.dead]
+        wanted = [self.peer.no_heartbeat_since + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since() + claim.dead]
         wanted += [at + claim.dead for at in self.peer.heard_on.values()]
         if self.peer.control_run_since is not None and any(g.state == GroupState.INELIGIBLE for g in self.groups.values()):
             wanted.append(self.peer.control_run_since + RECOVERED_INTERVALS * claim.interval)
@@ -641,7 +647,7 @@ class Cluster:
         return heard is not None and now - heard < self._claim_timing().dead
 
     def _peer_silent(self, now: Instant) -> bool:
-        return self.peer.silence(now) >= self._claim_timing().dead
+        return self.peer.gone or now - self.peer.no_heartbeat_since >= self._claim_timing().dead
 
     @property
     def eligible(self) -> bool:

@@ -46,11 +46,11 @@ class GroupView:
     peer_preferred_since: Instant | None
     """Since when the peer is fit and has the higher priority."""
     peer_silent: bool
-    """No path heard for T."""
+    """No heartbeat on any path for T, or the peer said that it has stopped."""
     peer_fresh: bool
     """Heard within 1.5 intervals."""
     peer_echoed: bool
-    """The peer has echoed our current state of this group."""
+    """The peer has echoed our current state of this group while it was not primary for it."""
     peer_exchanged: bool
     """Both have heard each other in their present lives."""
     first_up: bool
@@ -112,10 +112,10 @@ def _from_secondary(view: GroupView) -> Decision | None:
         return None
     if view.peer_silent:
         return Decision(GroupState.PRIMARY, "Only node present")
-    if view.peer is None or not view.peer_echoed:
-        return None
     if view.peer_is_primary:
         return Decision(GroupState.INELIGIBLE, "Control link failure") if view.control_failed else None
+    if view.peer is None or not view.peer_echoed:
+        return None
     if view.peer.state == GroupState.SECONDARY_HOLD:
         fit = view.effective_priority > 0
         return Decision(GroupState.PRIMARY, "Remote is in secondary hold") if fit else None

@@ -64,13 +64,23 @@ def shut(lease: Lease) -> Lease:
 
 
 def renewed(
-    lease: Lease, now: Instant, timing: Timing, *, sent_at: Instant, last_heard: Instant | None, quiet_since: Instant
+    lease: Lease,
+    now: Instant,
+    timing: Timing,
+    *,
+    sent_at: Instant,
+    last_heard: Instant | None,
+    quiet_since: Instant,
+    peer_gone: bool,
 ) -> Lease:
     """The lease of a primary after this turn (LEASE 6, 7, 8).
 
     ``sent_at``: the newest heartbeat sent, this turn's included. ``last_heard``: when the peer was last heard, None
-    if never. ``quiet_since``: from when its silence counts (lateness moves it forward).
+    if never. ``quiet_since``: from when its silence counts (lateness moves it forward). ``peer_gone``: the peer said
+    that this life of it claims nothing any more, so nobody needs our silence.
     """
+    if peer_gone:
+        return replace(lease, deadline=sent_at + timing.lease, alone_since=lease.alone_since or now)
     heard_since_alone = lease.alone_since is not None and last_heard is not None and last_heard > lease.alone_since
     if lease.alone_since is not None and not heard_since_alone:
         return replace(lease, deadline=sent_at + timing.lease)

@@ -1,8 +1,9 @@
 """What is known of the peer: when and where it was heard, the newest it said, and what it echoed.
 
 Receptions are only recorded here. Silence is judged elsewhere, at the instant read before the sockets were drained
-(LEASE 1), and counted from ``quiet_since``: our own lateness moves that forward, because whoever slept cannot say
-that the other was silent (LEASE 3).
+(LEASE 1), and our own lateness moves forward from when it counts, because whoever slept cannot say that the other was
+silent (LEASE 3). Two silences are told apart. Nothing heard at all bears on our own lease. No *heartbeat* heard bears
+on a claim: the peer's lease lives on heartbeats that we acknowledge, so its acknowledgements of ours prolong nothing.
 """
 
 from collections import deque
@@ -56,6 +57,10 @@ class Peer:
         self.echoed = 0
         self.first_heard: Instant | None = None
         self.last_heard: Instant | None = None
+        self.heartbeat_at: Instant | None = None
+        """When the last heartbeat came, whatever its sequence."""
+        self.gone = False
+        """Its newest heartbeat said that it has stopped."""
         self.heard_on: dict[PathId, Instant] = {}
         self.control_run_since: Instant | None = None
         self.echoed_at: Instant | None = None
@@ -66,6 +71,11 @@ class Peer:
     def quiet_since(self) -> Instant:
         """From when the present silence of the peer counts."""
         return self.floor if self.last_heard is None else max(self.last_heard, self.floor)
+
+    @property
+    def no_heartbeat_since(self) -> Instant:
+        """From when the dead time of the peer counts."""
+        return self.floor if self.heartbeat_at is None else max(self.heartbeat_at, self.floor)
 
     def silence(self, now: Instant) -> Duration:
         """How long nothing was heard on any path; never negative."""
@@ -84,10 +94,12 @@ class Peer:
         """Record a heartbeat; True when it is the newest, whose state counts (LEASE 4)."""
         self._meet(event.incarnation, event.received_at)
         self._heard(event.path, event.received_at, timing)
+        self.heartbeat_at = max(self.heartbeat_at or 0, event.received_at)
         if event.sequence <= self.newest_sequence:
             return False
         self.newest_sequence = event.sequence
         self.heartbeat = event.heartbeat
+        self.gone = event.heartbeat.stopped
         self.reports = {report.group: report for report in event.heartbeat.groups}
         return True
 
@@ -119,6 +131,7 @@ class Peer:
         self.newest_sequence = 0
         self.echoed = 0
         self.echoed_at = None
+        self.gone = False
         self.lose()
 
     def _heard(self, path: PathId, at: Instant, timing: Timing) -> None:

@@ -51,8 +51,8 @@ class RedundancyGroup:
         self.gate_shut_since: Instant | None = None
         self.peer_preferred_since: Instant | None = None
         self.yield_to_operator_until: Instant | None = None
-        self.state_sequence = 0
-        """First heartbeat that carried the present state; the peer must echo it before we claim (LEASE 11)."""
+        self.state_sent_at: Instant | None = None
+        """When the present state was first sent; the peer must echo it before we claim (LEASE 11)."""
         self.held_until: Instant = now
         """Until when a gate that was open alone counts as open in healing, though the contact shut it (LEASE 6, 12)."""
         self.unannounced = False
@@ -151,7 +151,7 @@ class RedundancyGroup:
         self.gate_shut_since = None
         self.peer_preferred_since = None
         self.yield_to_operator_until = None
-        self.state_sequence = 0
+        self.state_sent_at = None
         self.unannounced = new == PRIMARY
         if new != PRIMARY:
             self.confirm_until = None

@@ -88,8 +88,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """Bit n set: entry n of this node's ``ClusterConfiguration.watched_interfaces`` is up."""
     groups: tuple[GroupReport, ...]
     requests: tuple[PeerRequest, ...] = ()
-    stopping: bool = False
-    """The daemon is shutting down on purpose."""
+    stopped: bool = False
+    """Last words of a daemon that ends on purpose: its gates are shut, this life of it claims nothing any more."""
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):

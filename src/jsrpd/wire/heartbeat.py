@@ -21,7 +21,7 @@ MAX_REQUESTS = 16
 MAX_VERSION_BYTES = 32
 MAX_INTERFACE_BYTES = 32
 ALL_INTERFACES = (1 << 8 * MAX_INTERFACE_BYTES) - 1
-STOPPING = 1
+STOPPED = 1
 
 STATE_MASK, MANUAL_FLAG, GATE_FLAG, PRIORITY_SHIFT = 0x07, 0x20, 0x40, 3
 PRIORITY_ZERO, PRIORITY_CONFIGURED, PRIORITY_MANUAL = 0, 1, 2
@@ -41,7 +41,7 @@ def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
 
 def _encode_heartbeat(heartbeat: Heartbeat) -> bytes:
     head = HEAD.pack(
-        STOPPING if heartbeat.stopping else 0,
+        STOPPED if heartbeat.stopped else 0,
         heartbeat.mode,
         heartbeat.interval_ms,
         heartbeat.threshold,
@@ -122,7 +122,7 @@ def _decode_heartbeat(data: bytes) -> Heartbeat:
         interfaces_up=int.from_bytes(interfaces),
         groups=tuple(groups),
         requests=tuple(PeerRequest(number, RequestKind(kind), group, node) for number, kind, group, node in requests),
-        stopping=bool(flags & STOPPING),
+        stopped=bool(flags & STOPPED),
     )
 
 

@@ -115,7 +115,7 @@ def heartbeats(draw: st.DrawFn) -> Heartbeat:
         interfaces_up=draw(_unsigned(256)),
         groups=tuple(draw(reports(group)) for group in groups),
         requests=tuple(draw(st.lists(request, max_size=16))),
-        stopping=draw(st.booleans()),
+        stopped=draw(st.booleans()),
     )
 
 

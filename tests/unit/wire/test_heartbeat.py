@@ -48,7 +48,7 @@ def test_acknowledgement_round_trip(message: Acknowledgement) -> None:
 
 def test_layout_is_pinned() -> None:
     """Two releases must agree on every byte: a change here is a new wire version."""
-    data = encode_heartbeat(heartbeat(stopping=True, requests=(PeerRequest(9, RequestKind.RESET, 1, 0),)))
+    data = encode_heartbeat(heartbeat(stopped=True, requests=(PeerRequest(9, RequestKind.RESET, 1, 0),)))
     head = "0100006405" + b"digest78".hex() + "000000000000000300000000000000040003"
     strings = "05" + b"0.1.0".hex() + "0105"
     group = "4ac800ff000000000007"
