@@ -27,8 +27,8 @@ ARP_REQUEST, ARP_REPLY = 1, 2
 NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 PROBER_MAC = bytes.fromhex("0253424c0099")
 PROBER_HOST = 0x99
-MISSED_PROBES = 3
-"""Unanswered questions in a row that end an ownership; one or two may wait in the node's broadcast queue (kernel facts)."""
+MISSED_PROBES = 5
+"""Unanswered questions in a row that end an ownership; a few may wait in the node's broadcast queue (kernel facts)."""
 QUESTION = 2
 """In place of a node number: the prober asked."""
 PORTS = {
