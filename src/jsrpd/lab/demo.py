@@ -14,7 +14,7 @@ from datetime import datetime
 from jsrpd.lab import faults, topology, traffic
 from jsrpd.lab.observe import Ownership
 from jsrpd.lab.topology import NODES, Lab, LabError, Settings, inside, run, wait_until
-from jsrpd.lab.traffic import Result
+from jsrpd.lab.traffic import Result, StreamResult, TcpResult
 
 LEAD_S = 0.5
 """Traffic before the fault, shown for comparison."""
@@ -31,6 +31,17 @@ class Step:
     act: Callable[[Lab, str], None]
     """Gets the node that is primary for group 1."""
     observe_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step cost, from the fault to the return, and what must not have happened."""
+
+    step: Step
+    streams: tuple[StreamResult, ...]
+    owners: tuple[Ownership, ...]
+    tcp: tuple[TcpResult, ...]
+    problems: tuple[str, ...]
 
 
 def _fault(name: str) -> Callable[[Lab, str], None]:
@@ -91,12 +102,13 @@ def _demo(lab: Lab, settings: Settings, wanted: Sequence[Step]) -> int:
     topology.up(lab, settings)
     settle(lab, "the first election")
     print(status_text(lab))
-    failures = []
+    outcomes = []
     for number, step in enumerate(wanted, 1):
         print(f"── {number}/{len(wanted)}  {step.title} " + "─" * max(0, 90 - len(step.title)), flush=True)
-        problems = _play(lab, step)
-        failures += [f"{step.name}: {problem}" for problem in problems]
-    print("── summary " + "─" * 90)
+        outcomes.append(_play(lab, step))
+    print("── summary: the worst of all streams and addresses " + "─" * 50)
+    print("\n".join(_summary(outcomes)))
+    failures = [f"{outcome.step.name}: {problem}" for outcome in outcomes for problem in outcome.problems]
     for failure in failures:
         print(f"FAILED {failure}")
     print(f"{len(wanted)} faults, {len(failures)} problems" if failures else f"the cluster survived all {len(wanted)} faults")
@@ -112,8 +124,8 @@ def settle(lab: Lab, what: str) -> None:
         raise LabError(f"{error}\n{said}\n{status_text(lab)}") from error
 
 
-def _play(lab: Lab, step: Step) -> list[str]:
-    """One step under traffic, then the return to health, printed; what went wrong."""
+def _play(lab: Lab, step: Step) -> Outcome:
+    """One step under traffic, then the return to health, printed."""
     primary = topology.primary_node(lab)
     with traffic.running(lab, OPTIONS) as flow:
         time.sleep(LEAD_S)
@@ -138,7 +150,7 @@ def _play(lab: Lab, step: Step) -> list[str]:
     print("  … healed:")
     for _, line in messages(lab, fault_end, time.time_ns()):
         print(f"  {line}")
-    return list(_problems(result, window, owners))
+    return Outcome(step, tuple(result.window(*window)), tuple(owners), result.tcp, tuple(_problems(result, window, owners)))
 
 
 def _problems(result: Result, window: tuple[int, int], owners: Sequence[Ownership]) -> Iterator[str]:
@@ -166,6 +178,19 @@ def _table(result: Result, during: tuple[int, int], after: tuple[int, int]) -> l
         name = f"IPv{fault.family} {fault.name}"
         figures = f"{fault.sent:>8}{fault.lost:>8}{fault.longest_gap_ms:>11.1f} ms"
         lines.append(f"{name:<22}{figures}   │        {healed.lost:>7}{healed.longest_gap_ms:>11.1f} ms")
+    return lines
+
+
+def _summary(outcomes: Sequence[Outcome]) -> list[str]:
+    """One line a step."""
+    width = max(len(outcome.step.title) for outcome in outcomes)
+    lines = [f"{'':<{width}}{'lost':>7}{'longest gap':>14}{'two owners':>13}{'TCP alive':>11}"]
+    for outcome in outcomes:
+        lost = max(stream.lost for stream in outcome.streams)
+        gap = max(stream.longest_gap_ms for stream in outcome.streams)
+        both = max(owner.two_owners_ms for owner in outcome.owners)
+        alive = f"{sum(t.alive for t in outcome.tcp)}/{sum(t.connections for t in outcome.tcp)}"
+        lines.append(f"{outcome.step.title:<{width}}{lost:>7}{gap:>11.1f} ms{both:>10.1f} ms{alive:>11}")
     return lines
 
 
