@@ -73,6 +73,8 @@ class Cluster:
         self.incarnation = incarnation
         self.started = now
         self.judged = now
+        self._due: Instant = now
+        """When the next turn should begin at the latest."""
         self.peer = Peer(now, incarnation)
         self.sent = SentHeartbeats()
         self.groups: dict[int, RedundancyGroup] = {}
@@ -320,7 +322,8 @@ class Cluster:
 
     def _judge(self, now: Instant, drained: SocketsDrained) -> list[Action]:
         self.judged = now
-        late = max(drained.at - now, drained.woke_late_by)
+        # The last term: a stall after the last judgement, even if input was waiting when the loop came round again.
+        late = max(drained.at - now, drained.woke_late_by, now - self._due)
         if late > self._timing().lateness:
             self.peer.note_lateness(drained.at)
         actions = self._acknowledgements()
@@ -338,13 +341,16 @@ class Cluster:
         actions += self._announcements(now)
         actions += after + self._pending
         self._pending = []
-        return actions + self._stop_if_done(now)
+        actions += self._stop_if_done(now)
+        self._due = self.deadline() or now
+        return actions
 
     def _acknowledgements(self) -> list[Action]:
         """One per turn and path, for the newest heartbeat (LEASE 4), with what we are before anything is judged."""
         primary = sum(1 << g.number for g in self.groups.values() if g.state == GroupState.PRIMARY)
+        alone = any(group.lease.alone_since is not None for group in self.groups.values())
         actions: list[Action] = [
-            SendAcknowledgement(path, Acknowledgement(event.incarnation, event.sequence, primary))
+            SendAcknowledgement(path, Acknowledgement(event.incarnation, event.sequence, primary, alone))
             for path, event in self._unacknowledged.items()
             if event.incarnation == self.peer.incarnation
         ]
@@ -570,7 +576,7 @@ class Cluster:
 
     def _peer_deadlines(self) -> list[Instant]:
         claim, quiet = self._claim_timing(), self.peer.quiet_since
-        wanted = [self.peer.no_heartbeat_since + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since() + claim.dead]
+        wanted = [self.peer.unbound_since + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since() + claim.dead]
         wanted += [at + claim.dead for at in self.peer.heard_on.values()]
         if self.peer.control_run_since is not None and any(g.state == GroupState.INELIGIBLE for g in self.groups.values()):
             wanted.append(self.peer.control_run_since + RECOVERED_INTERVALS * claim.interval)
@@ -647,7 +653,7 @@ class Cluster:
         return heard is not None and now - heard < self._claim_timing().dead
 
     def _peer_silent(self, now: Instant) -> bool:
-        return self.peer.gone or now - self.peer.no_heartbeat_since >= self._claim_timing().dead
+        return self.peer.gone or now - self.peer.unbound_since >= self._claim_timing().dead
 
     @property
     def eligible(self) -> bool:

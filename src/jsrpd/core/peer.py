@@ -3,7 +3,8 @@
 Receptions are only recorded here. Silence is judged elsewhere, at the instant read before the sockets were drained
 (LEASE 1), and our own lateness moves forward from when it counts, because whoever slept cannot say that the other was
 silent (LEASE 3). Two silences are told apart. Nothing heard at all bears on our own lease. No *heartbeat* heard bears
-on a claim: the peer's lease lives on heartbeats that we acknowledge, so its acknowledgements of ours prolong nothing.
+on a claim: the peer's lease lives on heartbeats that we acknowledge, so its acknowledgements of ours prolong nothing,
+unless it says that its gate stood open by itself.
 """
 
 from collections import deque
@@ -57,8 +58,8 @@ class Peer:
         self.echoed = 0
         self.first_heard: Instant | None = None
         self.last_heard: Instant | None = None
-        self.heartbeat_at: Instant | None = None
-        """When the last heartbeat came, whatever its sequence."""
+        self.bound_at: Instant | None = None
+        """When the last word came that a lease of the peer may rest on: a heartbeat, or the word that it was alone."""
         self.gone = False
         """Its newest heartbeat said that it has stopped."""
         self.heard_on: dict[PathId, Instant] = {}
@@ -73,9 +74,9 @@ class Peer:
         return self.floor if self.last_heard is None else max(self.last_heard, self.floor)
 
     @property
-    def no_heartbeat_since(self) -> Instant:
-        """From when the dead time of the peer counts."""
-        return self.floor if self.heartbeat_at is None else max(self.heartbeat_at, self.floor)
+    def unbound_since(self) -> Instant:
+        """From when the dead time of the peer counts, after which no gate of it is open."""
+        return self.floor if self.bound_at is None else max(self.bound_at, self.floor)
 
     def silence(self, now: Instant) -> Duration:
         """How long nothing was heard on any path; never negative."""
@@ -94,7 +95,7 @@ class Peer:
         """Record a heartbeat; True when it is the newest, whose state counts (LEASE 4)."""
         self._meet(event.incarnation, event.received_at)
         self._heard(event.path, event.received_at, timing)
-        self.heartbeat_at = max(self.heartbeat_at or 0, event.received_at)
+        self.bound_at = max(self.bound_at or 0, event.received_at)
         if event.sequence <= self.newest_sequence:
             return False
         self.newest_sequence = event.sequence
@@ -107,6 +108,8 @@ class Peer:
         """Record an acknowledgement as heard."""
         self._meet(event.incarnation, event.received_at)
         self._heard(event.path, event.received_at, timing)
+        if event.acknowledgement.alone:
+            self.bound_at = max(self.bound_at or 0, event.received_at)
 
     def echo(self, incarnation: Incarnation, sequence: int, at: Instant) -> bool:
         """The peer echoed ``sequence`` of the engine called ``incarnation``; True when that is this engine."""

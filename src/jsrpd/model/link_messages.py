@@ -99,3 +99,5 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     echo_sequence: int
     primary_groups: int
     """Bit g set: the sender says it is primary for group g."""
+    alone: bool = False
+    """A gate of the sender stood open by itself because it had not heard the receiver (LEASE 7)."""

@@ -15,13 +15,15 @@ HEAD = struct.Struct(">BBHB8sQQH")
 GROUP = struct.Struct(">BBh3s3s")
 """flags, configured priority, weight, failures, generation: ten bytes."""
 REQUEST = struct.Struct(">IBBB")
-ACKNOWLEDGEMENT = struct.Struct(">QQ")
+ACKNOWLEDGEMENT = struct.Struct(">QQB")
+"""echo incarnation, echo sequence, flags; the bitmap of groups follows."""
 BITMAP_BYTES = MAX_GROUP // 8 + 1
 MAX_REQUESTS = 16
 MAX_VERSION_BYTES = 32
 MAX_INTERFACE_BYTES = 32
 ALL_INTERFACES = (1 << 8 * MAX_INTERFACE_BYTES) - 1
 STOPPED = 1
+ALONE = 1
 
 STATE_MASK, MANUAL_FLAG, GATE_FLAG, PRIORITY_SHIFT = 0x07, 0x20, 0x40, 3
 PRIORITY_ZERO, PRIORITY_CONFIGURED, PRIORITY_MANUAL = 0, 1, 2
@@ -162,8 +164,9 @@ def _decode_group(number: int, line: bytes) -> GroupReport:
 
 
 def encode_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
-    """33 bytes."""
-    echo = ACKNOWLEDGEMENT.pack(acknowledgement.echo_incarnation, acknowledgement.echo_sequence)
+    """34 bytes."""
+    flags = ALONE if acknowledgement.alone else 0
+    echo = ACKNOWLEDGEMENT.pack(acknowledgement.echo_incarnation, acknowledgement.echo_sequence, flags)
     return echo + acknowledgement.primary_groups.to_bytes(BITMAP_BYTES)
 
 
@@ -171,6 +174,6 @@ def decode_acknowledgement(data: bytes) -> Acknowledgement:
     """MalformedError for anything shorter."""
     if len(data) < ACKNOWLEDGEMENT.size + BITMAP_BYTES:
         raise MalformedError("truncated")
-    incarnation, sequence = ACKNOWLEDGEMENT.unpack_from(data)
+    incarnation, sequence, flags = ACKNOWLEDGEMENT.unpack_from(data)
     primary = int.from_bytes(data[ACKNOWLEDGEMENT.size : ACKNOWLEDGEMENT.size + BITMAP_BYTES])
-    return Acknowledgement(incarnation, sequence, primary)
+    return Acknowledgement(incarnation, sequence, primary, bool(flags & ALONE))
