@@ -82,7 +82,8 @@ class History:
     slots: dict[tuple[int, int], list[SlotWritten]] = field(default_factory=dict)
     standings: dict[tuple[int, int], list[Standing]] = field(default_factory=dict)
     heard: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
-    """Per node: ends of turns that heard the peer by a datagram no older than the lease when it arrived."""
+    """Per node: ends of turns that heard something new of the peer, no older than the lease when it arrived. What had been
+    overtaken by a later word does not count."""
     impaired: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per receiving node: when a datagram to it was lost, or delayed by more than a quarter interval."""
     turns: list[Turn] = field(default_factory=list)

@@ -75,6 +75,8 @@ class SimulatedNode:
         self._asked: Instant = 0
         self._states: dict[int, GroupState] = {}
         self._datagram_sequence = 0
+        self._newest_word: Instant = 0
+        """When the newest that was heard of the peer was sent."""
 
     def clock(self) -> Instant:
         """Boot-time clock of this node."""
@@ -253,7 +255,7 @@ class SimulatedNode:
     def _take_turn(self) -> Iterator[None]:
         judged = self.clock()
         late = max(0, judged - self._asked)
-        timely = False
+        word = self._newest_word
         for path, queue in self._inbox.items():
             for _ in range(DATAGRAMS_PER_TURN):
                 if not queue:
@@ -261,7 +263,8 @@ class SimulatedNode:
                 if self._interrupted():
                     yield
                 datagram = queue.popleft()
-                timely |= self._received(judged, path, datagram)
+                if self._received(judged, path, datagram):
+                    word = max(word, datagram.sent_at)
         while self._inputs:
             if self._interrupted():
                 yield
@@ -272,7 +275,8 @@ class SimulatedNode:
             if self._interrupted():
                 yield
             self._perform(action)
-        if timely:
+        if word > self._newest_word:
+            self._newest_word = word
             self.world.history.heard[self.number].append(self.world.now)
 
     def _received(self, judged: Instant, path: PathId, datagram: Datagram) -> bool:

@@ -2,7 +2,7 @@
 
 Receptions are only recorded here. Silence is judged elsewhere, at the instant read before the sockets were drained
 (LEASE 1), and our own lateness moves forward from when it counts, because whoever slept cannot say that the other was
-silent (LEASE 3). Two silences are told apart. Nothing heard at all bears on our own lease. No *heartbeat* heard bears
+silent (LEASE 3). Two silences are told apart. Nothing heard at all bears on our own lease. No *new heartbeat* heard bears
 on a claim: the peer's lease lives on heartbeats that we acknowledge, so its acknowledgements of ours prolong nothing,
 unless it says that its gate stood open by itself.
 """
@@ -59,7 +59,8 @@ class Peer:
         self.first_heard: Instant | None = None
         self.last_heard: Instant | None = None
         self.bound_at: Instant | None = None
-        """When the last word came that a lease of the peer may rest on: a heartbeat, or the word that it was alone."""
+        """When the last word came that a lease of the peer may rest on: its newest heartbeat, or that it was alone. What was
+        overtaken by a newer one says nothing."""
         self.gone = False
         """Its newest heartbeat said that it has stopped."""
         self.heard_on: dict[PathId, Instant] = {}
@@ -95,9 +96,9 @@ class Peer:
         """Record a heartbeat; True when it is the newest, whose state counts (LEASE 4)."""
         self._meet(event.incarnation, event.received_at)
         self._heard(event.path, event.received_at, timing)
-        self.bound_at = max(self.bound_at or 0, event.received_at)
         if event.sequence <= self.newest_sequence:
             return False
+        self.bound_at = max(self.bound_at or 0, event.received_at)
         self.newest_sequence = event.sequence
         self.heartbeat = event.heartbeat
         self.gone = event.heartbeat.stopped
