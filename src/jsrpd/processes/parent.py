@@ -90,15 +90,17 @@ def _start(options: Options, places: Directories) -> int:
         return _refuse(duplicate(), EX_TEMPFAIL)
     except OSError as error:
         return _refuse(pid_file_lock(error.strerror or str(error)), EX_OSERR)
+    shell = None
     if not options.foreground:
         try:
-            _daemonize()
+            shell = _daemonize()
         except OSError as error:
             return _refuse(daemonize_failed(error.strerror or str(error)), EX_OSERR)
     try:
         pid_file.write(os.getpid())
     except OSError as error:
-        return _refuse(pid_file_update(error.strerror or str(error)), EX_OSERR)
+        return _tell(shell, _refuse(pid_file_update(error.strerror or str(error)), EX_OSERR))
+    _tell(shell, 0)
     parent = Parent(options, places, pid_file, identity, configuration, key)
     try:
         return parent.run()
@@ -115,19 +117,38 @@ def _refuse(message: LogMessage, code: int) -> int:
     return code
 
 
-def _daemonize() -> None:
-    """Fork twice, own session, root directory, no terminal. The first parent leaves with 0."""
-    for step in ("leave the shell", "lose the terminal"):
+def _daemonize() -> int:
+    """Fork twice, own session, root directory. Returns the descriptor by which the daemon tells the first process, which
+    waits in front of the shell, with what exit code to leave; the terminal is kept until then."""
+    read, write = os.pipe()
+    if os.fork() > 0:
+        os.close(write)
+        code = os.read(read, 1)
+        os._exit(code[0] if code else EX_OSERR)
+    os.close(read)
+    os.setsid()
+    try:
         if os.fork() > 0:
             os._exit(0)
-        if step == "leave the shell":
-            os.setsid()
+    except OSError as error:
+        os._exit(_tell(write, _refuse(daemonize_failed(error.strerror or str(error)), EX_OSERR)))
     os.chdir("/")
     os.umask(0o027)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    return write
+
+
+def _tell(shell: int | None, code: int) -> int:
+    """Let the waiting first process leave with ``code``; with 0 the terminal is let go."""
+    if shell is None:
+        return code
+    if code == 0:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    os.write(shell, bytes([code]))
+    os.close(shell)
+    return code
 
 
 @dataclass
