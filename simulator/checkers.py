@@ -116,8 +116,8 @@ def overlaps(history: History) -> Iterator[Overlap]:
 
 
 def is_partition(history: History, overlap: Overlap) -> bool:
-    """A complete cut, by what the network did: within the lease's silence S before the overlap and until its end neither
-    node finished a turn that had heard the other by a datagram faster than L."""
+    """A complete cut, by what the network did: of all that was said within the lease's silence S before the overlap, and
+    until its end, neither node had heard anything faster than L."""
     start = overlap.start - history.timing.lease_silence + history.timing.slop
     return not any(history.heard_within(node, start, overlap.end) for node in (0, 1))
 

@@ -84,6 +84,8 @@ class History:
     heard: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per node: ends of turns that heard something new of the peer, no older than the lease when it arrived. What had been
     overtaken by a later word does not count."""
+    words: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
+    """Per node, beside ``heard``: when the newest word of that turn was sent."""
     impaired: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per receiving node: when a datagram to it was lost, or delayed by more than a quarter interval."""
     turns: list[Turn] = field(default_factory=list)
@@ -142,9 +144,8 @@ class History:
         return standings[bisect_right(standings, at, key=lambda s: s.at) - 1]
 
     def heard_within(self, node: int, start: Instant, end: Instant) -> bool:
-        """Whether ``node`` ended a turn that heard the peer in the half-open span."""
-        heard = self.heard[node]
-        return bisect_left(heard, end) > bisect_left(heard, start)
+        """Whether ``node`` had heard, before ``end``, a word sent at ``start`` or later."""
+        return bisect_left(self.heard[node], end) > bisect_left(self.words[node], start)
 
     def impaired_within(self, receiver: int, start: Instant, end: Instant) -> bool:
         """Whether a datagram to ``receiver`` was lost or late in the half-open span."""

@@ -278,6 +278,7 @@ class SimulatedNode:
         if word > self._newest_word:
             self._newest_word = word
             self.world.history.heard[self.number].append(self.world.now)
+            self.world.history.words[self.number].append(word)
 
     def _received(self, judged: Instant, path: PathId, datagram: Datagram) -> bool:
         """Hand one datagram on; True when it is the peer's word and came within the lease."""

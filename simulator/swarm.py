@@ -262,6 +262,8 @@ def heal(world: World) -> None:
         node.deaf_until = min(node.deaf_until, world.now)
         for name in sorted(node.interfaces_down):
             node.set_interface(name, True)
+        # Whoever was told to stop while it slept stops only now, after its restart was due.
+        world.schedule(world.now + 3 * world.history.timing.grace, node.start)
     world.history.healed_at = world.now
 
 
