@@ -61,7 +61,8 @@ def interfaces(snapshot: ClusterStatus) -> str:
     lines = [f"Control link status: {_up(up)}", "", "Control interfaces:"]
     lines.append("    Index   Interface   Monitored-Status   Internal-SA   Security")
     for link in snapshot.control_links:
-        lines.append(f"    {link.index:<8}{link.interface:<12}{_up(link.up):<19}{'Disabled':<14}Enabled")
+        monitored = _cell(link.interface, 12) + _up(link.up)
+        lines.append(f"    {link.index:<8}{monitored:<31}{'Disabled':<14}Enabled")
     lines += ["", *_fabric(snapshot), "", *_reths(snapshot), "", *_monitors(snapshot)]
     return "\n".join([*lines, *_notices(snapshot)]) + "\n"
 
@@ -70,13 +71,22 @@ def _up(value: bool | None) -> str:
     return "Up" if value else "Down"
 
 
+def _cell(text: str, width: int) -> str:
+    """Padded to the column, and never run into the next one."""
+    return f"{text:<{width - 1}} "
+
+
 def _fabric(snapshot: ClusterStatus) -> list[str]:
+    """Every name has a second line, the vendor's place for a second child; a peer that has not told has its name only."""
     lines = [f"Fabric link status: {_up(snapshot.fabric_up)}", "", "Fabric interfaces:"]
     lines.append("    Name    Child-interface    Status                    Security")
     lines.append("                               (Physical/Monitored)")
     for fabric in snapshot.fabric_interfaces:
-        state = f"{_up(fabric.physical_up):<4} / {_up(fabric.monitored_up)}"
-        lines.append(f"    {fabric.name:<8}{fabric.child:<19}{state:<26}Enabled")
+        if fabric.physical_up is None:
+            lines.append(f"    {fabric.name}")
+        else:
+            state = f"{_up(fabric.physical_up):<4} / {_up(fabric.monitored_up)}"
+            lines.append(f"    {fabric.name:<8}{_cell(fabric.child, 19)}{state:<26}Enabled")
         lines.append(f"    {fabric.name}")
     return lines
 
@@ -85,19 +95,20 @@ def _reths(snapshot: ClusterStatus) -> list[str]:
     lines = ["Redundant-ethernet Information:", "    Name         Status      Redundancy-group"]
     for reth in snapshot.reths:
         group = "Not configured" if reth.group is None else reth.group
-        lines.append(f"    {reth.name:<13}{_up(reth.up):<12}{group}")
+        lines.append(f"    {_cell(reth.name, 13)}{_up(reth.up):<12}{group}")
     return lines
 
 
 def _monitors(snapshot: ClusterStatus) -> list[str]:
+    """What the peer has not told is shown as down: the layout has no word for unknown."""
     lines = ["Interface Monitoring:", "    Interface         Weight    Status                    Redundancy-group"]
     lines.append("                                (Physical/Monitored)")
     for monitor in snapshot.interface_monitors:
         state = f"{_up(monitor.physical_up)}  /  {_up(monitor.monitored_up)}"
-        lines.append(f"    {monitor.interface:<18}{monitor.weight:<10}{state:<26}{monitor.group}")
+        lines.append(f"    {_cell(monitor.interface, 18)}{monitor.weight:<10}{state:<26}{monitor.group}")
     return lines
 
 
 def node_block(node: int, text: str) -> str:
     """An answer under the name of the node that gave it (reference 7.10)."""
-    return f"node{node}:\n{RULER}\n{text}\n"
+    return f"node{node}:\n{RULER}\n{text}\n\n"

@@ -10,6 +10,7 @@ import msgspec
 from jsrpd.management.requests import MAX_LINE, MAX_REPLY, Reply, Request, decode_reply, encode
 
 TIMEOUT_S = 5.0
+RETRY_S = 0.02
 
 
 class DaemonUnreachable(Exception):
@@ -21,7 +22,7 @@ def ask(path: Path, request: Request) -> Reply:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(TIMEOUT_S)
         try:
-            connection.connect(str(path))
+            _connect(connection, path)
             # A gateway that refuses this client has answered and closed before it reads; the answer is still there.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(encode(request))
@@ -33,9 +34,21 @@ def ask(path: Path, request: Request) -> Reply:
         except PermissionError as error:
             raise DaemonUnreachable(f"{path}: permission denied; run as root") from error
         except OSError as error:
-            raise DaemonUnreachable(f"the daemon does not answer: {error}") from error
+            raise DaemonUnreachable(f"jsrpd does not answer on {path}: {error}; look at: journalctl -u jsrpd") from error
         except msgspec.DecodeError as error:
-            raise DaemonUnreachable(f"the answer is not understood; are jsrp and jsrpd of one version? {error}") from error
+            raise DaemonUnreachable("jsrpd's answer is not understood; restart it if jsrp is newer") from error
+
+
+def _connect(connection: socket.socket, path: Path) -> None:
+    """With a time limit, Linux does not wait for room in a listener's queue but says EAGAIN (unix(7))."""
+    give_up = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return connection.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(RETRY_S)
 
 
 def _line(connection: socket.socket) -> bytes:

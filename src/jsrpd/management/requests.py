@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from jsrpd.model.roles import MAX_GROUP, NODE_IDS
 from jsrpd.model.status import ClusterStatus
 
 T = TypeVar("T")
@@ -12,9 +13,15 @@ MAX_LINE = 64 * 1024
 MAX_REPLY = 4 * 1024 * 1024
 NOT_ENABLED = "error: Chassis cluster is not enabled"
 
-# Nothing outside the ranges reaches the engine; 128 is jsrpd.model.roles.MAX_GROUP.
-Group = Annotated[int, msgspec.Meta(ge=0, le=128)]
-Node = Annotated[int, msgspec.Meta(ge=0, le=1)]
+NOT_UNDERSTOOD = (
+    f"error: request not understood: groups are 0..{MAX_GROUP}, nodes {NODE_IDS[0]}..{NODE_IDS[-1]}; "
+    "jsrp and jsrpd must be of one version"
+)
+"""One sentence for every mistake a client of our own cannot make: ``jsrp`` checks what is typed."""
+
+# Nothing outside the ranges reaches the engine.
+Group = Annotated[int, msgspec.Meta(ge=0, le=MAX_GROUP)]
+Node = Annotated[int, msgspec.Meta(ge=NODE_IDS[0], le=NODE_IDS[-1])]
 
 
 class ShowStatus(msgspec.Struct, frozen=True, tag="show-status"):

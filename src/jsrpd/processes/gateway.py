@@ -15,6 +15,7 @@ from jsrpd.management import children, engine_link
 from jsrpd.management.requests import (
     MAX_LINE,
     NOT_ENABLED,
+    NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
     Failover,
@@ -39,7 +40,9 @@ ENGINE_SPACING_S = 0.02
 """Least time between two clients' questions: a snapshot of many groups costs the engine milliseconds."""
 LOG_RETRY_S = 0.5
 ANSWERS_PER_WAKE_UP = 64
-ENGINE_SILENT = "error: the engine does not answer"
+ENGINE_SILENT = "error: the engine does not answer, so nothing was done; look at: journalctl -u jsrpd"
+OUTCOME_UNKNOWN = "error: the engine has stopped answering; whether this was done tells: show chassis cluster status"
+TOO_MANY_CLIENTS = Reply(False, "error: too many management clients; try again")
 
 
 def run(
@@ -72,6 +75,8 @@ class Gateway:
         self.path = path
         self.syslog = syslog
         self.clients = 0
+        # Clients that have nothing asked at the moment, the longest waiting first.
+        self.idle: dict[asyncio.StreamWriter, None] = {}
         self.waiting: dict[int, asyncio.Future[engine_link.Message]] = {}
         # Beyond the ids of a gateway before this one, whose late answers may still wait in the channel.
         self.questions = time.monotonic_ns()
@@ -91,7 +96,7 @@ class Gateway:
         while True:
             listener = self._listener()
             if listener is not None:
-                server = await asyncio.start_unix_server(self._client, sock=listener, limit=MAX_LINE)
+                server = await asyncio.start_unix_server(self._client, sock=listener, limit=MAX_LINE, backlog=BACKLOG)
                 async with server:
                     await server.serve_forever()
             await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
@@ -117,7 +122,7 @@ class Gateway:
             self._clear_stale()
             listener.bind(str(self.path))
             self.path.chmod(0o660)
-            listener.listen(BACKLOG)
+            listener.listen(BACKLOG)  # Here for its error; the server would only say it on standard error.
         except OSError as error:
             listener.close()
             self._report(socket_listen_failure(_reason(error)))
@@ -144,20 +149,16 @@ class Gateway:
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # With no allowance, drain means sent: a reader that stalls is found out, and abort cuts nothing off.
         writer.transport.set_write_buffer_limits(high=0)
-        if self.clients >= MAX_CLIENTS:
-            writer.write(encode(Reply(False, "error: too many management clients")))
-            writer.close()
+        if self.clients >= MAX_CLIENTS and not self._make_room():
+            _turn_away(writer)
             return
         self.clients += 1
         try:
-            while True:
-                line = await asyncio.wait_for(reader.readline(), CLIENT_TIMEOUT_S)
-                if not line:
-                    return
+            while line := await self._line(reader, writer):
                 try:
                     request = decode_request(line)
-                except msgspec.DecodeError as error:
-                    await _send(writer, Reply(False, f"error: request not understood: {error}"))
+                except msgspec.DecodeError:
+                    await _send(writer, Reply(False, NOT_UNDERSTOOD))
                     return
                 await _send(writer, await self._reply(request))
         except (TimeoutError, ValueError, ConnectionError):
@@ -167,33 +168,53 @@ class Gateway:
             self.clients -= 1
             writer.transport.abort()
 
-    async def _reply(self, request: Request) -> Reply:
-        if self.configuration is None:
-            return Reply(False, NOT_ENABLED)
+    async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        """The client's next line; empty at its end, and when it was turned away just as the line came."""
+        self.idle[writer] = None
         try:
-            answer = await asyncio.wait_for(self._in_turn(request), ENGINE_TIMEOUT_S)
-        except (TimeoutError, OSError):
-            return Reply(False, ENGINE_SILENT, self.configuration.node_id)
-        # The vendor prints a failover's answer in the block of the node that was named (reference 7.9).
-        node = request.node if isinstance(request, Failover) else self.configuration.node_id
-        if isinstance(answer, engine_link.StatusReported):
-            return Reply(True, node=node, status=answer.status)
-        assert isinstance(answer, engine_link.CommandReplied)
-        return Reply(answer.ok, answer.text, node)
+            line = await asyncio.wait_for(reader.readline(), CLIENT_TIMEOUT_S)
+        finally:
+            self.idle.pop(writer, None)
+        return b"" if writer.is_closing() else line
 
-    async def _in_turn(self, request: Request) -> engine_link.Message:
+    def _make_room(self) -> bool:
+        """Who asks nothing gives way to who comes, so that no number of stalled clients keeps an operator out."""
+        longest = next(iter(self.idle), None)
+        if longest is None:
+            return False
+        del self.idle[longest]
+        _turn_away(longest)
+        return True
+
+    async def _reply(self, request: Request) -> Reply:
         """One question at a time and spaced, so that the engine does not notice how many clients ask how often.
 
         A command goes only to an engine that has just answered: one left in the channel of a dead engine would be
         carried out by its successor, long after the operator was told that it failed.
         """
+        if self.configuration is None:
+            return Reply(False, NOT_ENABLED)
+        problem = ENGINE_SILENT
+        try:
+            async with asyncio.timeout(ENGINE_TIMEOUT_S), self.turn:
+                await self._keep_spacing()
+                if not isinstance(request, ShowStatus):
+                    await self._ask(ShowStatus())
+                    problem = OUTCOME_UNKNOWN
+                answer = await self._ask(request)
+        except OSError:  # TimeoutError is one, and so is a channel that is full.
+            return Reply(False, problem, self.configuration.node_id)
+        # The vendor prints a failover's answer in the block of the node that was named (reference 7.9).
+        node = request.node if isinstance(request, Failover) else self.configuration.node_id
+        if isinstance(answer, engine_link.StatusReported):
+            return Reply(True, node=node, status=answer.status)
+        assert isinstance(answer, engine_link.CommandReplied)
+        return Reply(answer.ok, answer.text if answer.ok else f"error: {answer.text}", node)
+
+    async def _keep_spacing(self) -> None:
         loop = asyncio.get_running_loop()
-        async with self.turn:
-            await asyncio.sleep(max(0.0, self.asked_at + ENGINE_SPACING_S - loop.time()))
-            self.asked_at = loop.time()
-            if not isinstance(request, ShowStatus):
-                await self._ask(ShowStatus())
-            return await self._ask(request)
+        await asyncio.sleep(max(0.0, self.asked_at + ENGINE_SPACING_S - loop.time()))
+        self.asked_at = loop.time()
 
     async def _ask(self, request: Request) -> engine_link.Message:
         self.questions += 1
@@ -233,6 +254,11 @@ class Gateway:
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
                     self.syslog.reconfigure(message.configuration.syslog_hosts)
+
+
+def _turn_away(writer: asyncio.StreamWriter) -> None:
+    writer.write(encode(TOO_MANY_CLIENTS))
+    writer.close()
 
 
 async def _send(writer: asyncio.StreamWriter, reply: Reply) -> None:

@@ -1,0 +1,219 @@
+"""What the commands do. Each gets a ``Call`` and returns what is printed; ``CommandFailed`` tells the operator why not.
+
+Imports stay inside the functions: a command shall answer in 150 ms (SPEC section 11), and most need only the socket.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jsrpd.management.requests import Reply, Request
+    from jsrpd.model.status import ClusterStatus
+
+
+class CommandFailed(Exception):
+    """The text is for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The values among the words, by name, within their ranges; ``display``: the format asked for, empty for text."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    display: str = ""
+
+    def number(self, name: str) -> int:
+        """A value that has a range."""
+        return int(self.values[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``displays``: the formats besides text."""
+
+    run: Callable[[Call], str]
+    displays: tuple[str, ...] = ()
+
+
+def show_status(call: Call) -> str:
+    """``show chassis cluster status``."""
+    from jsrpd.cli import render_json, render_text
+
+    return (render_json.snapshot if call.display == "json" else render_text.status)(_snapshot())
+
+
+def show_interfaces(call: Call) -> str:
+    """``show chassis cluster interfaces``."""
+    from jsrpd.cli import render_json, render_text
+
+    return (render_json.snapshot if call.display == "json" else render_text.interfaces)(_snapshot())
+
+
+def show_configuration(call: Call) -> str:
+    """``show configuration``: the file, not what the daemon runs with."""
+    from jsrpd.configuration import junos
+
+    path = _configuration_directory() / "jsrpd.conf"
+    try:
+        tree = junos.parse(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise _file_problem(error, path) from error
+    except junos.SyntaxProblem as error:
+        raise CommandFailed(f"error: {path}:{error.line}:{error.column}: {error.message}") from error
+    return junos.render_set(tree) if call.display == "set" else junos.render_braces(tree)
+
+
+def request_failover(call: Call) -> str:
+    """``request chassis cluster failover redundancy-group N node M``."""
+    from jsrpd.management.requests import Failover
+
+    return _done(_ask(Failover(call.number("group"), call.number("node"))))
+
+
+def reset_failover(call: Call) -> str:
+    """``request chassis cluster failover reset [redundancy-group N]``."""
+    from jsrpd.management.requests import FailoverReset
+
+    return _done(_ask(FailoverReset(call.number("group") if "group" in call.values else None)))
+
+
+def clear_failover_count(_call: Call) -> str:
+    """``clear chassis cluster failover-count``."""
+    from jsrpd.management.requests import ClearFailoverCount
+
+    return _ask(ClearFailoverCount()).text + "\n"
+
+
+def generate_key(_call: Call) -> str:
+    """``request chassis cluster key generate``."""
+    return _generate_key(force=False)
+
+
+def replace_key(_call: Call) -> str:
+    """``request chassis cluster key generate force``: over an existing key."""
+    return _generate_key(force=True)
+
+
+def _generate_key(force: bool) -> str:
+    from jsrpd.configuration.key import KeyFileError, generate_key
+
+    directory = _configuration_directory()
+    try:
+        path = generate_key(directory, force)
+    except KeyFileError as error:
+        raise CommandFailed(f"error: {error}") from error
+    except OSError as error:
+        raise _file_problem(error, directory) from error
+    return f"{path} written; copy it to the other node (mode 0600), then restart both daemons\n"
+
+
+def set_identity(call: Call) -> str:
+    """``set chassis cluster cluster-id N node M``; cluster-id 0 disables, as in Junos."""
+    return _write_identity(call.number("cluster"), call.number("node"))
+
+
+def disable(_call: Call) -> str:
+    """``set chassis cluster disable``."""
+    return _write_identity(0, 0)
+
+
+def _write_identity(cluster_id: int, node: int) -> str:
+    from jsrpd.configuration.identity import Identity, write_identity
+
+    directory = _configuration_directory()
+    try:
+        write_identity(directory, Identity(cluster_id, node) if cluster_id else None)
+    except OSError as error:
+        raise _file_problem(error, directory) from error
+    return f"Successfully {'enabled' if cluster_id else 'disabled'} chassis cluster. Restart jsrpd for this to take effect.\n"
+
+
+def help_index(_call: Call) -> str:
+    """``help syslog``."""
+    from jsrpd.messages.help_syslog import render_help_index
+
+    return render_help_index()
+
+
+def help_tag(call: Call) -> str:
+    """``help syslog TAG``."""
+    from jsrpd.messages.help_syslog import render_help
+
+    tag = call.values["tag"].upper()
+    try:
+        return render_help(tag)
+    except KeyError as error:
+        raise CommandFailed(f"error: no message {tag}; all of them: jsrp help syslog") from error
+
+
+def version(_call: Call) -> str:
+    """``version``."""
+    from jsrpd import __version__
+
+    return f"jsrpd {__version__}\n"
+
+
+def release(_call: Call) -> str:
+    """``release``: in a process of its own, because it works on the kernel like the daemon does."""
+    import subprocess
+
+    if os.geteuid() != 0:
+        raise CommandFailed("error: permission denied; run as root")
+    done = subprocess.run([sys.executable, "-m", "jsrpd.processes.release"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CommandFailed(f"error: {done.stderr.strip()}")
+    return done.stdout
+
+
+def lab(_call: Call) -> str:
+    """``lab`` has options of its own and is started before any word is parsed; here only an abbreviation arrives."""
+    raise CommandFailed("error: write lab in full; what it can do: jsrp lab --help")
+
+
+def _snapshot() -> "ClusterStatus":
+    from jsrpd.management.requests import ShowStatus
+
+    status = _ask(ShowStatus()).status
+    if status is None:
+        raise CommandFailed("error: the answer has no status; are jsrp and jsrpd of one version?")
+    return status
+
+
+def _ask(request: "Request") -> "Reply":
+    from jsrpd.management.client import DaemonUnreachable, ask
+    from jsrpd.management.requests import SOCKET_NAME
+
+    try:
+        reply = ask(_directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME, request)
+    except DaemonUnreachable as error:
+        raise CommandFailed(f"error: {error}") from error
+    if not reply.ok:
+        raise CommandFailed(reply.text)
+    return reply
+
+
+def _done(reply: "Reply") -> str:
+    from jsrpd.cli.render_text import node_block
+
+    return node_block(reply.node or 0, reply.text)
+
+
+def _configuration_directory() -> Path:
+    return _directory("CONFIGURATION_DIRECTORY", "/etc/jsrpd")
+
+
+def _directory(variable: str, default: str) -> Path:
+    """systemd may list several paths; the first counts."""
+    return Path((os.environ.get(variable) or default).split(":")[0])
+
+
+def _file_problem(error: Exception, path: Path) -> CommandFailed:
+    if isinstance(error, PermissionError):
+        return CommandFailed(f"error: {error.filename or path}: permission denied; run as root")
+    if isinstance(error, OSError):
+        return CommandFailed(f"error: {error.filename or path}: {error.strerror}")
+    return CommandFailed(f"error: {path}: {error}")

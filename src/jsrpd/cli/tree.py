@@ -1,0 +1,102 @@
+"""All commands of ``jsrp``, as a tree of words (reference 7.1)."""
+
+from jsrpd.cli import commands as do
+from jsrpd.cli.commands import Command
+from jsrpd.cli.grammar import Word
+from jsrpd.model.roles import MAX_GROUP, NODE_IDS
+
+Place = Word[Command]
+GROUPS = range(MAX_GROUP + 1)
+NODES = range(len(NODE_IDS))
+CLUSTER_IDS = range(256)
+
+
+def _number(name: str, within: range, then: Place) -> Place:
+    """A number of a range; ``then`` tells what it means and what follows it."""
+    return Word(f"{then.help} ({within[0]}..{within[-1]})", then.below, then.command, name, within)
+
+
+def _group(then: Place) -> Place:
+    return Word("Redundancy group", {"GROUP": _number("group", GROUPS, then)})
+
+
+def _node(help_: str, command: Command) -> Place:
+    return Word("Node", {"NODE": _number("node", NODES, Word(help_, command=command))})
+
+
+def _cluster(below: dict[str, Place]) -> Place:
+    return Word("Chassis", {"cluster": Word("Chassis cluster", below)})
+
+
+_SHOW: Place = Word(
+    "Show information",
+    {
+        "chassis": _cluster(
+            {
+                "status": Word("Redundancy groups on both nodes", command=Command(do.show_status, ("json",))),
+                "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
+            }
+        ),
+        "configuration": Word("The configuration file", command=Command(do.show_configuration, ("set",))),
+    },
+)
+_RESET: Place = Word(
+    "End the manual failover of every group",
+    {"redundancy-group": _group(Word("End it for one group", command=Command(do.reset_failover)))},
+    Command(do.reset_failover),
+)
+_TARGET = _node("Make this node primary", Command(do.request_failover))
+_FAILOVER: Place = Word(
+    "Move a group by hand",
+    {"redundancy-group": _group(Word("Number of the group", {"node": _TARGET})), "reset": _RESET},
+)
+_GENERATE_KEY: Place = Word(
+    "Make a new cluster key", {"force": Word("Replace the key", command=Command(do.replace_key))}, Command(do.generate_key)
+)
+_REQUEST: Place = Word(
+    "Order something",
+    {"chassis": _cluster({"failover": _FAILOVER, "key": Word("Cluster key", {"generate": _GENERATE_KEY})})},
+)
+_CLEAR: Place = Word(
+    "Clear counters",
+    {
+        "chassis": _cluster(
+            {"failover-count": Word("Failover counts of all groups", command=Command(do.clear_failover_count))},
+        )
+    },
+)
+_SET_CLUSTER_ID: Place = Word(
+    "Enable clustering; 0 disables it",
+    {
+        "ID": _number(
+            "cluster", CLUSTER_IDS, Word("Number of the cluster", {"node": _node("This node's number", Command(do.set_identity))})
+        )
+    },
+)
+_SET: Place = Word(
+    "Set the identity of this node",
+    {"chassis": _cluster({"cluster-id": _SET_CLUSTER_ID, "disable": Word("Disable clustering", command=Command(do.disable))})},
+)
+_HELP: Place = Word(
+    "Explain messages",
+    {
+        "syslog": Word(
+            "System log messages",
+            {"TAG": Word("One message", command=Command(do.help_tag), argument="tag")},
+            Command(do.help_index),
+        )
+    },
+)
+COMMANDS: Place = Word(
+    "",
+    {
+        "show": _SHOW,
+        "request": _REQUEST,
+        "clear": _CLEAR,
+        "set": _SET,
+        "help": _HELP,
+        "release": Word("Remove everything jsrpd owns from the kernel", command=Command(do.release)),
+        "lab": Word("A two-node cluster on this machine (jsrp lab --help)", command=Command(do.lab)),
+        "version": Word("Print the version", command=Command(do.version)),
+    },
+)
