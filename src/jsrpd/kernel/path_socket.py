@@ -66,9 +66,10 @@ class PathSocket:
         opened = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.interface.encode() + b"\0")
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 6)
-            _drop_without_magic(opened)
+            drop_without_magic(opened)
             opened.bind(self._address(self._local, index))
             opened.connect(self._address(self._peer, index))
         except OSError:
@@ -98,26 +99,18 @@ class PathSocket:
         """Hand a datagram to the kernel. False (and counted) when it could not be taken."""
         if self._socket is None:
             return False
-        try:
-            self._socket.send(datagram)
-        except ConnectionRefusedError:
-            # The error of an earlier datagram, reported now; this one was not sent yet.
-            return self._send_again(datagram)
-        except OSError as error:
-            self.send_failures += 1
-            if error.errno in GONE:
-                self.close()
-            return False
-        return True
-
-    def _send_again(self, datagram: bytes) -> bool:
-        assert self._socket is not None
-        try:
-            self._socket.send(datagram)
-        except OSError:
-            self.send_failures += 1
-            return False
-        return True
+        # Twice, because an ICMP error about an earlier datagram is reported once, in place of sending this one.
+        for _attempt in range(2):
+            try:
+                self._socket.send(datagram)
+            except OSError as error:
+                if error.errno in GONE:
+                    self.close()
+                    break
+            else:
+                return True
+        self.send_failures += 1
+        return False
 
     def close(self) -> None:
         """Close; ``ensure_open`` opens again."""
@@ -126,7 +119,7 @@ class PathSocket:
             self._socket = None
 
 
-def _drop_without_magic(opened: Socket) -> None:
+def drop_without_magic(opened: Socket) -> None:
     """Classic BPF: the four bytes behind the 8-byte UDP header must be the magic."""
     instructions = [(0x20, 0, 0, 8), (0x15, 0, 1, MAGIC), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0)]
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)

@@ -35,6 +35,7 @@ from jsrpd.kernel.gate import LeaseMap
 from jsrpd.kernel.link_events import LinkMonitor
 from jsrpd.kernel.packet_socket import FrameSocket
 from jsrpd.kernel.path_socket import PathSocket
+from jsrpd.kernel.segment_socket import SegmentSocket
 from jsrpd.management import children, engine_link
 from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_recv_hb_failure
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, fabric_address_link_local
@@ -50,6 +51,8 @@ DATAGRAMS_PER_TURN = 64
 CARRIER_POLL: Duration = 3 * MILLISECOND
 ANNOUNCEMENT_SPREAD: Duration = 100 * MILLISECOND
 LOG_RETRY: Duration = 250 * MILLISECOND
+LOOK_AROUND: Duration = 500 * MILLISECOND
+"""How often a silent path is searched for nodes of another cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,10 @@ class Engine:
         self.selector = selectors.SelectSelector()
         self.paths: dict[PathId, PathSocket] = {}
         self.receive_failed: set[PathId] = set()
+        self.segments: dict[PathId, SegmentSocket] = {}
+        self.said: dict[PathId, bytes] = {}
+        """The newest heartbeat of each path as it was sent, to be called out again on a silent cable."""
+        self.look_around_at: Instant = 0
         self.links = LinkMonitor(self.configuration.watched_interfaces)
         self.announcer = Announcer(self.configuration)
         self.announcer.reconfigure(self.configuration)
@@ -252,6 +259,9 @@ class Engine:
             self.syslog.flush()
         self._send_roles()
         self._open_paths(judged)
+        if judged >= self.look_around_at:
+            self.look_around_at = judged + LOOK_AROUND
+            self._look_around(judged)
 
     def _owned(self) -> set[int]:
         return {g.number for g in self.cluster.groups.values() if g.state == GroupState.PRIMARY}
@@ -278,6 +288,28 @@ class Engine:
             own, other = (fabric_address_link_local(c.cluster_id, fabric.index, n) for n in (c.node_id, c.peer_id))
             paths[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other, FABRIC_PORT)
         return paths
+
+    def _look_around(self, now: Instant) -> None:
+        """On silent paths with derived addresses: call, and see whether somebody of another cluster calls."""
+        for path, (interface, local, _peer, port) in self._path_addresses().items():
+            if self.cluster.path_up(now, path) or not local.startswith("fe80"):
+                self._leave_segment(path)
+                continue
+            if path not in self.segments:
+                with contextlib.suppress(OSError):
+                    self.segments[path] = SegmentSocket(interface, port)
+            segment, said = self.segments.get(path), self.said.get(path)
+            if segment is None or said is None:
+                continue
+            for datagram in segment.receive():
+                self.link.overhear(path, datagram)
+            if not segment.call(said):
+                self._leave_segment(path)
+
+    def _leave_segment(self, path: PathId) -> None:
+        segment = self.segments.pop(path, None)
+        if segment is not None:
+            segment.close()
 
     def _watch_again(self) -> None:
         """Sockets of paths came or went: tell the selector."""
@@ -423,7 +455,8 @@ class Engine:
                 case SendHeartbeat(sequence, heartbeat):
                     for path, path_socket in self.paths.items():
                         if path_socket.socket is not None:
-                            path_socket.send(self.link.heartbeat(path, sequence, heartbeat))
+                            self.said[path] = self.link.heartbeat(path, sequence, heartbeat)
+                            path_socket.send(self.said[path])
                 case StoreLease():
                     self._store(action)
                 case Announce(group, repeat):

@@ -183,6 +183,13 @@ class Link:
             del self.path_conditions[path]
         return received
 
+    def overhear(self, path: PathId, datagram: bytes) -> None:
+        """A datagram called to all on the path's cable: it can only show that somebody of another cluster is there."""
+        header = unpack(datagram)
+        if isinstance(header, Header) and header.cluster_id != self._cluster_id:
+            self.drops[DropCause.WRONG_CLUSTER] += 1
+            self.path_conditions[path] = DropCause.WRONG_CLUSTER
+
     def _receive(self, path: PathId, datagram: bytes) -> Received:
         header = unpack(datagram)
         if isinstance(header, DropCause):
