@@ -339,7 +339,7 @@ class Cluster:
             if group.state == GroupState.PRIMARY:
                 actions += group.store(self.peer.last_heard)
         actions += self._announcements(now)
-        actions += after + self._pending
+        actions += self._pending + after
         self._pending = []
         actions += self._stop_if_done(now)
         self._due = self.deadline() or now
@@ -537,7 +537,7 @@ class Cluster:
                 self._announcing.discard(group.number)
                 actions.append(Announce(group.number))
             report = self.peer.reports.get(group.number)
-            old_owner_shut = report is not None and not report.gate_open
+            old_owner_shut = self.peer.gone or (report is not None and not report.gate_open)
             if owner and group.confirm_until is not None and (old_owner_shut or now >= group.confirm_until):
                 group.confirm_until = None
                 actions.append(Announce(group.number, repeat=False))
