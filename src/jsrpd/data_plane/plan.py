@@ -163,12 +163,10 @@ def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
             things.add(Route(MAIN_TABLE, prefix, reth.name, source=unit.address))
         elif c.fabric_links:
             fabric = c.fabric_links[0]
-            if _family(unit.address) == 4:
-                via, source = fabric_address_v4(c.cluster_id, fabric.index, c.peer_id), ""
-            else:
-                # Source selection would prefer the destination itself, which this node holds as well (kernel facts).
-                via = fabric_address_v6(c.cluster_id, fabric.index, c.peer_id)
-                source = fabric_address_v6(c.cluster_id, fabric.index, c.node_id)
+            # Source selection would prefer the destination itself, which this node holds as well (kernel facts).
+            fabric_address = fabric_address_v4 if _family(unit.address) == 4 else fabric_address_v6
+            via = fabric_address(c.cluster_id, fabric.index, c.peer_id)
+            source = fabric_address(c.cluster_id, fabric.index, c.node_id)
             for destination in (_host(unit.address), prefix):
                 things.add(Route(MAIN_TABLE, destination, fabric.interface, via=via, source=source))
     return things

@@ -25,6 +25,7 @@ from jsrpd.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, attribute,
 
 PROTOCOL = 73
 """Routes with this protocol number are ours."""
+KERNEL_PROTOCOL = 2
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
@@ -233,12 +234,14 @@ def _address(body: bytes, names: dict[int, str]) -> Address | None:
 
 
 def _route(body: bytes, names: dict[int, str], reths: frozenset[str]) -> Route | None:
-    """Our routes, and the kernel's ``local`` routes of reths, which a standby must not have."""
+    """Our routes, and those the kernel made for reths: a standby must not have ``local`` ones, nor prefixes beside ours."""
     family, length, _src, _tos, table, protocol, _scope, kind, _flags = ROUTE.unpack_from(body)
     found = attributes(body, ROUTE.size)
     table = _number(found.get(RTA_TABLE)) or table
     name = names.get(_number(found.get(RTA_OIF)), "")
-    in_the_way = table == LOCAL_TABLE and kind == LOCAL and name in reths
+    local_of_reth = table == LOCAL_TABLE and kind == LOCAL
+    prefix_of_reth = table == MAIN_TABLE and kind == UNICAST and protocol == KERNEL_PROTOCOL
+    in_the_way = name in reths and (local_of_reth or prefix_of_reth)
     if table not in (OWNER_TABLE, MAIN_TABLE, LOCAL_TABLE) or (protocol != PROTOCOL and not in_the_way):
         return None
     zero = bytes(4 if family == socket.AF_INET else 16)

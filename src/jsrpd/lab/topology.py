@@ -61,6 +61,8 @@ class Settings:
     interval_ms: int = 100
     threshold: int = 5
     control_links: int = 1
+    daemons: bool = True
+    """Whether the nodes run jsrpd; without, somebody else starts on them what they run."""
 
     @property
     def cables(self) -> tuple[str, ...]:
@@ -381,8 +383,8 @@ def log_file(lab: Lab, node: str) -> Path:
 
 
 def start_daemon(lab: Lab, node: str) -> None:
-    """Start ``jsrpd -N -l`` on a node unless it runs. It outlives this process."""
-    if daemon_processes(lab, node):
+    """Start ``jsrpd -N -l`` on a node, unless it runs or the lab is to have none. It outlives this process."""
+    if not lab.settings.daemons or daemon_processes(lab, node):
         return
     name_and_run = 'echo "$0" > /proc/sys/kernel/hostname; exec "$@"'
     command = inside(lab.namespace(node), "unshare", "--uts", "sh", "-c", name_and_run, node, "jsrpd", "-N", "-l")

@@ -13,9 +13,10 @@ import selectors
 import signal
 import socket
 import time
+from dataclasses import astuple
 from pathlib import Path
 
-from jsrpd.data_plane.plan import Add, MacVlan, Operation, Remove, describe, desired, plan
+from jsrpd.data_plane.plan import Add, Address, MacVlan, Operation, Remove, describe, desired, plan
 from jsrpd.kernel import sysctl
 from jsrpd.kernel.gate import Gate, LeaseMap
 from jsrpd.kernel.rtnetlink import Observed, RtNetlink
@@ -26,6 +27,7 @@ from jsrpd.model.roles import GroupState
 DEBOUNCE_S = 0.004
 """Notifications come in bursts; one look covers them all."""
 AUDIT_S = 1.0
+"""No notification tells of gates and sysctls that somebody changed: look at least this often."""
 REPAIR_LOG_S = 10.0
 NOTIFICATIONS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x80000
 """Links, IPv4 addresses, routes and rules, IPv6 addresses, routes and rules."""
@@ -77,21 +79,23 @@ class Journal:
         self._path = directory / "owned.json"
         self.reths: dict[str, str] = {}
         self.sysctls: dict[str, str] = {}
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        self.addresses: set[Address] = set()
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             kept = json.loads(self._path.read_text())
             self.reths, self.sysctls = dict(kept["reths"]), dict(kept["sysctls"])
+            self.addresses = {Address(*fields) for fields in kept["addresses"]}
 
-    def note(self, reths: dict[str, str], sysctls: dict[str, str]) -> None:
-        """Remember reths (name to child) and former values of sysctls, before they are touched."""
-        fresh_reths = self.reths | reths
-        fresh_sysctls = sysctls | self.sysctls
-        if (fresh_reths, fresh_sysctls) == (self.reths, self.sysctls):
+    def note(self, reths: dict[str, str], sysctls: dict[str, str], addresses: set[Address]) -> None:
+        """Remember reths (name to child), former values of sysctls, and addresses given to links, before any is touched."""
+        fresh_reths, fresh_sysctls, fresh_addresses = self.reths | reths, sysctls | self.sysctls, self.addresses | addresses
+        if (fresh_reths, fresh_sysctls, fresh_addresses) == (self.reths, self.sysctls, self.addresses):
             return
-        self.reths, self.sysctls = fresh_reths, fresh_sysctls
+        self.reths, self.sysctls, self.addresses = fresh_reths, fresh_sysctls, fresh_addresses
+        kept = {"reths": self.reths, "sysctls": self.sysctls, "addresses": sorted(map(astuple, self.addresses))}
         with contextlib.suppress(OSError):
-            # A full disk must not keep the gateway from working; release then finds the reths by name.
+            # A full disk must not keep the gateway from working.
             fresh = self._path.with_suffix(".new")
-            fresh.write_text(json.dumps({"reths": self.reths, "sysctls": self.sysctls}, indent=1))
+            fresh.write_text(json.dumps(kept, indent=1))
             fresh.replace(self._path)
 
     def remove(self) -> None:
@@ -135,9 +139,8 @@ class Keeper:
         selector = selectors.DefaultSelector()
         for source in (self.engine, self.parent, self.notifications):
             selector.register(source, selectors.EVENT_READ)
-        next_audit = time.monotonic() + AUDIT_S
         while True:
-            ready = {key.fileobj for key, _ in selector.select(max(0.0, next_audit - time.monotonic()))}
+            ready = {key.fileobj for key, _ in selector.select(AUDIT_S)}
             if self.parent in ready:
                 self._read_parent()
             ours = self.engine in ready and self._read_engine()
@@ -147,9 +150,6 @@ class Keeper:
             if ours:
                 self.settled = False
             self.reconcile()
-            if time.monotonic() >= next_audit:
-                self._audit()
-                next_audit = time.monotonic() + AUDIT_S
 
     def _read_parent(self) -> None:
         for data in _messages(self.parent):
@@ -184,13 +184,13 @@ class Keeper:
         """Make the kernel look as wanted. Reths first, so that gates and sysctls stand before their links go up."""
         reths = frozenset(self.journal.reths) | {reth.name for reth in self.configuration.reths}
         wanted = desired(self.configuration, frozenset(self.primary))
-        self._note()
         for only_macvlans in (True, False):
             observed = self.rtnetlink.observe(reths, self._link_names())
             operations = plan(wanted, frozenset(observed.things), reths)
             if only_macvlans:
                 operations = [op for op in operations if isinstance(op.thing, MacVlan)]
             present = [op for op in operations if not _waits_for_interface(op, observed)]
+            self._note(present, reths)
             self._execute(present, observed)
             if only_macvlans:
                 self._prepare_interfaces()
@@ -215,13 +215,18 @@ class Keeper:
                 verb = "add" if isinstance(operation, Add) else "remove"
                 self._tell(self.parent, children.DataPlaneFailed(f"cannot {verb} {what}: {os.strerror(result)}"))
 
-    def _note(self) -> None:
+    def _note(self, operations: list[Operation], reths: frozenset[str]) -> None:
+        c = self.configuration
+        of_children = (name.format(reth.child) for reth in c.reths for name in CHILD_SYSCTLS)
+        of_fabrics = (name.format(fabric.interface) for fabric in c.fabric_links for name in FABRIC_SYSCTLS)
         former = {}
-        for name in (*GROUP_SYSCTLS, *(n.format(r.child) for r in self.configuration.reths for n in CHILD_SYSCTLS)):
+        for name in (*GROUP_SYSCTLS, *of_children, *of_fabrics):
             value = sysctl.read(name)
             if value is not None:
                 former[name] = value
-        self.journal.note({reth.name: reth.child for reth in self.configuration.reths}, former)
+        added = (operation.thing for operation in operations if isinstance(operation, Add))
+        on_links = {thing for thing in added if isinstance(thing, Address) and thing.interface not in reths}
+        self.journal.note({reth.name: reth.child for reth in c.reths}, former, on_links)
 
     def _prepare_interfaces(self) -> None:
         """Sysctls and gates for what exists now and did not when we last looked."""
@@ -266,10 +271,6 @@ class Keeper:
             self.gate.add_mac(reth.mac, reth.group)
             for unit in reth.addresses:
                 self.gate.add_address(ipaddress.ip_address(unit.address).packed, reth.group)
-
-    def _audit(self) -> None:
-        """Once a second: gates in force and sysctls as set, whoever changed them (no notification tells)."""
-        self._prepare_interfaces()
 
     def _tell(self, channel: socket.socket, message: children.Message) -> None:
         with contextlib.suppress(OSError):

@@ -4,7 +4,7 @@ import getopt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MAX_DEBUG_LEVEL = 7
+DEBUG_LEVELS = tuple("01234567")
 
 
 class UsageError(Exception):
@@ -39,8 +39,8 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UsageError(f"unexpected argument {rest[0]}")
     words = dict(given)
     level = words.get("-d", "0")
-    if not (level.isascii() and level.isdigit() and int(level) <= MAX_DEBUG_LEVEL):
-        raise UsageError(f"debug-level {level} is not within 0..{MAX_DEBUG_LEVEL}")
+    if level not in DEBUG_LEVELS:
+        raise UsageError(f"debug-level {level} is not within {DEBUG_LEVELS[0]}..{DEBUG_LEVELS[-1]}")
     return Options(
         check="-C" in words,
         foreground="-N" in words,

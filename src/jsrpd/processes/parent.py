@@ -7,7 +7,9 @@ by one that finds everything where the old one left it.
 
 import contextlib
 import ctypes
+import errno
 import os
+import select
 import selectors
 import signal
 import socket
@@ -83,72 +85,71 @@ def _start(options: Options, places: Directories) -> int:
         return _refuse(start_refused(str(error)), EX_CONFIG)
     pid_file = PidFile(places.pid_file)
     try:
-        for directory in (places.runtime, places.state):
-            directory.mkdir(parents=True, exist_ok=True)
+        places.runtime.mkdir(parents=True, exist_ok=True)
         pid_file.lock()
     except AlreadyRunning:
         return _refuse(duplicate(), EX_TEMPFAIL)
     except OSError as error:
         return _refuse(pid_file_lock(error.strerror or str(error)), EX_OSERR)
-    shell = None
-    if not options.foreground:
+    waiting = None
+    try:
+        if not options.foreground:
+            try:
+                waiting = _daemonize()
+            except OSError as error:
+                return _refuse(daemonize_failed(error.strerror or str(error)), EX_OSERR)
         try:
-            shell = _daemonize()
+            pid_file.write(os.getpid())
         except OSError as error:
-            return _refuse(daemonize_failed(error.strerror or str(error)), EX_OSERR)
-    try:
-        pid_file.write(os.getpid())
-    except OSError as error:
-        return _tell(shell, _refuse(pid_file_update(error.strerror or str(error)), EX_OSERR))
-    _tell(shell, 0)
-    parent = Parent(options, places, pid_file, identity, configuration, key)
-    try:
-        return parent.run()
+            return _refuse(pid_file_update(error.strerror or str(error)), EX_OSERR, waiting)
+        return Parent(options, places, pid_file, identity, configuration, key, waiting).run()
     finally:
         pid_file.remove()
 
 
-def _refuse(message: LogMessage, code: int) -> int:
-    """Say it in the log and to whoever started us."""
+def _refuse(message: LogMessage, code: int, waiting: int | None = None) -> int:
+    """Say it in the log and to whoever started us; ``waiting`` as returned by ``_daemonize``."""
     sender = SyslogSender(SYSLOG_PATH)
     sender.send(message)
     sender.flush()
-    print(f"jsrpd: {render_text(message)}", file=sys.stderr)
+    said = f"jsrpd: {render_text(message)}\n"
+    if waiting is None:
+        sys.stderr.write(said)
+    else:
+        _release_shell(waiting, code, said)
     return code
 
 
 def _daemonize() -> int:
-    """Fork twice, own session, root directory. Returns the descriptor by which the daemon tells the first process, which
-    waits in front of the shell, with what exit code to leave; the terminal is kept until then."""
+    """Fork twice, own session, root directory, no terminal. The first process waits in front of the shell for
+    ``_release_shell`` on the descriptor that is returned. OSError when the first fork is refused."""
     read, write = os.pipe()
     if os.fork() > 0:
         os.close(write)
-        code = os.read(read, 1)
-        os._exit(code[0] if code else EX_OSERR)
+        told = os.read(read, select.PIPE_BUF) or bytes([EX_OSERR]) + b"jsrpd: it ended while it started\n"
+        os.write(2, told[1:])
+        os._exit(told[0])
     os.close(read)
     os.setsid()
     try:
         if os.fork() > 0:
             os._exit(0)
     except OSError as error:
-        os._exit(_tell(write, _refuse(daemonize_failed(error.strerror or str(error)), EX_OSERR)))
+        os._exit(_refuse(daemonize_failed(error.strerror or str(error)), EX_OSERR, write))
     os.chdir("/")
     os.umask(0o027)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
     return write
 
 
-def _tell(shell: int | None, code: int) -> int:
-    """Let the waiting first process leave with ``code``; with 0 the terminal is let go."""
-    if shell is None:
-        return code
-    if code == 0:
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nowhere, descriptor)
-        os.close(nowhere)
-    os.write(shell, bytes([code]))
-    os.close(shell)
-    return code
+def _release_shell(waiting: int, code: int, said: str = "") -> None:
+    """Let the waiting first process print this and leave with ``code``, unless somebody has stopped it."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(waiting, (bytes([code]) + said.encode())[: select.PIPE_BUF])
+    os.close(waiting)
 
 
 @dataclass
@@ -201,6 +202,7 @@ class Parent:
         identity: Identity | None,
         configuration: ClusterConfiguration | None,
         key: bytes,
+        waiting: int | None,
     ) -> None:
         self.options = options
         self.places = places
@@ -212,22 +214,26 @@ class Parent:
         self.syslog = SyslogSender(SYSLOG_PATH, hosts, options.log_to_stderr)
         self.channels = Channels()
         self.children: dict[str, Child] = {}
-        self.data_plane_ready = False
+        self.waiting = waiting
         self.signals: list[int] = []
         self.lease_map: LeaseMap | None = None
 
     def run(self) -> int:
-        """Until SIGTERM. 0 on a clean end."""
+        """Until SIGTERM. 0 on a clean end, EX_OSERR when the gates cannot be had."""
         setproctitle.setproctitle("jsrpd")
         wake = self._watch_signals()
+        self._prepare_state()
         if self.configuration is not None:
             if self.configuration.gate == "bpf":
                 try:
+                    preflight.check_clock()
                     self.lease_map = LeaseMap.create()
                 except OSError as error:
-                    return _refuse(start_refused(f"the gate cannot be made: {error}"), EX_OSERR)
+                    return _refuse(start_refused(f"the gate cannot be made: {error}"), EX_OSERR, self.waiting)
             self._add("kernel", self._kernel)
         self._add("gateway", self._gateway)
+        if self.configuration is None:
+            self._ready()
         selector = selectors.DefaultSelector()
         selector.register(wake, selectors.EVENT_READ)
         selector.register(self.channels.parent_kernel.left, selectors.EVENT_READ)
@@ -243,6 +249,9 @@ class Parent:
                 self._stop()
                 return 0
             self._reap()
+            if self._kernel_is_hopeless():
+                self._stop()
+                return _refuse(start_refused("the gates cannot be attached: see the log"), EX_OSERR, self.waiting)
             self._restart_due()
             self.syslog.flush()
 
@@ -262,6 +271,21 @@ class Parent:
             due.append(time.monotonic() + 0.5)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
+    def _prepare_state(self) -> None:
+        """Without a journal the cluster runs all the same (SPEC section 15)."""
+        try:
+            self.places.state.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.places.state, os.W_OK):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        except OSError as error:
+            self.syslog.send(notice(f"no journal: {self.places.state}: {error.strerror}"))
+
+    def _ready(self) -> None:
+        """What can be refused at start has not been: who waits may go on."""
+        if self.waiting is not None:
+            _release_shell(self.waiting, 0)
+            self.waiting = None
+
     # -- children -------------------------------------------------------------------------------------------------
 
     def _add(self, name: str, body: Callable[[], None]) -> None:
@@ -280,6 +304,8 @@ class Parent:
             child.restart_at = time.monotonic() + RESTART_DELAY_S[-1]
             return
         if child.pid == 0:
+            if self.waiting is not None:
+                os.close(self.waiting)
             _become_child(child, parent, self.pid_file)
 
     def _kernel(self) -> None:
@@ -325,6 +351,7 @@ class Parent:
             message = children.decode(data)
             if isinstance(message, children.DataPlaneReady) and "engine" not in self.children:
                 self._add("engine", self._engine)
+                self._ready()
             elif isinstance(message, children.DataPlaneFailed):
                 self.syslog.send(notice(f"data plane: {message.problem}"))
 
@@ -349,6 +376,12 @@ class Parent:
         child.restart_at = now + delay
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.waitstatus_to_exitcode(status)}"
         self.syslog.send(notice(f"{child.name} process ended ({how}); restarted in {delay:g} s"))
+
+    def _kernel_is_hopeless(self) -> bool:
+        """It crashed again and again and the gates never stood: nothing is served yet, so the start is refused."""
+        if self.configuration is None or "engine" in self.children:
+            return False
+        return self.children["kernel"].crashes >= len(RESTART_DELAY_S)
 
     def _restart_due(self) -> None:
         for child in self.children.values():
@@ -414,7 +447,9 @@ def _become_child(child: Child, parent: int, pid_file: PidFile) -> None:
     code = 0
     try:
         child.body()
-    except BaseException:
+    except BaseException as error:
+        # A daemon's standard error goes nowhere.
+        SyslogSender(SYSLOG_PATH).send(notice(f"{child.name} process: {type(error).__name__}: {error}"))
         sys.excepthook(*sys.exc_info())
         code = 1
     finally:

@@ -18,11 +18,22 @@ class PidFile:
 
     def lock(self) -> None:
         """AlreadyRunning when another parent lives; OSError when the file cannot be opened or locked."""
-        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        while True:
+            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise AlreadyRunning from error
+            if self._is_in_place():
+                return
+            os.close(self.descriptor)
+
+    def _is_in_place(self) -> bool:
+        """False when a daemon that ended removed the file after we opened it: the next one would not see our lock."""
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunning from error
+            return os.path.samestat(os.fstat(self.descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def write(self, pid: int) -> None:
         """Replace whatever a former daemon left. OSError when the file system refuses."""

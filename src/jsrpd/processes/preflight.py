@@ -3,6 +3,7 @@
 The vendor's meaning of ``-X`` is not public; here it is the pre-flight check (SPEC section 2).
 """
 
+import errno
 import os
 import platform
 import socket
@@ -17,6 +18,7 @@ from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.processes.directories import Directories
 
 EX_OK, EX_CONFIG = 0, 78
+OFFSETS = Path("/proc/self/timens_offsets")
 OLDEST_KERNEL = (6, 6)
 """TCX, which the gate is attached by, came with Linux 6.6 (kernel facts)."""
 
@@ -66,11 +68,27 @@ def _machine_problems(places: Directories) -> list[str]:
     version = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
     if version < OLDEST_KERNEL:
         problems.append(f"Linux {release} has no TCX; the gate needs 6.6 or newer (or configure: gate none)")
+    try:
+        check_clock()
+    except OSError as error:
+        problems.append(str(error.strerror))
     for directory in (places.runtime, places.state):
         nearest = next(path for path in (directory, *directory.parents) if path.exists())
         if not os.access(nearest, os.W_OK):
             problems.append(f"{directory} cannot be written")
     return problems
+
+
+def check_clock() -> None:
+    """OSError in a time namespace: the gate program reads the machine's boot-time clock, so a lease written by a clock
+    that is ahead of it would outlive its engine (time_namespaces(7))."""
+    try:
+        lines = OFFSETS.read_text().splitlines()
+    except FileNotFoundError:
+        return  # A kernel without time namespaces.
+    for clock, *offset in (line.split() for line in lines):
+        if clock == "boottime" and any(int(number) for number in offset):
+            raise OSError(errno.EINVAL, "the boot-time clock of this time namespace is not the kernel's; start jsrpd outside")
 
 
 def _interface_problems(configuration: ClusterConfiguration) -> list[str]:

@@ -19,8 +19,9 @@ EX_TEMPFAIL = 75
 def main() -> int:
     """0 when nothing is left; 75 while the daemon runs."""
     places = directories()
+    pid_file = PidFile(places.pid_file)
     try:
-        PidFile(places.pid_file).lock()
+        pid_file.lock()
     except AlreadyRunning:
         print("jsrpd is running; stop it first", file=sys.stderr)
         return EX_TEMPFAIL
@@ -33,6 +34,7 @@ def main() -> int:
     kernels_own = [Rule(family, 0, LOCAL_TABLE) for family in (4, 6)]
     operations: list[Operation] = [Add(rule) for rule in kernels_own]
     operations += [Remove(thing) for thing in observed.things if not isinstance(thing, LinkUp) and thing not in kernels_own]
+    operations += [Remove(address) for address in journal.addresses if address.interface in observed.links]
     rtnetlink.execute(operations, observed.links)
     for child in set(journal.reths.values()):
         if child in observed.links:
@@ -40,6 +42,7 @@ def main() -> int:
     for name, value in journal.sysctls.items():
         sysctl.write(name, value)
     journal.remove()
+    pid_file.remove()
     print(f"released {len(reths)} reths and {len(operations) - len(kernels_own)} objects")
     return 0
 

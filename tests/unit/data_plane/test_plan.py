@@ -1,0 +1,318 @@
+"""What the data plane shall look like in each role, and the steps from any state to it (SPEC section 7)."""
+
+import ipaddress
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jsrpd.data_plane.plan import (
+    LOCAL_TABLE,
+    MAIN_TABLE,
+    NODE_LOCAL_METRIC,
+    OWNER_TABLE,
+    RULE_FROM,
+    RULE_IIF,
+    RULE_LOCAL,
+    Add,
+    Address,
+    LinkUp,
+    MacVlan,
+    Operation,
+    Remove,
+    Route,
+    Rule,
+    State,
+    Thing,
+    describe,
+    desired,
+    plan,
+)
+from jsrpd.model.addressing import fabric_address_v4, fabric_address_v6
+from jsrpd.model.configuration import ClusterConfiguration, ControlLink, FabricLink, Reth, RethUnitAddress
+
+LAN_MAC, WAN_MAC = bytes.fromhex("02005e005301"), bytes.fromhex("02005e005302")
+V4, V6 = "192.0.2.1", "2001:db8::1"
+GATEWAYS = {
+    V4: "192.0.2.0/24",
+    V6: "2001:db8::/64",
+}
+"""Addresses of reth0, with their prefixes."""
+OWN = RethUnitAddress("192.0.2.11", 24)
+CONFIGURATION = ClusterConfiguration(
+    cluster_id=7,
+    node_id=0,
+    control_links=(ControlLink(0, "ctl"),),
+    fabric_links=(FabricLink(0, "fab", "fab"),),
+    reths=(
+        Reth("reth0", 0, 1, "lan", "lan", LAN_MAC, (RethUnitAddress(V4, 24), RethUnitAddress(V6, 64)), (OWN,)),
+        Reth("reth1", 1, 2, "wan", "wan", WAN_MAC, (RethUnitAddress("198.51.100.1", 24),)),
+    ),
+)
+RETHS = frozenset({"reth0", "reth1"})
+ROLES = [frozenset[int](), frozenset({1}), frozenset({2}), frozenset({1, 2})]
+KERNELS_OWN = frozenset(Rule(family, 0, LOCAL_TABLE) for family in (4, 6))
+"""As the kernel boots: ``local`` before everything."""
+FOREIGN: State = frozenset(
+    {
+        LinkUp("eth9"),
+        Address("lan", "192.0.2.77", 24),
+        Address("fab", "203.0.113.1", 24),
+        MacVlan("macvlan0", "lan", bytes(6)),
+    }
+)
+"""The administrator's."""
+
+
+def host(address: str) -> str:
+    """The address as a route's destination."""
+    return str(ipaddress.ip_network(address))
+
+
+def on_node(node: int) -> ClusterConfiguration:
+    return msgspec.structs.replace(CONFIGURATION, node_id=node)
+
+
+def own_view(state: State, address: str) -> set[Route]:
+    """Routes the node's own packets to a gateway address and its neighbours may take."""
+    destinations = {host(address), GATEWAYS[address]}
+    return {
+        thing
+        for thing in state
+        if isinstance(thing, Route)
+        and thing.table in (MAIN_TABLE, LOCAL_TABLE)
+        and thing.destination in destinations
+        and not thing.metric
+    }
+
+
+def after(observed: State, operations: list[Operation]) -> State:
+    """The kernel as it is when a plan was carried out; a plan that creates what is there or deletes what is not is wrong."""
+    things = set(observed)
+    for operation in operations:
+        assert isinstance(operation, Add) != (operation.thing in things), operation
+        (things.add if isinstance(operation, Add) else things.remove)(operation.thing)
+    return frozenset(things)
+
+
+# -- desired --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("node", [0, 1])
+@pytest.mark.parametrize("address", GATEWAYS)
+def test_the_primary_has_the_gateway_address_itself(node: int, address: str) -> None:
+    assert own_view(desired(on_node(node), frozenset({1})), address) == {
+        Route(LOCAL_TABLE, host(address), "reth0", "local"),
+        Route(MAIN_TABLE, GATEWAYS[address], "reth0", source=address),
+    }
+
+
+@pytest.mark.parametrize("primary", [frozenset(), frozenset({2})], ids=["for nothing", "for another group"])
+@pytest.mark.parametrize("node", [0, 1])
+@pytest.mark.parametrize("address", GATEWAYS)
+def test_a_standby_reaches_it_on_the_peer(node: int, address: str, primary: frozenset[int]) -> None:
+    """By the fabric, with a source: the kernel would choose the destination, which the node holds too (kernel facts)."""
+    fabric_address = fabric_address_v4 if address == V4 else fabric_address_v6
+    via, source = fabric_address(7, 0, 1 - node), fabric_address(7, 0, node)
+    assert own_view(desired(on_node(node), primary), address) == {
+        Route(MAIN_TABLE, destination, "fab", via=via, source=source) for destination in (host(address), GATEWAYS[address])
+    }
+
+
+@pytest.mark.parametrize("address", GATEWAYS)
+def test_without_a_fabric_a_standby_has_no_way_to_it(address: str) -> None:
+    alone = msgspec.structs.replace(CONFIGURATION, fabric_links=())
+    assert own_view(desired(alone, frozenset()), address) == set()
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+def test_whatever_the_role_all_stands_behind_the_gates(primary: frozenset[int]) -> None:
+    """reth, addresses and owner's table: nothing of it waits for a takeover."""
+    always: set[Thing] = {
+        MacVlan("reth0", "lan", LAN_MAC),
+        MacVlan("reth1", "wan", WAN_MAC),
+        *(LinkUp(name) for name in ("ctl", "fab", "lan", "wan", "reth0", "reth1")),
+        *(Rule(family, RULE_IIF, OWNER_TABLE, iif=reth) for family in (4, 6) for reth in RETHS),
+        *(Rule(family, RULE_LOCAL, LOCAL_TABLE) for family in (4, 6)),
+        *(Rule(6 if ":" in address else 4, RULE_FROM, OWNER_TABLE, source=host(address)) for address in GATEWAYS),
+        *(Route(OWNER_TABLE, host(address), "reth0", "local") for address in GATEWAYS),
+        *(Route(OWNER_TABLE, prefix, "reth0", source=address) for address, prefix in GATEWAYS.items()),
+        Address("reth0", V4, 24),
+        Address("reth0", V6, 64),
+        Address("reth1", "198.51.100.1", 24),
+    }
+    assert always <= desired(CONFIGURATION, primary)
+
+
+@pytest.mark.parametrize("old", ROLES, ids=str)
+@pytest.mark.parametrize("new", ROLES, ids=str)
+def test_a_role_changes_the_nodes_own_view_only(old: frozenset[int], new: frozenset[int]) -> None:
+    """No routing change stands between the gate's opening and the first packet; groups do not touch one another."""
+    operations = plan(desired(CONFIGURATION, new), desired(CONFIGURATION, old), RETHS)
+    moved = {prefix.rpartition(".")[0] for group, prefix in ((1, V4), (2, "198.51.100.1")) if group in old ^ new}
+    moved |= {"2001:db8:"} if 1 in old ^ new else set()
+    for operation in operations:
+        thing = operation.thing
+        assert isinstance(thing, Route)
+        assert thing.table in (MAIN_TABLE, LOCAL_TABLE)
+        assert thing.destination.startswith(tuple(moved))
+    assert bool(operations) == (old != new)
+
+
+def test_the_nodes_own_prefix_loses_against_the_reth() -> None:
+    """Both exist on a primary; equal metrics would collide (kernel facts)."""
+    state = desired(CONFIGURATION, frozenset({1}))
+    assert Address("lan", OWN.address, 24) in state
+    assert Route(MAIN_TABLE, "192.0.2.0/24", "lan", source=OWN.address, metric=NODE_LOCAL_METRIC) in state
+    assert NODE_LOCAL_METRIC > 0
+
+
+def test_the_kernels_rule_for_local_is_not_wanted() -> None:
+    """It would let every node answer for all addresses before the rules of the owner's table are asked."""
+    rules = {thing for thing in desired(CONFIGURATION, frozenset()) if isinstance(thing, Rule)}
+    assert not rules & KERNELS_OWN
+    assert all(rule.priority < RULE_LOCAL for rule in rules if rule.table == OWNER_TABLE)
+
+
+def test_links_get_the_derived_addresses_of_this_node() -> None:
+    def on_links(node: int) -> set[str]:
+        state = desired(on_node(node), frozenset())
+        return {t.address for t in state if isinstance(t, Address) and t.interface in ("ctl", "fab")}
+
+    assert len(on_links(0)) == len(on_links(1)) == 4
+    assert not on_links(0) & on_links(1)
+    subnets = [{ipaddress.ip_interface(f"{a}/{30 if '.' in a else 64}").network for a in on_links(n)} for n in (0, 1)]
+    assert subnets[0] == subnets[1]
+
+
+def test_a_configured_control_address_is_left_to_the_administrator() -> None:
+    links = (ControlLink(0, "ctl", "203.0.113.1", "203.0.113.2"),)
+    state = desired(msgspec.structs.replace(CONFIGURATION, control_links=links), frozenset())
+    assert LinkUp("ctl") in state
+    assert not any(isinstance(thing, Address) and thing.interface == "ctl" for thing in state)
+
+
+# -- plan -----------------------------------------------------------------------------------------------------------
+
+ALL_DESIRED = {role: desired(CONFIGURATION, role) for role in ROLES}
+states = st.sampled_from(sorted(ALL_DESIRED.values(), key=repr))
+things = st.sets(st.sampled_from(sorted(frozenset().union(*ALL_DESIRED.values(), KERNELS_OWN, FOREIGN), key=repr))).map(frozenset)
+
+
+@given(wanted=states, observed=things)
+def test_from_any_state_to_the_wanted_one(wanted: State, observed: State) -> None:
+    """Each operation once and needed; nothing is left but what is the administrator's; then there is nothing to do."""
+    reached = after(observed, plan(wanted, observed, RETHS))
+    assert reached >= wanted
+    assert reached - wanted <= FOREIGN
+    assert reached & FOREIGN == observed & FOREIGN
+    assert plan(wanted, reached, RETHS) == []
+
+
+@given(wanted=states, observed=things)
+def test_the_local_table_is_always_reachable(wanted: State, observed: State) -> None:
+    """A node that had a rule for it in a family has one after each step."""
+    state = observed
+    for operation in plan(wanted, observed, RETHS):
+        before, state = state, after(state, [operation])
+        for family in (4, 6):
+            rules = {Rule(family, priority, LOCAL_TABLE) for priority in (0, RULE_LOCAL)}
+            assert state & rules or not before & rules
+
+
+@given(wanted=states, observed=things)
+def test_nothing_is_added_before_what_it_stands_on(wanted: State, observed: State) -> None:
+    """Interface, up, addresses, connected routes, routes by a gateway, each before what needs it; removed the other way."""
+
+    def level(thing: Thing) -> int:
+        match thing:
+            case MacVlan():
+                return 0
+            case LinkUp():
+                return 1
+            case Address():
+                return 2
+            case Route():
+                return 4 if thing.via else 3
+            case Rule():
+                return 5
+
+    operations = plan(wanted, observed, RETHS)
+    added = [level(op.thing) for op in operations if isinstance(op, Add) and not isinstance(op.thing, Rule)]
+    removed = [level(op.thing) for op in operations if isinstance(op, Remove) and not isinstance(op.thing, Rule)]
+    assert added == sorted(added)
+    assert removed == sorted(removed, reverse=True)
+
+
+@given(wanted=states, observed=things)
+def test_an_old_route_leaves_before_its_successor_comes(wanted: State, observed: State) -> None:
+    """Same table and destination: the kernel would answer EEXIST."""
+    state = observed
+    for operation in plan(wanted, observed, RETHS):
+        thing = operation.thing
+        if isinstance(operation, Add) and isinstance(thing, Route):
+            rivals = [r for r in state if isinstance(r, Route) and (r.table, r.destination) == (thing.table, thing.destination)]
+            assert all(rival in wanted or rival.metric != thing.metric for rival in rivals), thing
+        state = after(state, [operation])
+
+
+@pytest.mark.parametrize("lost", sorted(ALL_DESIRED[frozenset({1})], key=repr), ids=describe)
+def test_one_missing_object_is_one_operation(lost: Thing) -> None:
+    wanted = ALL_DESIRED[frozenset({1})]
+    assert plan(wanted, wanted - {lost}, RETHS) == [Add(lost)]
+
+
+@pytest.mark.parametrize(
+    "intruder",
+    [
+        Address("reth0", "192.0.2.66", 24),
+        Route(LOCAL_TABLE, "192.0.2.66/32", "reth0", "local"),
+        Route(OWNER_TABLE, "203.0.113.0/24", "reth0"),
+        Rule(4, RULE_FROM, OWNER_TABLE, source="203.0.113.9/32"),
+        Rule(6, 0, LOCAL_TABLE),
+        MacVlan("reth7", "lan", LAN_MAC),
+    ],
+    ids=describe,
+)
+def test_what_does_not_belong_on_ours_is_one_removal(intruder: Thing) -> None:
+    wanted = ALL_DESIRED[frozenset({1})]
+    assert plan(wanted, wanted | {intruder}, RETHS | {"reth7"}) == [Remove(intruder)]
+
+
+@pytest.mark.parametrize(("parent", "mac"), [("lan", WAN_MAC), ("wan", LAN_MAC), ("", LAN_MAC)])
+def test_a_wrong_reth_is_made_anew(parent: str, mac: bytes) -> None:
+    """Other MAC, other child, or no macvlan at all: a macvlan cannot change its parent."""
+    right, found = MacVlan("reth0", "lan", LAN_MAC), MacVlan("reth0", parent, mac)
+    wanted = ALL_DESIRED[frozenset({1})]
+    assert plan(wanted, wanted - {right} | {found}, RETHS) == [Remove(found), Add(right)]
+
+
+def test_a_reth_that_is_no_longer_configured_goes_with_all_that_lies_on_it() -> None:
+    """Its routes first, itself last; the links' and the other reth's objects stay."""
+    smaller = msgspec.structs.replace(CONFIGURATION, reths=CONFIGURATION.reths[1:])
+    operations = plan(desired(smaller, frozenset()), ALL_DESIRED[frozenset({1})], RETHS)
+    assert operations[-1] == Remove(MacVlan("reth0", "lan", LAN_MAC))
+    assert after(ALL_DESIRED[frozenset({1})], operations) == desired(smaller, frozenset()) | {
+        LinkUp("reth0"),
+        LinkUp("lan"),
+        Address("lan", OWN.address, 24),
+    }
+
+
+# -- describe -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (MacVlan("reth0", "lan", LAN_MAC), "interface reth0 on lan"),
+        (LinkUp("reth0"), "interface reth0 up"),
+        (Address("reth0", V6, 64), "address 2001:db8::1/64 on reth0"),
+        (Route(LOCAL_TABLE, "192.0.2.1/32", "reth0", "local"), "route 192.0.2.1/32 by reth0 in table 255"),
+        (Rule(6, RULE_LOCAL, LOCAL_TABLE), "IPv6 rule 100"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_log_names_the_object(thing: Thing, said: str) -> None:
+    assert describe(thing) == said
