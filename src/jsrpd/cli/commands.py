@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class CommandFailed(Exception):
-    """The text is for the operator."""
+    """The text is for the operator; ``shown``: what was to be printed before it."""
+
+    def __init__(self, text: str, shown: str = "") -> None:
+        super().__init__(text)
+        self.shown = shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,39 @@ def show_interfaces(call: Call) -> str:
     from jsrpd.cli import render_json, render_text
 
     return (render_json.snapshot if call.display == "json" else render_text.interfaces)(_snapshot())
+
+
+def show_events(call: Call) -> str:
+    """``show chassis cluster events [redundancy-group N] [last N]``: from the disk, so also of a daemon that is dead."""
+    from jsrpd.cli import history
+
+    try:
+        every = history.events(_journal())
+    except OSError as error:
+        raise _file_problem(error, _journal()) from error
+    group, last = (call.number(name) if name in call.values else None for name in ("group", "last"))
+    render = history.events_json if call.display == "json" else history.events_text
+    return render(history.chosen(every, group, last))
+
+
+def replay(call: Call) -> str:
+    """``replay JOURNAL [--until TIME] [--verbose]``."""
+    from jsrpd.cli import history
+
+    words = call.values.get("journal", "").split()
+    verbose = "--verbose" in words
+    words = [word for word in words if word != "--verbose"]
+    path, *until = words or [str(_journal())]
+    if until[:1] not in ([], ["--until"]) or len(until) == 1:
+        raise CommandFailed(f"error: '{' '.join(until)}' is not understood; it is: jsrp replay JOURNAL [--until TIME] [--verbose]")
+    shown: list[str] = []
+    try:
+        shown += history.replayed(Path(path), " ".join(until[1:]), verbose)
+    except history.ReplayFailed as failed:
+        raise CommandFailed(str(failed), "".join(shown)) from failed
+    except OSError as error:
+        raise _file_problem(error, Path(path)) from error
+    return "".join(shown)
 
 
 def show_configuration(call: Call) -> str:
@@ -200,6 +237,12 @@ def _done(reply: "Reply") -> str:
     from jsrpd.cli.render_text import node_block
 
     return node_block(reply.node or 0, reply.text)
+
+
+def _journal() -> Path:
+    from jsrpd.management.journal import DIRECTORY
+
+    return _directory("STATE_DIRECTORY", "/var/lib/jsrpd") / DIRECTORY
 
 
 def _configuration_directory() -> Path:

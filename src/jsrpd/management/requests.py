@@ -28,6 +28,10 @@ class ShowStatus(msgspec.Struct, frozen=True, tag="show-status"):
     """Snapshot for every display."""
 
 
+class ShowState(msgspec.Struct, frozen=True, tag="show-state"):
+    """All that the core holds, for explanations and what-if: they run in the asking process, on this copy."""
+
+
 class Failover(msgspec.Struct, frozen=True, tag="failover"):
     """``request chassis cluster failover redundancy-group GROUP node NODE``."""
 
@@ -45,7 +49,15 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
-Request = ShowStatus | Failover | FailoverReset | ClearFailoverCount
+Request = ShowStatus | ShowState | Failover | FailoverReset | ClearFailoverCount
+
+
+class CoreState(msgspec.Struct, frozen=True):
+    """``state`` as ``core.checkpoint`` encodes it, at ``now`` on the boot-time clock; wall clock = that + ``wall_offset``."""
+
+    now: int
+    wall_offset: int
+    state: bytes
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,6 +67,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
     node: int | None = None
     status: ClusterStatus | None = None
+    core: CoreState | None = None
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

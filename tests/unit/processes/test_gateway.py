@@ -40,6 +40,7 @@ from tests.unit.management.daemon import cluster
 PATIENCE_S = 10.0
 CONFIGURATION = ClusterConfiguration(cluster_id=7, node_id=0)
 STATUS = cluster()
+ME = gateway._user(os.getpid(), os.getuid())
 
 
 class Log(SyslogSender):
@@ -176,9 +177,9 @@ def test_a_client_may_ask_again(running: Running) -> None:
 @pytest.mark.parametrize(
     ("request_", "command", "node"),
     [
-        (Failover(5, 1), lambda number: engine_link.FailoverCommanded(number, 5, 1), 1),
-        (FailoverReset(5), lambda number: engine_link.FailoverResetCommanded(number, 5), 0),
-        (ClearFailoverCount(), engine_link.FailoverCountsCleared, 0),
+        (Failover(5, 1), lambda number: engine_link.FailoverCommanded(number, 5, 1, ME), 1),
+        (FailoverReset(5), lambda number: engine_link.FailoverResetCommanded(number, 5, ME), 0),
+        (ClearFailoverCount(), lambda number: engine_link.FailoverCountsCleared(number, ME), 0),
     ],
 )
 @pytest.mark.parametrize(("done", "text"), [(True, "said"), (False, "error: said")])

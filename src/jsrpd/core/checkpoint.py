@@ -1,0 +1,169 @@
+"""A core's whole state as bytes, and a core made from them that goes on exactly where the first one stood.
+
+Replay starts at checkpoints, displays and what-if work on a copy. The structs below name every attribute that a core
+holds at the end of a turn, when nothing is pending; a test compares the names, and runs original and copy side by side.
+"""
+
+from collections.abc import Collection
+from typing import TypeVar
+
+import msgspec
+
+from jsrpd.core.actions import StoreLease
+from jsrpd.core.cluster import Cluster
+from jsrpd.core.lease import Lease
+from jsrpd.core.peer import Peer, SentHeartbeats
+from jsrpd.core.redundancy_group import RedundancyGroup
+from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration
+from jsrpd.model.link_messages import GroupReport, Heartbeat, Incarnation, PathId, PeerRequest
+from jsrpd.model.roles import FailureCode, GroupState
+from jsrpd.model.time import Instant, Timing
+
+T = TypeVar("T")
+Spoken = tuple[tuple[GroupReport, ...], int, tuple[int, ...], bool]
+
+
+class CheckpointError(ValueError):
+    """The bytes are no checkpoint of this version of the core."""
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Fields named and typed as the attributes of the object they are taken from."""
+
+
+class PeerState(_Record, frozen=True):
+    """``Peer``."""
+
+    own_incarnation: Incarnation
+    incarnation: Incarnation | None
+    heartbeat: Heartbeat | None
+    reports: dict[int, GroupReport]
+    newest_sequence: int
+    echoed: int
+    first_heard: Instant | None
+    last_heard: Instant | None
+    bound_at: Instant | None
+    gone: bool
+    heard_on: dict[PathId, Instant]
+    control_run_since: Instant | None
+    echoed_at: Instant | None
+    floor: Instant
+
+
+class SentState(_Record, frozen=True):
+    """``SentHeartbeats``."""
+
+    newest: int
+    newest_at: Instant | None
+    _times: tuple[Instant, ...]
+
+
+class RedundancyGroupState(_Record, frozen=True):
+    """``RedundancyGroup``."""
+
+    configuration: GroupConfiguration
+    number: int
+    node: int
+    state: GroupState
+    since: Instant
+    reason: str
+    generation: int
+    cleared_generation: int
+    manual: bool
+    failures: dict[tuple[FailureCode, str], int]
+    lease: Lease
+    stored: StoreLease | None
+    hold_down_until: Instant
+    grace_until: Instant
+    gate_shut_since: Instant | None
+    peer_preferred_since: Instant | None
+    yield_to_operator_until: Instant | None
+    state_sent_at: Instant | None
+    held_until: Instant
+    unannounced: bool
+    peer_interface_failed: bool
+    confirm_until: Instant | None
+
+
+class ClusterState(_Record, frozen=True):
+    """``Cluster``; ``groups`` in the core's own order, ``_spoken`` None before the first word."""
+
+    configuration: ClusterConfiguration
+    software_version: str
+    incarnation: Incarnation
+    started: Instant
+    judged: Instant
+    _due: Instant
+    peer: PeerState
+    sent: SentState
+    groups: tuple[RedundancyGroupState, ...]
+    interfaces_up: int
+    interfaces_known: bool
+    control_failed: bool
+    stopping_since: Instant | None
+    stopped: bool
+    _requests: dict[int, tuple[PeerRequest, int]]
+    _request_ids: int
+    _peer_request_id: int
+    _announcing: tuple[int, ...]
+    _spoken: Spoken | None
+    _control_up: dict[PathId, bool]
+    _told_timing: Timing | None
+
+
+CONVERTED = {"peer", "sent", "groups", "_announcing", "_spoken"}
+"""Attributes of ``Cluster`` that are not stored as they are."""
+ALWAYS_EMPTY = {"_pending", "_unacknowledged"}
+"""Attributes of ``Cluster`` that hold nothing at the end of a turn."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(ClusterState)
+
+
+def encode(cluster: Cluster) -> bytes:
+    """Everything ``cluster`` holds. Only between a turn's end and its next event."""
+    state = _taken(
+        ClusterState,
+        cluster,
+        peer=_taken(PeerState, cluster.peer),
+        sent=_taken(SentState, cluster.sent, _times=tuple(cluster.sent._times)),
+        groups=tuple(_taken(RedundancyGroupState, group) for group in cluster.groups.values()),
+        _announcing=tuple(sorted(cluster._announcing)),
+        _spoken=cluster._spoken or None,
+    )
+    return _encoder.encode(state)
+
+
+def decode(data: bytes) -> Cluster:
+    """A core that answers as the one would that was encoded. CheckpointError for anything else."""
+    try:
+        state = _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CheckpointError(str(error)) from error
+    cluster = Cluster(state.configuration, state.started, state.incarnation, (), state.software_version)
+    _put(cluster, state, CONVERTED)
+    _put(cluster.peer, state.peer)
+    _put(cluster.sent, state.sent, {"_times"})
+    cluster.sent._times.extend(state.sent._times)
+    cluster.groups = {group.number: _group(group) for group in state.groups}
+    cluster._announcing = set(state._announcing)
+    cluster._spoken = state._spoken or ()
+    return cluster
+
+
+def _group(state: RedundancyGroupState) -> RedundancyGroup:
+    group = RedundancyGroup(state.configuration, state.node, state.since)
+    _put(group, state)
+    return group
+
+
+def _taken(kind: type[T], thing: object, **converted: object) -> T:
+    """The attributes of ``thing`` that ``kind`` names; ``converted`` instead where given."""
+    names: tuple[str, ...] = kind.__struct_fields__  # type: ignore[attr-defined]
+    return kind(**{name: converted[name] if name in converted else getattr(thing, name) for name in names})
+
+
+def _put(thing: Cluster | Peer | SentHeartbeats | RedundancyGroup, state: _Record, but: Collection[str] = ()) -> None:
+    for name in state.__struct_fields__:
+        if name not in but:
+            setattr(thing, name, getattr(state, name))

@@ -1,0 +1,158 @@
+"""Events and actions of the core in words, for replay, the list of events and explanations."""
+
+from typing import assert_never
+
+from jsrpd.core.actions import Action, Announce, ChangeRole, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.events import (
+    AcknowledgementReceived,
+    ConfigurationChanged,
+    Event,
+    FailoverCountCleared,
+    FailoverRequested,
+    FailoverReset,
+    HeartbeatReceived,
+    MonitorFailed,
+    MonitorRecovered,
+    ShutdownRequested,
+    SocketsDrained,
+    WatchedInterfacesChanged,
+)
+from jsrpd.messages.rendering import render_text
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, GroupReport, PathId, PeerRequest, RequestKind
+from jsrpd.model.roles import render_codes
+from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+
+NOT_NAMED = {"digest", "node_id", "groups"}
+"""Fields of the configuration that ``configuration_changes`` does not name one by one."""
+
+
+def seconds(length: Duration) -> str:
+    """A duration as operators read it: ``2.41 ms``, ``1.5 s``, ``4 min``."""
+    if length < SECOND:
+        return f"{length / MILLISECOND:.3g} ms"
+    if length < 120 * SECOND:
+        return f"{length / SECOND:.3g} s"
+    minutes = round(length / SECOND / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def path_name(configuration: ClusterConfiguration, path: PathId) -> str:
+    """``control link ctl0``, ``fabric link fab``: by the interface where it is configured."""
+    if path >= FIRST_FABRIC_PATH:
+        for fabric in configuration.fabric_links:
+            if fabric.index == path - FIRST_FABRIC_PATH:
+                return f"fabric link {fabric.interface}"
+        return f"fabric link {path - FIRST_FABRIC_PATH}"
+    for control in configuration.control_links:
+        if control.index == path:
+            return f"control link {control.interface}"
+    return f"control link {path}"
+
+
+def monitors_of(configuration: ClusterConfiguration, node: int, interface: str) -> dict[int, int]:
+    """Group -> weight that the interface of ``node`` is monitored with."""
+    own = node == configuration.node_id
+    return {
+        group.group: monitor.weight
+        for group in configuration.groups
+        for monitor in (group.interface_monitors if own else group.peer_interface_monitors)
+        if monitor.interface == interface
+    }
+
+
+def request_text(request: PeerRequest) -> str:
+    """What an operator of the other node wants of this one."""
+    match request.kind:
+        case RequestKind.FAILOVER:
+            return f"failover redundancy-group {request.group} node {request.node}"
+        case RequestKind.RESET:
+            return f"failover reset redundancy-group {request.group}"
+        case RequestKind.CLEAR_FAILOVER_COUNT:
+            return "clear failover-count"
+
+
+def configuration_changes(old: ClusterConfiguration, new: ClusterConfiguration) -> list[str]:
+    """What differs, a phrase each."""
+    changes = []
+    for name in new.__struct_fields__:
+        before, after = getattr(old, name), getattr(new, name)
+        if name in NOT_NAMED or before == after:
+            continue
+        plain = isinstance(after, int | str)
+        changes.append(f"{name.replace('_', '-')} {f'{before} -> {after}' if plain else 'changed'}")
+    was, now = ({group.group: group for group in one.groups} for one in (old, new))
+    for number in sorted(was | now):
+        if number not in now:
+            changes.append(f"redundancy group {number} removed")
+        elif number not in was:
+            changes.append(f"redundancy group {number} added")
+        elif was[number] != now[number]:
+            fields = [
+                f.replace("_", "-") for f in now[number].__struct_fields__ if getattr(was[number], f) != getattr(now[number], f)
+            ]
+            changes.append(f"redundancy group {number} changed ({', '.join(fields)})")
+    return changes
+
+
+def event_text(event: Event, configuration: ClusterConfiguration) -> str:
+    """One input of the core."""
+    match event:
+        case HeartbeatReceived(path, _, sequence, _, heartbeat):
+            groups = "; ".join(map(report_text, heartbeat.groups))
+            last = ", its last words" if heartbeat.stopped else ""
+            name = path_name(configuration, path)
+            return f"heartbeat {sequence} by {name}, echo {heartbeat.echo_sequence}{last}: {groups}"
+        case AcknowledgementReceived(path, _, _, echo):
+            return f"acknowledgement of {echo.echo_sequence} by {path_name(configuration, path)}"
+        case SocketsDrained(_, late):
+            return f"turn, woke {seconds(late)} late" if late >= MILLISECOND else "turn"
+        case WatchedInterfacesChanged(up):
+            names = configuration.watched_interfaces
+            return "interfaces: " + ", ".join(f"{name} {'up' if up >> bit & 1 else 'down'}" for bit, name in enumerate(names))
+        case MonitorFailed(group, code, name, weight):
+            return f"monitor {code.name} {name} of redundancy group {group} failed: weight {weight}"
+        case MonitorRecovered(group, code, name):
+            return f"monitor {code.name} {name} of redundancy group {group} recovered"
+        case FailoverRequested(group, node):
+            return f"operator: failover redundancy-group {group} node {node}"
+        case FailoverReset(group):
+            return f"operator: failover reset redundancy-group {group}"
+        case FailoverCountCleared():
+            return "operator: clear failover-count"
+        case ConfigurationChanged(new):
+            return "configuration: " + ("; ".join(configuration_changes(configuration, new)) or "no difference")
+        case ShutdownRequested():
+            return "told to stop"
+        case _:
+            assert_never(event)
+
+
+def report_text(report: GroupReport) -> str:
+    """A group's line in a heartbeat."""
+    failed = f" {render_codes(report.failures)}" if report.failures else ""
+    gate = "open" if report.gate_open else "shut"
+    manual = " manual" if report.manual else ""
+    return f"RG{report.group} {report.state.label} {report.effective_priority}{manual}{failed}, gate {gate}"
+
+
+def action_text(action: Action, now: Instant) -> str:
+    """One answer of the core, given at ``now``."""
+    match action:
+        case SendAcknowledgement(path, echo):
+            return f"acknowledge {echo.echo_sequence} on path {path}"
+        case SendHeartbeat(sequence, heartbeat):
+            return f"send heartbeat {sequence}, echo {heartbeat.echo_sequence}: " + "; ".join(map(report_text, heartbeat.groups))
+        case StoreLease(group, deadline, state):
+            left = deadline - now
+            return f"RG{group} {state.label}: gate " + (f"open for {seconds(left)}" if left >= 0 else "shut")
+        case Announce(group, repeat):
+            return f"RG{group} announce{'' if repeat else ' once more'}"
+        case ChangeRole(group, state, generation):
+            return f"RG{group} routes for {state.label}, generation {generation}"
+        case Log(message):
+            return f"{message.tag}: {render_text(message)}"
+        case Stop():
+            return "stop"
+        case _:
+            assert_never(action)
