@@ -29,6 +29,7 @@ def _cluster(below: dict[str, Place]) -> Place:
     return Word("Chassis", {"cluster": Word("Chassis cluster", below)})
 
 
+_EXPLAIN = Command(do.explain, ("json",))
 _EVENTS = Command(do.show_events, ("json",))
 _LAST: Place = Word("Only the newest", {"COUNT": _number("last", COUNTS, Word("How many", command=_EVENTS))})
 _OF_GROUP: Place = Word("Of one group", {"last": _LAST}, _EVENTS)
@@ -42,6 +43,11 @@ _SHOW: Place = Word(
                     "What happened, across restarts",
                     {"redundancy-group": _group(_OF_GROUP), "last": _LAST},
                     _EVENTS,
+                ),
+                "explain": Word(
+                    "Why each group is where it is, and what would move it",
+                    {"redundancy-group": _group(Word("Of one group", command=_EXPLAIN))},
+                    _EXPLAIN,
                 ),
                 "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
             }
@@ -62,9 +68,22 @@ _FAILOVER: Place = Word(
 _GENERATE_KEY: Place = Word(
     "Make a new cluster key", {"force": Word("Replace the key", command=Command(do.replace_key))}, Command(do.generate_key)
 )
+_WHAT_IF: Place = Word(
+    "What would happen, on a copy; nothing is changed",
+    {
+        '"EVENT; EVENT"': Word(
+            "interface IF down; after 5s; node 0 lost …", command=Command(do.what_if, ("json",)), argument="events", rest=True
+        )
+    },
+    Command(do.what_if, ("json",)),
+)
 _REQUEST: Place = Word(
     "Order something",
-    {"chassis": _cluster({"failover": _FAILOVER, "key": Word("Cluster key", {"generate": _GENERATE_KEY})})},
+    {
+        "chassis": _cluster(
+            {"failover": _FAILOVER, "what-if": _WHAT_IF, "key": Word("Cluster key", {"generate": _GENERATE_KEY})},
+        )
+    },
 )
 _CLEAR: Place = Word(
     "Clear counters",

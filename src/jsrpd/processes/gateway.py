@@ -292,7 +292,8 @@ class Gateway:
             while True:
                 data = self.parent.recv(1 << 20)
                 if not data:
-                    os._exit(0)
+                    self._end()
+                    return
                 message = children.decode(data)
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
