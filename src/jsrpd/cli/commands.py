@@ -74,12 +74,11 @@ def show_events(call: Call) -> str:
 
 
 def explain(call: Call) -> str:
-    """``show chassis cluster explain [redundancy-group N]``: read here, from a copy of the core's state."""
+    """``show chassis cluster explain [redundancy-group N]``."""
     from jsrpd.cli import history, render_explain
-    from jsrpd.core.explain import explain
+    from jsrpd.management.requests import Explain
 
-    state, cluster = _core()
-    explained = explain(cluster, state.now, state.wall_offset)
+    explained = _ask(Explain()).explanations
     if "group" in call.values:
         explained = tuple(group for group in explained if group.group == call.number("group"))
         if not explained:

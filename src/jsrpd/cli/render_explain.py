@@ -3,9 +3,9 @@
 import msgspec
 
 from jsrpd.cli.history import stamp
-from jsrpd.core.words import seconds
 from jsrpd.model.explanation import GroupExplanation, MonitoredObject, NodeExplanation
 from jsrpd.model.journal import EventKind, JournalEvent
+from jsrpd.model.time import SECOND, seconds
 
 UP = {True: "up", False: "down", None: "not told"}
 
@@ -25,7 +25,8 @@ def _with_order(group: GroupExplanation, events: list[JournalEvent]) -> GroupExp
         if ordered and group.group in event.groups and event.values.get("outcome", "done") == "done":
             note = f"the failover was ordered by {event.by or 'somebody'} at {stamp(event.at)}"
             return msgspec.structs.replace(group, notes=(note, *group.notes))
-    return group
+    note = "who ordered the failover does not stand in the journal of this node; look at the events of the other one"
+    return msgspec.structs.replace(group, notes=(note, *group.notes))
 
 
 def text(explained: tuple[GroupExplanation, ...]) -> str:
@@ -34,7 +35,7 @@ def text(explained: tuple[GroupExplanation, ...]) -> str:
 
 
 def _group(group: GroupExplanation) -> list[str]:
-    lasted = seconds(round(group.lasted_s * 1e9))
+    lasted = seconds(round(group.lasted_s * SECOND))
     lines = [
         f"Redundancy group {group.group}: {group.summary}",
         f"    node{group.node} (asked) is {group.state} for {lasted}, since {stamp(group.since)}",

@@ -31,11 +31,10 @@ from jsrpd.core.what_if import (
     ResetOrdered,
     Supposed,
 )
-from jsrpd.core.words import seconds
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH
 from jsrpd.model.roles import NODE_IDS
-from jsrpd.model.time import MILLISECOND, SECOND, Duration
+from jsrpd.model.time import MILLISECOND, SECOND, Duration, seconds
 
 FORMS = (
     "interface IF down",

@@ -6,12 +6,12 @@ there is a rule in the core (``refuse_failover``, the view of a group), it is as
 
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.redundancy_group import RedundancyGroup
-from jsrpd.core.words import path_name, seconds
+from jsrpd.core.words import path_name
 from jsrpd.model.configuration import InterfaceMonitor
 from jsrpd.model.explanation import GroupExplanation, MonitoredObject, NodeExplanation
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, GroupReport
 from jsrpd.model.roles import FULL_WEIGHT, MANUAL_PRIORITY, RG0, FailureCode, GroupState, codes_of
-from jsrpd.model.time import SECOND, Duration, Instant
+from jsrpd.model.time import SECOND, Duration, Instant, seconds
 
 SURVIVES = (GroupState.SECONDARY, GroupState.SECONDARY_HOLD, GroupState.INELIGIBLE)
 """States from which a node becomes primary when it is alone."""

@@ -19,13 +19,13 @@ from jsrpd.core.events import (
     WatchedInterfacesChanged,
 )
 from jsrpd.core.journal import Batch, CheckpointTaken, Commanded, JournalError, LifeStarted, TurnEnded, unpack
-from jsrpd.core.words import configuration_changes, monitors_of, path_name, request_text, seconds
+from jsrpd.core.words import configuration_changes, monitors_of, path_name, request_text
 from jsrpd.messages.catalogue import LogMessage
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.journal import EventKind, JournalEvent
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, Heartbeat, Incarnation, PathId
-from jsrpd.model.time import Duration, Instant
+from jsrpd.model.time import Duration, Instant, seconds
 
 TOLD_OTHERWISE = {
     "JSRPD_SET_INTF_MON_FAILURE",

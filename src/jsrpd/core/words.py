@@ -21,20 +21,10 @@ from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, GroupReport, PathId, PeerRequest, RequestKind
 from jsrpd.model.roles import render_codes
-from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.model.time import MILLISECOND, Instant, seconds
 
 NOT_NAMED = {"digest", "node_id", "groups"}
 """Fields of the configuration that ``configuration_changes`` does not name one by one."""
-
-
-def seconds(length: Duration) -> str:
-    """A duration as operators read it: ``2.41 ms``, ``1.5 s``, ``4 min``."""
-    if length < SECOND:
-        return f"{length / MILLISECOND:.3g} ms"
-    if length < 120 * SECOND:
-        return f"{length / SECOND:.3g} s"
-    minutes = round(length / SECOND / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def path_name(configuration: ClusterConfiguration, path: PathId) -> str:

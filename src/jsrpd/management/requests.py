@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from jsrpd.model.explanation import GroupExplanation
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
 from jsrpd.model.status import ClusterStatus
 
@@ -29,7 +30,11 @@ class ShowStatus(msgspec.Struct, frozen=True, tag="show-status"):
 
 
 class ShowState(msgspec.Struct, frozen=True, tag="show-state"):
-    """All that the core holds, for explanations and what-if: they run in the asking process, on this copy."""
+    """All that the core holds, for what-if, which runs in the asking process on this copy."""
+
+
+class Explain(msgspec.Struct, frozen=True, tag="explain"):
+    """``show chassis cluster explain``, every group."""
 
 
 class Failover(msgspec.Struct, frozen=True, tag="failover"):
@@ -49,7 +54,7 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
-Request = ShowStatus | ShowState | Failover | FailoverReset | ClearFailoverCount
+Request = ShowStatus | ShowState | Explain | Failover | FailoverReset | ClearFailoverCount
 
 
 class CoreState(msgspec.Struct, frozen=True):
@@ -68,6 +73,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     node: int | None = None
     status: ClusterStatus | None = None
     core: CoreState | None = None
+    explanations: tuple[GroupExplanation, ...] = ()
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from jsrpd.core import checkpoint
+from jsrpd.core.explain import explain
 from jsrpd.management import children, engine_link
 from jsrpd.management.journal import DIRECTORY
 from jsrpd.management.requests import (
@@ -24,6 +26,7 @@ from jsrpd.management.requests import (
     SOCKET_NAME,
     ClearFailoverCount,
     CoreState,
+    Explain,
     Failover,
     FailoverReset,
     Reply,
@@ -47,7 +50,7 @@ BACKLOG = 16
 ENGINE_SPACING_S = 0.02
 """Least time between two clients' questions: a snapshot of many groups costs the engine milliseconds."""
 LOG_RETRY_S = 0.5
-QUESTIONS = (ShowStatus, ShowState)
+QUESTIONS = (ShowStatus, ShowState, Explain)
 """Requests that change nothing."""
 NOBODY_LOGGED_IN = 0xFFFFFFFF
 """The kernel's audit login uid of what no login has started (proc(5))."""
@@ -246,6 +249,9 @@ class Gateway:
         if isinstance(answer, engine_link.StatusReported):
             return Reply(True, node=node, status=answer.status)
         if isinstance(answer, engine_link.StateReported):
+            if isinstance(request, Explain):
+                cluster = checkpoint.decode(answer.state)
+                return Reply(True, node=node, explanations=explain(cluster, answer.now, answer.wall_offset))
             return Reply(True, node=node, core=CoreState(answer.now, answer.wall_offset, answer.state))
         assert isinstance(answer, engine_link.CommandReplied)
         return Reply(answer.ok, answer.text if answer.ok else f"error: {answer.text}", node)
@@ -318,7 +324,7 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
     match request:
         case ShowStatus():
             return engine_link.StatusRequested(number)
-        case ShowState():
+        case ShowState() | Explain():
             return engine_link.StateRequested(number)
         case Failover(group, node):
             return engine_link.FailoverCommanded(number, group, node, by)
