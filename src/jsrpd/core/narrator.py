@@ -44,6 +44,7 @@ class _Known:
     interfaces: int | None = None
     peer: Heartbeat | None = None
     peer_incarnation: Incarnation | None = None
+    peer_sequence: int = 0
     requests: int = 0
     heard: dict[PathId, Instant] = field(default_factory=dict)
     up: set[PathId] = field(default_factory=set)
@@ -107,7 +108,7 @@ class Narrator:
             lost = batch.first - expected
             text = f"{lost} records of the journal were lost; replay goes on at the next checkpoint"
             self._say(batch.began, EventKind.GAP, text, values={"records": lost})
-        if not same:
+        if not same or batch.first != expected:
             self.known = None
         self._incarnation, self._next = batch.incarnation, batch.end
 
@@ -132,6 +133,7 @@ class Narrator:
             interfaces=cluster.interfaces_up if cluster.interfaces_known else None,
             peer=peer.heartbeat,
             peer_incarnation=peer.incarnation,
+            peer_sequence=peer.newest_sequence,
             requests=max((request.id for request in peer.heartbeat.requests), default=0) if peer.heartbeat else 0,
             heard=dict(peer.heard_on),
             up={path for path in peer.heard_on if cluster.path_up(cluster.judged, path)},
@@ -142,9 +144,11 @@ class Narrator:
 
     def _told(self, now: Instant, known: _Known, event: Event) -> None:
         match event:
-            case HeartbeatReceived(path, incarnation, _, received_at, heartbeat):
+            case HeartbeatReceived(path, incarnation, sequence, received_at, heartbeat):
                 self._heard(now, known, path, received_at)
-                self._peer_says(now, known, incarnation, heartbeat)
+                if incarnation != known.peer_incarnation or sequence > known.peer_sequence:
+                    known.peer_sequence = sequence
+                    self._peer_says(now, known, incarnation, heartbeat)
             case AcknowledgementReceived(path, _, received_at, _):
                 self._heard(now, known, path, received_at)
             case WatchedInterfacesChanged(up):

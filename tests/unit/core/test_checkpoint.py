@@ -43,7 +43,7 @@ def test_every_attribute_of_the_core_is_in_a_checkpoint() -> None:
     assert set(vars(cluster.groups[0])) == set(checkpoint.RedundancyGroupState.__struct_fields__)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 100_000), every=st.integers(1, 40))
 def test_copies_behave_like_the_original(seed: int, every: int) -> None:
     """A swarm run whose cores are replaced by copies of themselves all the time leaves the same trace."""

@@ -1,0 +1,57 @@
+"""Recorded lives for the tests of the journal: scenarios run in the simulator, written down as the engine would."""
+
+from collections.abc import Iterator
+
+from jsrpd.core import checkpoint
+from jsrpd.core.cluster import Cluster
+from jsrpd.core.events import SocketsDrained
+from jsrpd.core.journal import Batch, Packer, read_batch
+from simulator.history import Life
+from tests.scenario.runner import Run, Scenario
+
+CLUSTER = """\
+cluster heartbeat-interval 100 heartbeat-threshold 5
+group 0 priorities 200 100
+group 1 priorities 200 100 monitor lan 255 monitor wan 100
+at 0s start
+"""
+WALL_OFFSET = 1_795_564_800_000_000_000
+"""2026-11-25 00:00 UTC, if the clock counts from there."""
+
+
+def run(script: str, cluster: str = CLUSTER) -> Run:
+    """A scenario of this cluster."""
+    return Run(Scenario("recorded", cluster + script, ""))
+
+
+def core(script: str, node: int = 0, cluster: str = CLUSTER) -> Cluster:
+    """The core of a node at the end of a scenario."""
+    return run(script, cluster).world.nodes[node].cluster
+
+
+def lives(script: str, node: int = 0, cluster: str = CLUSTER) -> list[Life]:
+    """All lives of a node in a scenario."""
+    return [life for life in run(script, cluster).history.lives if life.configuration.node_id == node]
+
+
+def written(life: Life, every: int = 50, checkpoints_every: int = 0) -> Iterator[bytes]:
+    """A life as batches of ``every`` records; with ``checkpoints_every`` turns a batch that begins with a checkpoint."""
+    packer = Packer(life.incarnation)
+    packer.start(life.started, life.configuration, life.adopted, "0.1.0")
+    cluster = Cluster(life.configuration, life.started, life.incarnation, life.adopted, "0.1.0")
+    turns = 0
+    for now, event, _, _ in life.turns:
+        packer.event(now, event, cluster.handle(now, event))
+        turns += isinstance(event, SocketsDrained)
+        due = checkpoints_every and isinstance(event, SocketsDrained) and turns % checkpoints_every == 0
+        if packer.count and (due or packer.count >= every):
+            yield packer.close(WALL_OFFSET)
+        if due:
+            packer.checkpoint(now, checkpoint.encode(cluster))
+    if packer.count:
+        yield packer.close(WALL_OFFSET)
+
+
+def batches(life: Life, every: int = 50, checkpoints_every: int = 0) -> list[Batch]:
+    """The same, read again."""
+    return [read_batch(data) for data in written(life, every, checkpoints_every)]
