@@ -28,6 +28,7 @@ from jsrpd.core.events import (
 )
 from jsrpd.core.lease import Lease
 from jsrpd.core.peer import Peer
+from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.core.words import path_name
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
@@ -367,13 +368,11 @@ class _Rehearsal:
         self._schedule(self.zero, lambda: self._owners.update({n: _only(nodes) for n, nodes in self._open.items()}))
 
     def _under_way(self) -> bool:
-        """A group waits for a time: hold, hold-down, a preempt delay."""
+        """A group waits for a time to pass: in hold, in hold-down, for a preempt delay, for a healed control link to last."""
+        healed = any(path < FIRST_FABRIC_PATH and path not in self.cut for path in _paths(self.nodes[self.here].configuration))
+        waiting = {GroupState.HOLD, GroupState.SECONDARY_HOLD} | ({GroupState.INELIGIBLE} if healed else set())
         groups = [group for node in self.nodes if node.cluster is not None for group in node.cluster.groups.values()]
-        waiting = (GroupState.HOLD, GroupState.SECONDARY_HOLD)
-        return any(
-            group.state in waiting or _preempting(group.peer_preferred_since, group.manual, group.configuration.preempt)
-            for group in groups
-        )
+        return any(group.state in waiting or _preempting(group) for group in groups)
 
     def _standings(self) -> tuple[Standing, ...]:
         standings = []
@@ -574,5 +573,5 @@ def _only(nodes: set[int]) -> int | None:
     return next(iter(nodes)) if len(nodes) == 1 else None
 
 
-def _preempting(since: Instant | None, manual: bool, preempt: object) -> bool:
-    return since is not None and not manual and preempt is not None
+def _preempting(group: RedundancyGroup) -> bool:
+    return group.peer_preferred_since is not None and not group.manual and group.configuration.preempt is not None

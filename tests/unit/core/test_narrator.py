@@ -76,11 +76,11 @@ def told(script: str, node: int = 0) -> list[JournalEvent]:
             0,
             [
                 "node1 restart: node1 says that its daemon has stopped",
-                "node0 path: fabric link fab0 down: silent for 500 ms",
                 "node0 path: control link ctl0 down: no heartbeat",
-                "node0 path: fabric link fab0 up: heard after 2 s of silence",
-                "node1 restart: node1 is heard with a new engine",
+                "node0 path: fabric link fab0 down: silent for 500 ms",
+                "node0 path: fabric link fab0 up: heard after 2.05 s of silence",
                 "node0 path: control link ctl0 up: heard",
+                "node1 restart: node1 is heard with a new engine",
             ],
         ),
         (
