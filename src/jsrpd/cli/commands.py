@@ -83,8 +83,8 @@ def explain(call: Call) -> str:
         explained = tuple(group for group in explained if group.group == call.number("group"))
         if not explained:
             raise CommandFailed(f"error: redundancy group {call.number('group')} is not configured")
-    with contextlib.suppress(OSError):  # Without a readable journal it is not said who gave an order.
-        explained = render_explain.with_orders(explained, history.events(_journal()))
+    with contextlib.suppress(OSError):  # Without a readable journal there is less to tell.
+        explained = render_explain.with_history(explained, history.events(_journal()))
     return (render_explain.json if call.display == "json" else render_explain.text)(explained)
 
 

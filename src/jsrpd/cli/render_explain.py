@@ -10,23 +10,28 @@ from jsrpd.model.time import SECOND, seconds
 UP = {True: "up", False: "down", None: "not told"}
 
 
-def with_orders(explained: tuple[GroupExplanation, ...], events: list[JournalEvent]) -> tuple[GroupExplanation, ...]:
-    """Says who gave the failover command that a manual state goes back to, as far as this node's journal knows."""
-    return tuple(_with_order(group, events) if _manual(group) else group for group in explained)
+CHANGES = 4
+"""How many of a group's last changes are shown."""
 
 
-def _manual(group: GroupExplanation) -> bool:
-    return any(block.startswith("a manual failover") for block in group.blocks)
+def with_history(explained: tuple[GroupExplanation, ...], events: list[JournalEvent]) -> tuple[GroupExplanation, ...]:
+    """Adds what only the journal knows: each group's last changes on this node, and who ordered a manual failover."""
+    return tuple(_with_history(group, [event for event in events if group.group in event.groups]) for group in explained)
 
 
-def _with_order(group: GroupExplanation, events: list[JournalEvent]) -> GroupExplanation:
+def _with_history(group: GroupExplanation, events: list[JournalEvent]) -> GroupExplanation:
+    changes = [f"{stamp(event.at)}  {event.text}" for event in events if event.kind is EventKind.TRANSITION]
+    manual = any(block.startswith("a manual failover") for block in group.blocks)
+    notes = (_order(events), *group.notes) if manual else group.notes
+    return msgspec.structs.replace(group, notes=notes, history=tuple(changes[-CHANGES:]))
+
+
+def _order(events: list[JournalEvent]) -> str:
     for event in reversed(events):
         ordered = event.kind is EventKind.COMMAND and event.text.startswith("failover redundancy-group")
-        if ordered and group.group in event.groups and event.values.get("outcome", "done") == "done":
-            note = f"the failover was ordered by {event.by or 'somebody'} at {stamp(event.at)}"
-            return msgspec.structs.replace(group, notes=(note, *group.notes))
-    note = "who ordered the failover does not stand in the journal of this node; look at the events of the other one"
-    return msgspec.structs.replace(group, notes=(note, *group.notes))
+        if ordered and event.values.get("outcome", "done") == "done":
+            return f"the failover was ordered by {event.by or 'somebody'} at {stamp(event.at)}"
+    return "who ordered the failover does not stand in the journal of this node; look at the events of the other one"
 
 
 def text(explained: tuple[GroupExplanation, ...]) -> str:
@@ -46,7 +51,8 @@ def _group(group: GroupExplanation) -> list[str]:
     if group.owner is not None:
         lines += _list(f"For node{1 - group.owner} to own it:", group.to_move)
     lines += _list("In the way now:", group.blocks or ("nothing",))
-    return lines + (_list("Worth knowing:", group.notes) if group.notes else [])
+    lines += _list("Worth knowing:", group.notes) if group.notes else []
+    return lines + (_list(f"Its last changes on node{group.node}:", group.history) if group.history else [])
 
 
 def _node(node: NodeExplanation) -> list[str]:

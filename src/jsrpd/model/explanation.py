@@ -33,7 +33,8 @@ class GroupExplanation(msgspec.Struct, frozen=True):
     """``since``: wall clock, ns since 1970, of this node's present state; ``lasted_s``: for how long.
 
     ``reason``: of this node's last transition. ``owner``: the node that is primary, None when none says so. ``to_move``:
-    what would let the other node own the group, a sentence each. ``blocks``: what stands in the way now.
+    what would let the other node own the group, a sentence each. ``blocks``: what stands in the way now. ``history``: this
+    node's last changes, as far as its journal is at hand.
     """
 
     group: int
@@ -48,3 +49,4 @@ class GroupExplanation(msgspec.Struct, frozen=True):
     to_move: tuple[str, ...]
     blocks: tuple[str, ...]
     notes: tuple[str, ...]
+    history: tuple[str, ...] = ()

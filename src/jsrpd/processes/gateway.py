@@ -57,6 +57,7 @@ NOBODY_LOGGED_IN = 0xFFFFFFFF
 ANSWERS_PER_WAKE_UP = 64
 ENGINE_SILENT = "error: the engine does not answer, so nothing was done; look at: journalctl -u jsrpd"
 OUTCOME_UNKNOWN = "error: the engine has stopped answering; whether this was done tells: show chassis cluster status"
+OTHER_VERSION = "error: the engine runs another version than the gateway; restart jsrpd"
 TOO_MANY_CLIENTS = Reply(False, "error: too many management clients; try again")
 
 
@@ -250,7 +251,10 @@ class Gateway:
             return Reply(True, node=node, status=answer.status)
         if isinstance(answer, engine_link.StateReported):
             if isinstance(request, Explain):
-                cluster = checkpoint.decode(answer.state)
+                try:
+                    cluster = checkpoint.decode(answer.state)
+                except checkpoint.CheckpointError:
+                    return Reply(False, OTHER_VERSION, node)
                 return Reply(True, node=node, explanations=explain(cluster, answer.now, answer.wall_offset))
             return Reply(True, node=node, core=CoreState(answer.now, answer.wall_offset, answer.state))
         assert isinstance(answer, engine_link.CommandReplied)
