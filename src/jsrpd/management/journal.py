@@ -52,7 +52,7 @@ def _unpacked(packed: bytes) -> bytes | None:
 
 def contents(path: Path, name: str = INPUTS) -> Iterator[bytes]:
     """Contents of all whole frames of a file, or of a directory's segments called ``name``, oldest first. OSError."""
-    for segment in [path] if not path.is_dir() else segments(path, name):
+    for segment in [path] if path.is_file() else segments(path, name):
         try:
             data = segment.read_bytes()
         except FileNotFoundError:
