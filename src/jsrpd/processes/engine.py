@@ -42,7 +42,7 @@ from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, f
 from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
 from jsrpd.model.roles import GroupState
-from jsrpd.model.time import MILLISECOND, Duration, Instant
+from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
@@ -51,6 +51,7 @@ DATAGRAMS_PER_TURN = 64
 CARRIER_POLL: Duration = 3 * MILLISECOND
 ANNOUNCEMENT_SPREAD: Duration = 100 * MILLISECOND
 LOG_RETRY: Duration = 250 * MILLISECOND
+FOREVER: Duration = 3600 * SECOND
 LOOK_AROUND: Duration = 500 * MILLISECOND
 """How often a silent path is searched for nodes of another cluster."""
 
@@ -220,32 +221,36 @@ class Engine:
         self._look_at_links(force=True)
         self._turn(clock(), 0)
         while not self.stopped:
-            wanted = self._wanted()
-            woken_by_input = self._sleep_until(wanted)
+            woken_by_input, late = self._sleep_until(self._wanted())
             judged = clock()
             if woken_by_input:
                 _drain(wake_read)
-            elif judged < self._turn_wanted and not self._look_at_links():
-                continue
-            late = 0 if woken_by_input else max(0, judged - wanted)
             self._turn(judged, late)
         self.syslog.flush()
 
     def _wanted(self) -> Instant:
-        """When to wake: the core's deadline, the carrier poll, an announcement, a log retry."""
+        """When the next turn should begin: the core's deadline, an announcement, a log retry, a path to be opened."""
         now = clock()
-        core = self.cluster.deadline()
-        others = [self.announcer.deadline(), now + LOG_RETRY if self.syslog.pending else None]
-        turns = [at for at in (core, *others) if at is not None]
+        wanted = [now + LOG_RETRY] if self.syslog.pending else []
+        wanted += [at for at in (self.cluster.deadline(), self.announcer.deadline()) if at is not None]
         if any(path.socket is None for path in self.paths.values()):
-            turns.append(now + 20 * MILLISECOND)
-        self._turn_wanted = min(turns, default=now + LOG_RETRY)
-        poll = min(CARRIER_POLL, self.configuration.timing.interval)
-        return min(self._turn_wanted, now + poll)
+            wanted.append(now + 20 * MILLISECOND)
+        return min(wanted, default=now + LOG_RETRY)
 
-    def _sleep_until(self, wanted: Instant) -> bool:
-        """True when input woke us."""
-        return bool(self.selector.select(max(0, wanted - clock()) / 1e9))
+    def _sleep_until(self, wanted: Instant) -> tuple[bool, Duration]:
+        """Until input, ``wanted``, or a link that needs asking has changed; True for input, and how late we woke (ns).
+
+        Asking is no turn: with no change it must cost next to nothing, hundreds of times a second.
+        """
+        poll = min(CARRIER_POLL, self.configuration.timing.interval) if self.links.must_be_asked else FOREVER
+        while True:
+            now = clock()
+            asked = min(wanted, now + poll)
+            if self.selector.select(max(0, asked - now) / 1e9):
+                return True, 0
+            late = clock() - asked
+            if asked == wanted or late > MILLISECOND or self.links.ask():
+                return False, late
 
     def _turn(self, judged: Instant, late: Duration) -> None:
         self._drain_paths(judged)
@@ -357,15 +362,12 @@ class Engine:
 
     # -- links, children ----------------------------------------------------------------------------------------
 
-    def _look_at_links(self, force: bool = False) -> bool:
-        """Tell the core when a watched interface changed; True when one did."""
+    def _look_at_links(self, force: bool = False) -> None:
+        """Tell the core when a watched interface changed."""
         self.links.read_events()
-        self.links.poll_carrier()
         up = sum(1 << bit for bit, name in enumerate(self.links.interfaces) if self.links.is_up(name))
-        if not force and up == self.cluster.interfaces_up:
-            return False
-        self.cluster.handle(clock(), WatchedInterfacesChanged(up))
-        return True
+        if force or up != self.cluster.interfaces_up:
+            self.cluster.handle(clock(), WatchedInterfacesChanged(up))
 
     def _drain_children(self, judged: Instant) -> None:
         for data in _messages(self.resources.parent):
