@@ -73,7 +73,8 @@ def test_links_that_are_told_are_not_asked(links: LinkMonitor) -> None:
     told(links, "c1", False)
 
 
-def test_nothing_to_ask_when_every_link_is_told(links: LinkMonitor) -> None:
+@pytest.mark.usefixtures("links")
+def test_nothing_to_ask_when_every_link_is_told() -> None:
     with inside(NAME):
         only = LinkMonitor(("c1",))
     assert not only.must_be_asked
