@@ -34,13 +34,13 @@ from jsrpd.data_plane.announcements import gratuitous_arp, switch_frame, unsolic
 from jsrpd.kernel.gate import LeaseMap
 from jsrpd.kernel.link_events import LinkMonitor
 from jsrpd.kernel.packet_socket import FrameSocket
-from jsrpd.kernel.path_socket import PathSocket
+from jsrpd.kernel.path_socket import HelloSocket, LinkSocket, PathSocket
 from jsrpd.kernel.segment_socket import SegmentSocket
 from jsrpd.management import children, engine_link
 from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_recv_hb_failure
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, fabric_address_link_local
 from jsrpd.model.configuration import ClusterConfiguration, Reth
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes.realtime import make_punctual
@@ -135,6 +135,24 @@ class Announcer:
                 return
             # The reth may have been made anew under the same name: the old socket is bound to the old index.
             self.sockets.pop(reth.name).close()
+
+
+def _link_ends(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str, int]]:
+    """Control and fabric links: interface, own address, peer's address, port."""
+    ends: dict[PathId, tuple[str, str, str, int]] = {}
+    for control in c.control_links:
+        derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
+        local, peer = control.local_address or derived[0], control.peer_address or derived[1]
+        ends[control.index] = (control.interface, local, peer, CONTROL_PORT)
+    for fabric in c.fabric_links:
+        own, other = (fabric_address_link_local(c.cluster_id, fabric.index, n) for n in (c.node_id, c.peer_id))
+        ends[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other, FABRIC_PORT)
+    return ends
+
+
+def _hello_interfaces(c: ClusterConfiguration) -> dict[PathId, str]:
+    """In-band paths: the child on each segment that carries hello frames."""
+    return {FIRST_IN_BAND_PATH + n: reth.child for n, reth in enumerate(c.in_band_segments)}
 
 
 def _announcement_frames(reth: Reth) -> list[bytes]:
@@ -274,29 +292,20 @@ class Engine:
     # -- paths --------------------------------------------------------------------------------------------------
 
     def _open_paths(self, now: Instant) -> None:
-        for path, (interface, local, peer, port) in self._path_addresses().items():
+        for path, ends in _link_ends(self.configuration).items():
             if path not in self.paths:
-                self.paths[path] = PathSocket(interface, local, peer, port)
+                self.paths[path] = LinkSocket(*ends)
+        for path, interface in _hello_interfaces(self.configuration).items():
+            if path not in self.paths:
+                self.paths[path] = HelloSocket(interface, self.configuration.cluster_id, self.configuration.peer_id)
         for path_socket in self.paths.values():
             before = path_socket.socket
             if path_socket.ensure_open(now) and before is not path_socket.socket:
                 self._watch_again()
 
-    def _path_addresses(self) -> dict[PathId, tuple[str, str, str, int]]:
-        c = self.configuration
-        paths: dict[PathId, tuple[str, str, str, int]] = {}
-        for control in c.control_links:
-            derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
-            local, peer = control.local_address or derived[0], control.peer_address or derived[1]
-            paths[control.index] = (control.interface, local, peer, CONTROL_PORT)
-        for fabric in c.fabric_links:
-            own, other = (fabric_address_link_local(c.cluster_id, fabric.index, n) for n in (c.node_id, c.peer_id))
-            paths[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other, FABRIC_PORT)
-        return paths
-
     def _look_around(self, now: Instant) -> None:
         """On silent paths with derived addresses: call, and see whether somebody of another cluster calls."""
-        for path, (interface, local, _peer, port) in self._path_addresses().items():
+        for path, (interface, local, _peer, port) in _link_ends(self.configuration).items():
             if self.cluster.path_up(now, path) or not local.startswith("fe80"):
                 self._leave_segment(path)
                 continue
@@ -384,7 +393,7 @@ class Engine:
             self._send_reply(self._answer(judged, engine_link.decode(data)))
 
     def _reconfigure(self, now: Instant, configuration: ClusterConfiguration) -> None:
-        before = self._path_addresses()
+        before = {**_link_ends(self.configuration), **_hello_interfaces(self.configuration)}
         self.configuration = configuration
         self.selector.unregister(self.links)
         self.links.close()
@@ -392,7 +401,7 @@ class Engine:
         self.selector.register(self.links, selectors.EVENT_READ)
         self.announcer.reconfigure(configuration)
         self.syslog.reconfigure(configuration.syslog_hosts)
-        after = self._path_addresses()
+        after = {**_link_ends(configuration), **_hello_interfaces(configuration)}
         for path in [p for p, address in before.items() if after.get(p) != address]:
             self.paths.pop(path).close()
         self._watch_again()
