@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from jsrpd.core.actions import Announce, SendAcknowledgement
+from jsrpd.core.actions import Action, Announce, SendAcknowledgement
 from jsrpd.core.cluster import MAX_REQUESTS
 from jsrpd.core.events import (
     ConfigurationChanged,
@@ -20,7 +20,7 @@ from jsrpd.core.lease import AdoptedLease
 from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration, InterfaceMonitor, Reth
 from jsrpd.model.link_messages import GroupReport, PeerRequest, RequestKind
 from jsrpd.model.roles import FailureCode, GroupState
-from jsrpd.model.time import MILLISECOND, SECOND
+from jsrpd.model.time import MILLISECOND, SECOND, Duration
 from tests.unit.core.stage import CONFIGURATION, START, THEIRS, Stage, heartbeat, roles, said, spoken, stored
 from tests.unit.core.views import report
 
@@ -262,6 +262,15 @@ def test_a_reset_on_the_other_node_travels() -> None:
     assert [request.kind for request in word.requests] == [RequestKind.RESET]
 
 
+def test_a_reset_on_the_primary_is_its_own_business() -> None:
+    stage = primary_of_all()
+    stage.cluster.groups[1].manual = True
+    assert spoken(stage.turn())[0].groups[1].manual
+    stage.tell(FailoverReset(1))
+    (word,) = spoken(stage.turn())
+    assert (word.requests, word.groups[1].manual) == ((), False)
+
+
 def test_the_peers_wishes() -> None:
     """Each is carried out once; one that would not give the peer anything is not carried out at all."""
     stage = primary_of_all()
@@ -318,15 +327,29 @@ def test_a_node_that_was_alone_stays_alone() -> None:
     assert stage.cluster.groups[1].lease.alone_since is not None
 
 
-def test_a_shut_primary_claims_anew_when_the_peer_is_lost() -> None:
-    """Acknowledgements failed first, so its gate shut; then the peer fell silent for T, so nobody else owns it (LEASE 8)."""
-    stage = primary_of_all()
-    for _ in range(int(TIMING.lease // (20 * MILLISECOND)) + 2):
+def stay_unacknowledged(stage: Stage, duration: Duration) -> list[Action]:
+    """Heard, but nothing of ours arrives there any more."""
+    actions: list[Action] = []
+    for _ in range(duration // (20 * MILLISECOND)):
         stage.hear(*STANDBY, echo_sequence=0)
-        stage.turn(20 * MILLISECOND)
+        actions += stage.turn(20 * MILLISECOND)
+    return actions
+
+
+def test_a_shut_primary_claims_anew_when_the_peer_is_lost() -> None:
+    """Acknowledgements failed first, then everything: its gate ran out, and T after the last word nobody else owns it."""
+    stage = primary_of_all()
     group = stage.cluster.groups[1]
-    assert group.state == PRIMARY
+    actions = stay_unacknowledged(stage, 300 * MILLISECOND) + stage.be_silent(TIMING.dead - 40 * MILLISECOND)
     assert not group.lease.is_open(stage.now)
-    stage.be_silent(TIMING.dead + 20 * MILLISECOND)
-    assert group.state == PRIMARY
+    actions += stage.be_silent(40 * MILLISECOND)
     assert group.lease.is_open(stage.now)
+    assert roles(actions) == []
+
+
+def test_a_primary_shut_for_long_while_the_peer_is_heard_gives_up() -> None:
+    """T after its gate ran out (LEASE 8)."""
+    stage = primary_of_all()
+    actions = stay_unacknowledged(stage, 2 * TIMING.dead)
+    assert (1, SECONDARY) in roles(actions)
+    assert "Redundancy-group 1 transitioned from 'primary' to 'secondary' state due to Lease expired" in said(actions)
