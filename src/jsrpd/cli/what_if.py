@@ -2,6 +2,7 @@
 
     interface IF down|up [on node N]            node N lost|killed|stopped|started
     control link N down|up                      fabric down|up              all links down|up
+    all paths down|up (links and segments)
     failover redundancy-group N node M          reset [redundancy-group N]
     commit FILE                                 after DURATION [event]
 
@@ -31,8 +32,9 @@ from jsrpd.core.what_if import (
     ResetOrdered,
     Supposed,
 )
+from jsrpd.core.words import paths_of
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH
 from jsrpd.model.roles import NODE_IDS
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, seconds
 
@@ -50,6 +52,8 @@ FORMS = (
     "fabric up",
     "all links down",
     "all links up",
+    "all paths down",
+    "all paths up",
     "failover redundancy-group N node M",
     "reset redundancy-group N",
     "commit FILE",
@@ -126,8 +130,9 @@ def _event(words: list[str], cluster: Cluster, candidate: Candidate) -> Supposed
             if not fabric:
                 raise NotUnderstood("error: no fabric link is configured")
             return PathsSet(fabric, UP[state])
-        case ["all", "links", ("up" | "down") as state]:
-            return PathsSet((), UP[state])
+        case ["all", ("links" | "paths") as which, ("up" | "down") as state]:
+            every = paths_of(configuration)
+            return PathsSet(tuple(path for path in every if which == "paths" or path < FIRST_IN_BAND_PATH), UP[state])
         case ["failover", "redundancy-group", group, "node", node]:
             return FailoverOrdered(_group(cluster, group), _node(node))
         case ["reset"] | ["failover", "reset"]:

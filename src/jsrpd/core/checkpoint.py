@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from jsrpd.core.actions import StoreLease
-from jsrpd.core.cluster import Cluster
+from jsrpd.core.cluster import Cluster, Speech
 from jsrpd.core.lease import Lease
 from jsrpd.core.peer import Peer, SentHeartbeats
 from jsrpd.core.redundancy_group import RedundancyGroup
@@ -20,7 +20,6 @@ from jsrpd.model.roles import FailureCode, GroupState
 from jsrpd.model.time import Instant, Timing
 
 T = TypeVar("T")
-Spoken = tuple[tuple[GroupReport, ...], int, tuple[int, ...], bool]
 
 
 class CheckpointError(ValueError):
@@ -45,6 +44,7 @@ class PeerState(_Record, frozen=True):
     bound_at: Instant | None
     gone: bool
     heard_on: dict[PathId, Instant]
+    control_heard: Instant | None
     control_run_since: Instant | None
     echoed_at: Instant | None
     floor: Instant
@@ -86,7 +86,7 @@ class RedundancyGroupState(_Record, frozen=True):
 
 
 class ClusterState(_Record, frozen=True):
-    """``Cluster``; ``groups`` in the core's own order, ``_spoken`` None before the first word."""
+    """``Cluster``; ``groups`` in the core's own order, what they say of themselves in ``_spoken``."""
 
     configuration: ClusterConfiguration
     software_version: str
@@ -106,13 +106,16 @@ class ClusterState(_Record, frozen=True):
     _request_ids: int
     _peer_request_id: int
     _announcing: tuple[int, ...]
-    _spoken: Spoken | None
+    _spoken: Speech | None
     _control_up: dict[PathId, bool]
-    _told_timing: Timing | None
+    _told_timing: tuple[int, int] | None
+    """Interval, threshold."""
 
 
-CONVERTED = {"peer", "sent", "groups", "_announcing", "_spoken"}
+CONVERTED = {"peer", "sent", "groups", "_announcing", "_told_timing"}
 """Attributes of ``Cluster`` that are not stored as they are."""
+DERIVED = {Cluster: {"_timing", "_lease_timing", "_claim_timing"}, RedundancyGroup: {"weight", "failure_bits"}}
+"""Attributes that follow from the others and are made anew."""
 ALWAYS_EMPTY = {"_pending", "_unacknowledged"}
 """Attributes of ``Cluster`` that hold nothing at the end of a turn."""
 
@@ -122,6 +125,7 @@ _decoder = msgspec.msgpack.Decoder(ClusterState)
 
 def encode(cluster: Cluster) -> bytes:
     """Everything ``cluster`` holds. Only between a turn's end and its next event."""
+    told = cluster._told_timing
     state = _taken(
         ClusterState,
         cluster,
@@ -129,7 +133,7 @@ def encode(cluster: Cluster) -> bytes:
         sent=_taken(SentState, cluster.sent, _times=tuple(cluster.sent._times)),
         groups=tuple(_taken(RedundancyGroupState, group) for group in cluster.groups.values()),
         _announcing=tuple(sorted(cluster._announcing)),
-        _spoken=cluster._spoken or None,
+        _told_timing=None if told is None else (told.interval, told.threshold),
     )
     return _encoder.encode(state)
 
@@ -147,13 +151,15 @@ def decode(data: bytes) -> Cluster:
     cluster.sent._times.extend(state.sent._times)
     cluster.groups = {group.number: _group(group) for group in state.groups}
     cluster._announcing = set(state._announcing)
-    cluster._spoken = state._spoken or ()
+    cluster._told_timing = None if state._told_timing is None else Timing(*state._told_timing)
+    cluster._set_timings()
     return cluster
 
 
 def _group(state: RedundancyGroupState) -> RedundancyGroup:
     group = RedundancyGroup(state.configuration, state.node, state.since)
     _put(group, state)
+    group._recompute()
     return group
 
 

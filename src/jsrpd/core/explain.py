@@ -6,10 +6,10 @@ there is a rule in the core (``refuse_failover``, the view of a group), it is as
 
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.redundancy_group import RedundancyGroup
-from jsrpd.core.words import path_name
+from jsrpd.core.words import path_name, paths_of
 from jsrpd.model.configuration import InterfaceMonitor
 from jsrpd.model.explanation import GroupExplanation, MonitoredObject, NodeExplanation
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH, GroupReport
+from jsrpd.model.link_messages import GroupReport
 from jsrpd.model.roles import FULL_WEIGHT, MANUAL_PRIORITY, RG0, FailureCode, GroupState, codes_of
 from jsrpd.model.time import SECOND, Duration, Instant, seconds
 
@@ -154,7 +154,7 @@ class _Explainer:
             ways += self._by_preempt(owner)
         else:
             ways += self._to_be_fit(other)
-        dead = seconds(self.cluster._claim_timing().dead)
+        dead = seconds(self.cluster._claim_timing.dead)
         if self._standing(other)[0] in SURVIVES:
             ways.append(f"node{owner} falls silent on every path for {dead}: node{other} takes it, fit or not")
         return ways
@@ -240,7 +240,7 @@ class _Explainer:
                 f"control link failure: node{self.here} is heard by fabric only, so none of its groups is eligible; mend the link"
             )
         if group.state == GroupState.INELIGIBLE and not self.cluster.control_failed:
-            needed = 30 * self.cluster._claim_timing().interval
+            needed = 30 * self.cluster._claim_timing.interval
             blocks.append(f"node{self.here} is ineligible until the control links have been well for {seconds(needed)}")
         if self.report is not None and self.report.state == GroupState.INELIGIBLE:
             blocks.append(f"node{self.there} is ineligible: it has lost the control links; mend them")
@@ -271,13 +271,11 @@ class _Explainer:
         heartbeat = cluster.peer.heartbeat
         if heartbeat is not None and heartbeat.configuration_digest != self.configuration.digest:
             notes.append("the nodes run different configurations, so what is said here of the other node's interfaces may be wrong")
-        for link in self.configuration.control_links:
-            if not cluster.path_up(self.now, link.index):
-                notes.append(f"{path_name(self.configuration, link.index)} carries no heartbeats")
-        for fabric in self.configuration.fabric_links:
-            if not cluster.path_up(self.now, FIRST_FABRIC_PATH + fabric.index):
-                notes.append(f"{path_name(self.configuration, FIRST_FABRIC_PATH + fabric.index)} carries no probes")
-        if len(self.configuration.control_links) + len(self.configuration.fabric_links) < 2:
+        paths = paths_of(self.configuration)
+        notes += [
+            f"nothing is heard by {path_name(self.configuration, path)}" for path in paths if not cluster.path_up(self.now, path)
+        ]
+        if len(paths) < 2:
             notes.append("there is one path between the nodes: when it is cut, both become primary")
         return notes
 

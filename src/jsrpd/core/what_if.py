@@ -29,10 +29,18 @@ from jsrpd.core.events import (
 from jsrpd.core.lease import Lease
 from jsrpd.core.peer import Peer
 from jsrpd.core.redundancy_group import RedundancyGroup
-from jsrpd.core.words import path_name
+from jsrpd.core.words import path_name, paths_of
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH, Acknowledgement, GroupReport, Heartbeat, Incarnation, PathId
+from jsrpd.model.link_messages import (
+    FIRST_FABRIC_PATH,
+    FIRST_IN_BAND_PATH,
+    Acknowledgement,
+    GroupReport,
+    Heartbeat,
+    Incarnation,
+    PathId,
+)
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, codes_of
 from jsrpd.model.time import MICROSECOND, MILLISECOND, SECOND, Duration, Instant
 
@@ -84,7 +92,7 @@ class NodeStarted:
 
 @dataclass(frozen=True, slots=True)
 class PathsSet:
-    """Paths between the nodes are cut or healed; empty: all there are."""
+    """Paths between the nodes are cut or healed."""
 
     paths: tuple[PathId, ...]
     up: bool
@@ -211,7 +219,8 @@ def counterpart(local: Cluster, now: Instant) -> Cluster | None:
     other.control_failed = any(report.state == GroupState.INELIGIBLE for report in heartbeat.groups)
     other._peer_request_id, other._request_ids = local._request_ids, local._peer_request_id
     other._told_timing = configuration.timing
-    heard = [path for path in _paths(configuration) if heartbeat.paths_heard >> path & 1]
+    other._set_timings()
+    heard = [path for path in paths_of(configuration) if heartbeat.paths_heard >> path & 1]
     other._control_up = {path: True for path in heard if path < FIRST_FABRIC_PATH}
     _sent(other, local.peer, now)
     _meet(other.peer, local, now, long_ago, heard)
@@ -235,22 +244,25 @@ def _sent(other: Cluster, known: Peer, now: Instant) -> None:
 
 def _meet(peer: Peer, local: Cluster, now: Instant, long_ago: Instant, heard: list[PathId]) -> None:
     """What it knows of us: everything, as of now."""
-    heartbeat = local._heartbeat(now)
+    heartbeat = local._heartbeat(now, local._speech(now).groups)
     peer.incarnation, peer.heartbeat = local.incarnation, heartbeat
     peer.reports = {report.group: report for report in heartbeat.groups}
     peer.newest_sequence, peer.echoed = local.sent.newest, local.peer.newest_sequence
     peer.first_heard = peer.floor = peer.control_run_since = long_ago
     peer.last_heard = peer.bound_at = peer.echoed_at = now
     peer.heard_on = dict.fromkeys(heard, now)
+    peer.control_heard = now if any(path < FIRST_FABRIC_PATH for path in heard) else long_ago
 
 
 def _stand(other: Cluster, report: GroupReport, local: Cluster, now: Instant, long_ago: Instant) -> None:
     group, mine = other.groups[report.group], local.groups.get(report.group)
     sent_at = other.sent.newest_at or now
     group.state, group.since, group.reason = report.state, long_ago, "as it told"
-    group.generation, group.manual = report.generation, report.manual
+    group.manual = report.manual
     group.state_sent_at = long_ago
-    group.failures = _failures(other, report)
+    for (code, name), weight in _failures(other, report).items():
+        group.fail(code, name, weight)
+    group.generation = report.generation
     if mine is not None:
         group.cleared_generation = mine.cleared_generation
         group.peer_interface_failed = any(code == FailureCode.IF for code, _ in mine.failures)
@@ -275,9 +287,11 @@ def _failures(other: Cluster, report: GroupReport) -> dict[tuple[FailureCode, st
     return failures
 
 
-def _paths(configuration: ClusterConfiguration) -> list[PathId]:
-    fabric = [FIRST_FABRIC_PATH + link.index for link in configuration.fabric_links]
-    return [*(link.index for link in configuration.control_links), *fabric]
+def _interfaces_of_paths(configuration: ClusterConfiguration) -> dict[PathId, str]:
+    """What each path runs over on this node."""
+    control = {link.index: link.interface for link in configuration.control_links}
+    fabric = {FIRST_FABRIC_PATH + link.index: link.interface for link in configuration.fabric_links}
+    return control | fabric | {FIRST_IN_BAND_PATH + n: reth.child for n, reth in enumerate(configuration.in_band_segments)}
 
 
 # -- the run ------------------------------------------------------------------------------------------------------------
@@ -305,8 +319,10 @@ class _Rehearsal:
         nodes = {self.here: _Node(local, local.configuration), 1 - self.here: _Node(other, mirrored(local.configuration))}
         self.nodes = (nodes[0], nodes[1])
         self.cut: set[PathId] = set()
+        self.down: set[tuple[int, str]] = set()
+        """Interfaces that went down in this run; a path over one carries nothing."""
         if other is not None:
-            self.cut = {path for path in _paths(local.configuration) if not local.path_up(now, path)}
+            self.cut = {path for path in paths_of(local.configuration) if not local.path_up(now, path)}
         self.assumptions = self._assumptions(local, other)
         self.timeline: list[Moment] = []
         self.incarnations: Incarnation = (1 << 64) - 1
@@ -369,7 +385,7 @@ class _Rehearsal:
 
     def _under_way(self) -> bool:
         """A group waits for a time to pass: in hold, in hold-down, for a preempt delay, for a healed control link to last."""
-        healed = any(path < FIRST_FABRIC_PATH and path not in self.cut for path in _paths(self.nodes[self.here].configuration))
+        healed = any(path < FIRST_FABRIC_PATH and path not in self.cut for path in paths_of(self.nodes[self.here].configuration))
         waiting = {GroupState.HOLD, GroupState.SECONDARY_HOLD} | ({GroupState.INELIGIBLE} if healed else set())
         groups = [group for node in self.nodes if node.cluster is not None for group in node.cluster.groups.values()]
         return any(group.state in waiting or _preempting(group) for group in groups)
@@ -419,8 +435,7 @@ class _Rehearsal:
             case NodeStarted(node):
                 self._start(node)
             case PathsSet(paths, up):
-                wanted = set(paths or _paths(self.nodes[self.here].configuration))
-                self.cut = self.cut - wanted if up else self.cut | wanted
+                self.cut = self.cut - set(paths) if up else self.cut | set(paths)
             case FailoverOrdered(group, node):
                 self._failover(group, node)
             case ResetOrdered(group):
@@ -434,9 +449,9 @@ class _Rehearsal:
 
     def _interface(self, number: int, name: str, up: bool) -> None:
         node = self.nodes[number]
-        over = {link.index for link in node.configuration.control_links if link.interface == name}
-        over |= {FIRST_FABRIC_PATH + link.index for link in node.configuration.fabric_links if link.interface == name}
-        self.cut = self.cut - over if up else self.cut | over
+        (self.down.discard if up else self.down.add)((number, name))
+        if up:  # A path that was silent because of it is whole again.
+            self.cut -= {path for path, over in _interfaces_of_paths(node.configuration).items() if over == name}
         names = node.configuration.watched_interfaces
         if node.cluster is not None and name in names:
             bit = 1 << names.index(name)
@@ -505,7 +520,7 @@ class _Rehearsal:
         assert node.cluster is not None
         match action:
             case SendHeartbeat(sequence, heartbeat):
-                for path in _paths(node.configuration):
+                for path in paths_of(node.configuration):
                     self._send(number, path, _heartbeat(path, node.cluster.incarnation, sequence, heartbeat))
             case SendAcknowledgement(path, acknowledgement):
                 self._send(number, path, _acknowledgement(path, node.cluster.incarnation, acknowledgement))
@@ -521,17 +536,20 @@ class _Rehearsal:
                 pass  # Announcements and routes follow the gate.
 
     def _send(self, sender: int, path: PathId, received: Callable[[Instant], Event]) -> None:
-        if path in self.cut:
+        if path in self.cut or any(self._over(number, path) in self.down for number in (0, 1)):
             return
         at = self.now + PATH_DELAY
 
         def deliver() -> None:
             node = self.nodes[1 - sender]
-            if node.cluster is not None and path in _paths(node.configuration):
+            if node.cluster is not None and path in paths_of(node.configuration):
                 node.inbox.append(received(at))
                 self._wake(1 - sender, at)
 
         self._schedule(at, deliver)
+
+    def _over(self, number: int, path: PathId) -> tuple[int, str]:
+        return number, _interfaces_of_paths(self.nodes[number].configuration).get(path, "")
 
     # -- gates ------------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ from jsrpd.core.events import (
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH, GroupReport, PathId, PeerRequest, RequestKind
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, GroupReport, PathId, PeerRequest, RequestKind
+from jsrpd.model.link_messages import path_name as number_name
 from jsrpd.model.roles import render_codes
 from jsrpd.model.time import MILLISECOND, Instant, seconds
 
@@ -27,17 +28,19 @@ NOT_NAMED = {"digest", "node_id", "groups"}
 """Fields of the configuration that ``configuration_changes`` does not name one by one."""
 
 
+def paths_of(configuration: ClusterConfiguration) -> list[PathId]:
+    """All paths that are configured."""
+    fabric = [FIRST_FABRIC_PATH + link.index for link in configuration.fabric_links]
+    segments = [FIRST_IN_BAND_PATH + n for n in range(len(configuration.in_band_segments))]
+    return [*(link.index for link in configuration.control_links), *fabric, *segments]
+
+
 def path_name(configuration: ClusterConfiguration, path: PathId) -> str:
-    """``control link ctl0``, ``fabric link fab``: by the interface where it is configured."""
-    if path >= FIRST_FABRIC_PATH:
-        for fabric in configuration.fabric_links:
-            if fabric.index == path - FIRST_FABRIC_PATH:
-                return f"fabric link {fabric.interface}"
-        return f"fabric link {path - FIRST_FABRIC_PATH}"
-    for control in configuration.control_links:
-        if control.index == path:
-            return f"control link {control.interface}"
-    return f"control link {path}"
+    """``control link ctl0``, ``fabric link fab``, ``segment of reth0``: by the interface where it is configured."""
+    control = {link.index: f"control link {link.interface}" for link in configuration.control_links}
+    fabric = {FIRST_FABRIC_PATH + link.index: f"fabric link {link.interface}" for link in configuration.fabric_links}
+    segments = {FIRST_IN_BAND_PATH + n: f"segment of {reth.name}" for n, reth in enumerate(configuration.in_band_segments)}
+    return (control | fabric | segments).get(path) or number_name(path)
 
 
 def monitors_of(configuration: ClusterConfiguration, node: int, interface: str) -> dict[int, int]:

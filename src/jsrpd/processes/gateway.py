@@ -118,12 +118,12 @@ class Gateway:
         loop = asyncio.get_running_loop()
         self.engine.setblocking(False)
         self.parent.setblocking(False)
+        if threading.current_thread() is threading.main_thread():
+            loop.add_signal_handler(signal.SIGTERM, self._end)
         if self.journal_directory is not None:
             self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, functools.partial(self._tell_log, loop))
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
-        if threading.current_thread() is threading.main_thread():
-            loop.add_signal_handler(signal.SIGTERM, self._end)
         self._flush_log()
         attempt = 0
         while True:

@@ -173,7 +173,7 @@ def parsed(text: str) -> list[Planned]:
         ("control link ctl0 up", PathsSet((0,), True)),
         ("fabric down", PathsSet((4,), False)),
         ("fabric link up", PathsSet((4,), True)),
-        ("all links down", PathsSet((), False)),
+        ("all links down", PathsSet((0, 4), False)),
         ("failover redundancy-group 1 node 1", FailoverOrdered(1, 1)),
         ("reset", ResetOrdered(None)),
         ("failover reset redundancy-group 0", ResetOrdered(0)),

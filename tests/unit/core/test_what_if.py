@@ -84,7 +84,7 @@ CASES = {
     ),
     "control cut": ("", plan((0, PathsSet((0,), False)), (6, PathsSet((0,), True))), "at 4s cut control\nat 10s heal control\n"),
     "fabric cut": ("", plan((0, PathsSet(FABRIC, False))), "at 4s cut fabric\n"),
-    "all cut and healed": ("", plan((0, PathsSet((), False)), (3, PathsSet((), True))), "at 4s cut all\nat 7s heal all\n"),
+    "all cut and healed": ("", plan((0, PathsSet((0, 4), False)), (3, PathsSet((0, 4), True))), "at 4s cut all\nat 7s heal all\n"),
     "failover and reset": (
         "",
         plan((0, FailoverOrdered(1, 1)), (3, ResetOrdered(None))),
@@ -134,7 +134,7 @@ def test_nothing_happens_by_itself() -> None:
 
 
 def test_a_cluster_that_is_asked_twice_answers_twice_the_same() -> None:
-    steps = plan((0, PathsSet((), False)), (1, PathsSet((), True)))
+    steps = plan((0, PathsSet((0, 4), False)), (1, PathsSet((0, 4), True)))
     assert foretold("", steps, 0) == foretold("", steps, 0)
 
 
@@ -155,7 +155,7 @@ def test_a_killed_daemons_gate_stays_to_the_end_of_its_lease() -> None:
 
 
 def test_a_complete_cut_shows_two_owners() -> None:
-    outcome = foretold("", plan((0, PathsSet((), False)), (2, PathsSet((), True))), 0)
+    outcome = foretold("", plan((0, PathsSet((0, 4), False)), (2, PathsSet((0, 4), True))), 0)
     assert all(1400 < group.both_ms < 1700 for group in outcome.groups)
     assert outcome.groups[1].owner_after == 0
 
