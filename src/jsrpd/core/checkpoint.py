@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from jsrpd.core.actions import StoreLease
 from jsrpd.core.cluster import Cluster, Speech
@@ -36,6 +37,8 @@ class PeerState(_Record, frozen=True):
     own_incarnation: Incarnation
     incarnation: Incarnation | None
     heartbeat: Heartbeat | None
+    interfaces_up: bytes
+    """Of the heartbeat; bitmaps may be wider than msgpack's integers."""
     reports: dict[int, GroupReport]
     newest_sequence: int
     echoed: int
@@ -97,7 +100,7 @@ class ClusterState(_Record, frozen=True):
     peer: PeerState
     sent: SentState
     groups: tuple[RedundancyGroupState, ...]
-    interfaces_up: int
+    interfaces_up: bytes
     interfaces_known: bool
     control_failed: bool
     stopping_since: Instant | None
@@ -107,13 +110,16 @@ class ClusterState(_Record, frozen=True):
     _peer_request_id: int
     _announcing: tuple[int, ...]
     _spoken: Speech | None
+    spoken_interfaces_up: bytes
     _control_up: dict[PathId, bool]
     _told_timing: tuple[int, int] | None
     """Interval, threshold."""
 
 
-CONVERTED = {"peer", "sent", "groups", "_announcing", "_told_timing"}
+CONVERTED = {"peer", "sent", "groups", "interfaces_up", "_announcing", "_spoken", "_told_timing"}
 """Attributes of ``Cluster`` that are not stored as they are."""
+ADDED = {"interfaces_up", "spoken_interfaces_up"}
+"""Bitmaps taken out of what stands beside them."""
 DERIVED = {Cluster: {"_timing", "_lease_timing", "_claim_timing"}, RedundancyGroup: {"weight", "failure_bits"}}
 """Attributes that follow from the others and are made anew."""
 ALWAYS_EMPTY = {"_pending", "_unacknowledged"}
@@ -125,11 +131,19 @@ _decoder = msgspec.msgpack.Decoder(ClusterState)
 
 def encode(cluster: Cluster) -> bytes:
     """Everything ``cluster`` holds. Only between a turn's end and its next event."""
-    told = cluster._told_timing
+    told, spoken, heartbeat = cluster._told_timing, cluster._spoken, cluster.peer.heartbeat
     state = _taken(
         ClusterState,
         cluster,
-        peer=_taken(PeerState, cluster.peer),
+        peer=_taken(
+            PeerState,
+            cluster.peer,
+            heartbeat=heartbeat and replace(heartbeat, interfaces_up=0),
+            interfaces_up=bits(heartbeat.interfaces_up) if heartbeat else b"",
+        ),
+        interfaces_up=bits(cluster.interfaces_up),
+        _spoken=spoken and replace(spoken, interfaces_up=0),
+        spoken_interfaces_up=bits(spoken.interfaces_up) if spoken else b"",
         sent=_taken(SentState, cluster.sent, _times=tuple(cluster.sent._times)),
         groups=tuple(_taken(RedundancyGroupState, group) for group in cluster.groups.values()),
         _announcing=tuple(sorted(cluster._announcing)),
@@ -145,8 +159,13 @@ def decode(data: bytes) -> Cluster:
     except (msgspec.DecodeError, RecursionError) as error:
         raise CheckpointError(str(error)) from error
     cluster = Cluster(state.configuration, state.started, state.incarnation, (), state.software_version)
-    _put(cluster, state, CONVERTED)
-    _put(cluster.peer, state.peer)
+    _put(cluster, state, CONVERTED | ADDED)
+    _put(cluster.peer, state.peer, ADDED)
+    if state.peer.heartbeat is not None:
+        cluster.peer.heartbeat = replace(state.peer.heartbeat, interfaces_up=int.from_bytes(state.peer.interfaces_up))
+    if state._spoken is not None:
+        cluster._spoken = replace(state._spoken, interfaces_up=int.from_bytes(state.spoken_interfaces_up))
+    cluster.interfaces_up = int.from_bytes(state.interfaces_up)
     _put(cluster.sent, state.sent, {"_times"})
     cluster.sent._times.extend(state.sent._times)
     cluster.groups = {group.number: _group(group) for group in state.groups}
@@ -161,6 +180,11 @@ def _group(state: RedundancyGroupState) -> RedundancyGroup:
     _put(group, state)
     group._recompute()
     return group
+
+
+def bits(number: int) -> bytes:
+    """A bitmap of any width as bytes; ``int.from_bytes`` is the way back."""
+    return number.to_bytes((number.bit_length() + 7) // 8)
 
 
 def _taken(kind: type[T], thing: object, **converted: object) -> T:

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from jsrpd.core.actions import Action, Log
+from jsrpd.core.actions import Action, Log, SendAcknowledgement, SendHeartbeat
+from jsrpd.core.checkpoint import bits
 from jsrpd.core.events import (
     AcknowledgementReceived,
     ConfigurationChanged,
@@ -35,6 +37,10 @@ from jsrpd.model.time import Duration, Instant
 
 DIGEST_MASK = 0xFFFF
 """Sixteen bits: once a replayed core has gone astray, every further turn would have to collide."""
+
+
+NARROW = (1 << 63) - 1
+"""What msgpack can hold of a bitmap; a cluster may have more groups and interfaces than that."""
 
 
 class JournalError(ValueError):
@@ -62,13 +68,15 @@ class CheckpointTaken(_Record, frozen=True, tag=1):
 
 
 class HeartbeatHeard(_Record, frozen=True, tag=2):
-    """``HeartbeatReceived``, complete. ``received_after``: since the record's instant, ns."""
+    """``HeartbeatReceived``, complete. ``received_after``: since the record's instant, ns. ``wide``: of the interfaces' bitmap
+    what is beyond ``NARROW``."""
 
     path: PathId
     incarnation: Incarnation
     sequence: int
     received_after: Duration
     heartbeat: Heartbeat
+    wide: bytes
 
 
 class HeartbeatRepeated(_Record, frozen=True, tag=3):
@@ -81,12 +89,13 @@ class HeartbeatRepeated(_Record, frozen=True, tag=3):
 
 
 class AcknowledgementHeard(_Record, frozen=True, tag=4):
-    """``AcknowledgementReceived``."""
+    """``AcknowledgementReceived``. ``wide``: of the groups' bitmap what is beyond ``NARROW``."""
 
     path: PathId
     incarnation: Incarnation
     received_after: Duration
     acknowledgement: Acknowledgement
+    wide: bytes
 
 
 class AcknowledgementRepeated(_Record, frozen=True, tag=5):
@@ -113,6 +122,12 @@ class Told(_Record, frozen=True, tag=7):
     event: msgspec.Raw
 
 
+class InterfacesChanged(_Record, frozen=True, tag=9):
+    """``WatchedInterfacesChanged``."""
+
+    up: bytes
+
+
 class Commanded(_Record, frozen=True, tag=8):
     """An operator's command and the answer; what the core was told because of it stands just before."""
 
@@ -131,6 +146,7 @@ Record: TypeAlias = (
     | AcknowledgementRepeated
     | TurnEnded
     | Told
+    | InterfacesChanged
     | Commanded
 )
 
@@ -156,7 +172,6 @@ _TOLD: dict[str, type[Event]] = {
     for kind in (
         MonitorFailed,
         MonitorRecovered,
-        WatchedInterfacesChanged,
         FailoverRequested,
         FailoverReset,
         FailoverCountCleared,
@@ -173,8 +188,33 @@ def digest(actions: list[Action]) -> int:
     """Of the kind, order and every value of the actions; 0 only when there are none."""
     if not actions:
         return 0
-    said = _encoder.encode([(type(action).__name__, action) for action in actions])
+    said = _encoder.encode([(type(action).__name__, *_said(action)) for action in actions])
     return (zlib.crc32(said) & DIGEST_MASK) or 1
+
+
+def _said(action: Action) -> tuple[object, ...]:
+    """The values of an action in what msgpack can hold."""
+    if type(action) is SendHeartbeat:
+        heartbeat, wide = _narrowed(action.heartbeat)
+        return action.sequence, heartbeat, wide
+    if type(action) is SendAcknowledgement:
+        acknowledgement, wide = _narrowed_acknowledgement(action.acknowledgement)
+        return action.path, acknowledgement, wide
+    return (action,)
+
+
+def _narrowed(heartbeat: Heartbeat) -> tuple[Heartbeat, bytes]:
+    up = heartbeat.interfaces_up
+    return (heartbeat, b"") if up <= NARROW else (replace(heartbeat, interfaces_up=up & NARROW), bits(up >> 63))
+
+
+def _narrowed_acknowledgement(echo: Acknowledgement) -> tuple[Acknowledgement, bytes]:
+    groups = echo.primary_groups
+    return (echo, b"") if groups <= NARROW else (replace(echo, primary_groups=groups & NARROW), bits(groups >> 63))
+
+
+def _widened(narrow: int, wide: bytes) -> int:
+    return narrow | int.from_bytes(wide) << 63
 
 
 class Packer:
@@ -222,6 +262,9 @@ class Packer:
             self._put(self._heartbeat(now, after, event))
         elif type(event) is AcknowledgementReceived:
             self._put(self._acknowledgement(now, after, event))
+        elif type(event) is WatchedInterfacesChanged:
+            self._put(InterfacesChanged(after, bits(event.up)))
+            self.readable = True
         else:
             self._put(Told(after, type(event).__name__, msgspec.Raw(_encoder.encode(event))))
             self.readable = True
@@ -259,20 +302,20 @@ class Packer:
         received = event.received_at - now
         if before is not None and before.incarnation == event.incarnation and _same(before.heartbeat, event.heartbeat):
             return HeartbeatRepeated(after, event.path, event.sequence, received, event.heartbeat.echo_sequence)
-        return HeartbeatHeard(after, event.path, event.incarnation, event.sequence, received, event.heartbeat)
+        return HeartbeatHeard(after, event.path, event.incarnation, event.sequence, received, *_narrowed(event.heartbeat))
 
     def _acknowledgement(self, now: Instant, after: Duration, event: AcknowledgementReceived) -> Record:
         before, self._acknowledged = self._acknowledged, event
         received, echo = event.received_at - now, event.acknowledgement
         if before is not None and before.incarnation == event.incarnation and _repeats(before.acknowledgement, echo):
             return AcknowledgementRepeated(after, event.path, received, echo.echo_sequence)
-        return AcknowledgementHeard(after, event.path, event.incarnation, received, echo)
+        return AcknowledgementHeard(after, event.path, event.incarnation, received, *_narrowed_acknowledgement(echo))
 
 
 def _same(one: Heartbeat, other: Heartbeat) -> bool:
     if one.echo_sequence == other.echo_sequence:
         return one == other
-    return msgspec.structs.replace(one, echo_sequence=other.echo_sequence) == other
+    return replace(one, echo_sequence=other.echo_sequence) == other
 
 
 def _repeats(one: Acknowledgement, other: Acknowledgement) -> bool:
@@ -298,22 +341,28 @@ def unpack(batch: Batch) -> Iterator[tuple[Instant, Record, Event | None]]:
         now += record.after
         event: Event | None = None
         match record:
-            case HeartbeatHeard(_, path, incarnation, sequence, received, heartbeat):
+            case HeartbeatHeard(_, path, incarnation, sequence, received, heartbeat, wide):
+                if wide:
+                    heartbeat = replace(heartbeat, interfaces_up=_widened(heartbeat.interfaces_up, wide))
                 event = heard = HeartbeatReceived(path, incarnation, sequence, now + received, heartbeat)
             case HeartbeatRepeated(_, path, sequence, received, echo):
                 if heard is None:
                     raise JournalError("a heartbeat repeats one that is not there")
-                heartbeat = msgspec.structs.replace(heard.heartbeat, echo_sequence=echo)
+                heartbeat = replace(heard.heartbeat, echo_sequence=echo)
                 event = heard = HeartbeatReceived(path, heard.incarnation, sequence, now + received, heartbeat)
-            case AcknowledgementHeard(_, path, incarnation, received, echo_):
+            case AcknowledgementHeard(_, path, incarnation, received, echo_, wide):
+                if wide:
+                    echo_ = replace(echo_, primary_groups=_widened(echo_.primary_groups, wide))
                 event = acknowledged = AcknowledgementReceived(path, incarnation, now + received, echo_)
             case AcknowledgementRepeated(_, path, received, echo):
                 if acknowledged is None:
                     raise JournalError("an acknowledgement repeats one that is not there")
-                echo_ = msgspec.structs.replace(acknowledged.acknowledgement, echo_sequence=echo)
+                echo_ = replace(acknowledged.acknowledgement, echo_sequence=echo)
                 event = acknowledged = AcknowledgementReceived(path, acknowledged.incarnation, now + received, echo_)
             case TurnEnded(_, drained, late):
                 event = SocketsDrained(now + drained, late)
+            case InterfacesChanged(_, up):
+                event = WatchedInterfacesChanged(int.from_bytes(up))
             case Told(_, name, fields):
                 event = _told(name, fields)
             case LifeStarted() | CheckpointTaken() | Commanded():

@@ -12,11 +12,12 @@ from jsrpd.core import checkpoint
 from jsrpd.core.actions import Action, Log
 from jsrpd.core.checkpoint import CheckpointError
 from jsrpd.core.cluster import Cluster
-from jsrpd.core.events import ConfigurationChanged, Event, WatchedInterfacesChanged
+from jsrpd.core.events import Event
 from jsrpd.core.journal import (
     Batch,
     CheckpointTaken,
     Commanded,
+    InterfacesChanged,
     JournalError,
     LifeStarted,
     Record,
@@ -129,10 +130,8 @@ class Replay:
             self.differences += 1
             self.cluster = None
             return Step(at.number, at.now, at.wall, Weight.DIFFERENCE, text, _difference(record, actions, details))
-        loud = any(isinstance(action, Log) for action in actions) or isinstance(record, Told)
-        if isinstance(event, WatchedInterfacesChanged | ConfigurationChanged) or loud:
-            return Step(at.number, at.now, at.wall, Weight.NEWS, text, details)
-        return Step(at.number, at.now, at.wall, Weight.INPUT, text, details)
+        loud = any(isinstance(action, Log) for action in actions) or isinstance(record, Told | InterfacesChanged)
+        return Step(at.number, at.now, at.wall, Weight.NEWS if loud else Weight.INPUT, text, details)
 
     def _checkpoint(self, number: int, now: Instant, wall: int, state: bytes) -> Step:
         try:
