@@ -55,3 +55,12 @@ def written(life: Life, every: int = 50, checkpoints_every: int = 0) -> Iterator
 def batches(life: Life, every: int = 50, checkpoints_every: int = 0) -> list[Batch]:
     """The same, read again."""
     return [read_batch(data) for data in written(life, every, checkpoints_every)]
+
+
+def wide_cluster(groups: int = 128, interfaces: int = 2) -> str:
+    """A cluster whose groups and watched interfaces are more than 64, each group with interfaces of its own."""
+    lines = ["cluster heartbeat-interval 100", "group 0 priorities 200 100"]
+    for group in range(1, groups):
+        monitors = " ".join(f"monitor g{group}i{number} 255" for number in range(interfaces))
+        lines.append(f"group {group} priorities 200 100 {monitors}")
+    return "\n".join([*lines, "at 0s start", ""])

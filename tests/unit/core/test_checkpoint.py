@@ -15,6 +15,7 @@ from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.time import Instant
 from simulator.history import Life
 from simulator.swarm import simulate
+from tests.unit.core import recorded
 
 CONFIGURATION = ClusterConfiguration(cluster_id=1, node_id=0)
 
@@ -100,3 +101,13 @@ def test_an_unknown_attribute_is_refused() -> None:
     tree = msgspec.msgpack.decode(checkpoint.encode(Cluster(CONFIGURATION, 5, 1)))
     with pytest.raises(CheckpointError):
         checkpoint.decode(msgspec.msgpack.encode(tree | {"arbitration": 1}))
+
+
+def test_more_groups_and_interfaces_than_an_integer_of_msgpack_has_bits() -> None:
+    core = recorded.core("at 1200ms node1 interface g127i1 down\nuntil 1500ms\n", cluster=recorded.wide_cluster())
+    copy = checkpoint.decode(checkpoint.encode(core))
+    assert checkpoint.encode(copy) == checkpoint.encode(core)
+    assert copy.peer.heartbeat == core.peer.heartbeat
+    assert copy.interfaces_up == core.interfaces_up
+    assert copy._spoken == core._spoken
+    assert copy.interfaces_up.bit_length() > 200

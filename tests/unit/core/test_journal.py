@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from jsrpd.core.actions import Announce, Stop
 from jsrpd.core.cluster import Cluster
-from jsrpd.core.events import ConfigurationChanged, Event, FailoverRequested, MonitorFailed, SocketsDrained
+from jsrpd.core.events import (
+    AcknowledgementReceived,
+    ConfigurationChanged,
+    Event,
+    FailoverRequested,
+    MonitorFailed,
+    SocketsDrained,
+    WatchedInterfacesChanged,
+)
 from jsrpd.core.journal import (
     DIGEST_MASK,
     AcknowledgementRepeated,
@@ -154,3 +162,16 @@ def test_every_event_of_the_core_can_be_kept() -> None:
     for event in samples.values():
         packer.event(1, event, [])
     assert [event for _, _, event in unpack(read_batch(packer.close(0)))] == list(samples.values())
+
+
+def test_more_groups_and_interfaces_than_an_integer_of_msgpack_has_bits() -> None:
+    """Bitmaps of 128 groups and 254 interfaces, in heartbeats, acknowledgements, events and the digest."""
+    wide = recorded.wide_cluster()
+    (life,) = recorded.lives("at 1200ms node0 interface g127i1 down\nuntil 1500ms\n", cluster=wide)
+    events = [event for batch in recorded.batches(life) for _, _, event in unpack(batch) if event is not None]
+    assert events == [event for _, event, _, _ in life.turns]
+    assert max(event.up for event in events if isinstance(event, WatchedInterfacesChanged)).bit_length() > 200
+    (standby,) = recorded.lives("until 1500ms\n", 1, cluster=wide)
+    told = [event for batch in recorded.batches(standby) for _, _, event in unpack(batch) if event is not None]
+    assert told == [event for _, event, _, _ in standby.turns]
+    assert max(e.acknowledgement.primary_groups for e in told if isinstance(e, AcknowledgementReceived)).bit_length() == 128

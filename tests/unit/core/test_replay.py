@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from jsrpd.core import checkpoint
-from jsrpd.core.journal import Batch, CheckpointTaken, Told, TurnEnded
+from jsrpd.core.journal import Batch, CheckpointTaken, InterfacesChanged, TurnEnded
 from jsrpd.core.replay import Replay, Step, Weight
 from tests.unit.core import recorded
 
@@ -65,10 +65,9 @@ def test_another_answer_is_a_difference_at_its_step(batches: list[Batch]) -> Non
 
 def test_another_input_is_a_difference(batches: list[Batch]) -> None:
     """As if the journal had been tampered with: the interface never failed."""
-    number, batch = next((n, one) for n, one in enumerate(batches) if n and any(isinstance(r, Told) for r in one.records))
-    at, record = next((n, one) for n, one in enumerate(batch.records) if isinstance(one, Told))
-    assert record.name == "WatchedInterfacesChanged"
-    batches[number] = changed(batch, at, msgspec.structs.replace(record, event=msgspec.Raw(msgspec.msgpack.encode({"up": 3}))))
+    number, batch = next((n, b) for n, b in enumerate(batches) if n and any(isinstance(r, InterfacesChanged) for r in b.records))
+    at, record = next((n, one) for n, one in enumerate(batch.records) if isinstance(one, InterfacesChanged))
+    batches[number] = changed(batch, at, msgspec.structs.replace(record, up=b"\x07"))
     replay, _ = replayed(batches)
     assert replay.differences
 
