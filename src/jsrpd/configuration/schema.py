@@ -60,7 +60,8 @@ def _interface_address(version: int) -> Callable[[str], bool]:
 
 NAME = Value("a name of up to 63 letters, digits, - and .", lambda text: bool(re.fullmatch(r"[A-Za-z0-9.-]{1,63}", text)))
 INTERFACE = Value("an interface name of up to 15 characters", lambda text: bool(re.fullmatch(r"[^\s/]{1,15}", text)))
-ADDRESS = Value("an IP address", _is(ipaddress.ip_address))
+# Without a zone: the socket would look its name up, and the engine must not wait for anything.
+ADDRESS = Value("an IP address", lambda text: "%" not in text and _is(ipaddress.ip_address)(text))
 PREFIX_V4 = Value("an IPv4 address with prefix length, such as 192.0.2.1/24", _interface_address(4))
 PREFIX_V6 = Value("an IPv6 address with prefix length, such as 2001:db8::1/64", _interface_address(6))
 PREFIX = Value("an address with prefix length", lambda t: PREFIX_V4.accepts(t) or PREFIX_V6.accepts(t))
