@@ -54,6 +54,7 @@ class Resolver:
             fabric_links=self._fabric_links(),
             groups=groups,
             reths=self._reths(),
+            in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
             syslog_hosts=_syslog_hosts(view),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],

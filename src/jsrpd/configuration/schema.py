@@ -138,9 +138,7 @@ CLUSTER = {
             "peer-address": Statement("the other node's address on a routed link", value=ADDRESS),
         },
     ),
-    "in-band-heartbeat": Statement(
-        "hello frames on the reth segments", value=choice("on", "off"), default="off", refuse_values={"on": NOT_YET}
-    ),
+    "in-band-heartbeat": Statement("hello frames on the reth segments", value=choice("on", "off"), default="on"),
     "virtual-mac": Statement(
         "how virtual MAC addresses are made",
         value=choice("local", "juniper", "child"),

@@ -1,7 +1,9 @@
-"""Whether interfaces have carrier, for the engine: netlink events as a wake-up, ETHTOOL_GLINK as the truth.
+"""Whether interfaces have carrier, for the engine: from netlink events, and by asking where events may come late.
 
-The kernel delays DOWN events up to a second, and a query of the carrier makes it catch up at once (kernel facts), so
-the engine asks every few milliseconds. The ioctl needs no sysfs and follows the network namespace of its socket.
+The kernel delays the DOWN event of a link that is its own lower link (every physical card) up to a second; a query of
+the carrier makes it catch up at once, so such links are to be asked every few milliseconds. The event of any other link
+(VLAN, macvlan, most veth) comes at once (kernel facts). Asking waits for the kernel's configuration lock, which others
+may hold for tens of milliseconds; reading events never does. So what need not be asked is not.
 """
 
 import array
@@ -9,12 +11,20 @@ import contextlib
 import fcntl
 import socket
 import struct
+import sys
 from collections.abc import Sequence
 
+from jsrpd.kernel.netlink import Netlink, attributes, messages
+
 SIOCGIFFLAGS, SIOCETHTOOL, ETHTOOL_GLINK = 0x8913, 0x8946, 0x0A
+NEWLINK, DELLINK, GETLINK = 16, 17, 18
+IFLA_IFNAME, IFLA_LINK, IFLA_CARRIER = 3, 5, 33
 IFF_UP = 1
 RTMGRP_LINK = 1
 NAME_BYTES = 16
+LINK = struct.Struct("=BxHiII")
+"""family, type, index, flags, change of a link message."""
+RECEIVE_BYTES = 1 << 16
 
 
 class LinkMonitor:
@@ -26,30 +36,82 @@ class LinkMonitor:
         self._events.bind((0, RTMGRP_LINK))
         self._query = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._up = dict.fromkeys(self.interfaces, False)
+        self._names: dict[int, str] = {}
+        self._told: set[str] = set()
+        """Those whose loss of carrier the kernel tells at once."""
         self._value = array.array("I", [ETHTOOL_GLINK, 0])
         address = self._value.buffer_info()[0]
         self._glink = {name: struct.pack("16sP", name.encode()[: NAME_BYTES - 1], address) + bytes(16) for name in self.interfaces}
         self._flags = {name: struct.pack("16s24x", name.encode()[: NAME_BYTES - 1]) for name in self.interfaces}
+        self._look_once()
+
+    def _look_once(self) -> None:
+        """What is there already, in one dump; the only time that this waits for an answer."""
+        netlink = Netlink()
+        with contextlib.suppress(OSError):
+            for kind, body in netlink.dump(GETLINK, LINK.pack(0, 0, 0, 0, 0)):
+                self._take(kind, body)
+        netlink.close()
+
+    @property
+    def must_be_asked(self) -> bool:
+        """Some link's loss of carrier may be told late: ``ask`` every few milliseconds."""
+        return len(self._told) < len(self.interfaces)
 
     def fileno(self) -> int:
         """Readable when any link changed."""
         return self._events.fileno()
 
     def read_events(self) -> None:
-        """Drain the wake-ups; what changed is asked for, not parsed, so an overrun loses nothing."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                try:
-                    self._events.recv(1 << 16)
-                except OSError as error:
-                    if isinstance(error, BlockingIOError):
-                        raise
-                    # ENOBUFS: events were lost, which does not matter.
+        """Take what was told since the last time; after a loss of events (ENOBUFS) every interface is asked."""
+        lost = False
+        while True:
+            try:
+                data = self._events.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:
+                lost = True
+                continue
+            for kind, _sequence, body in messages(data):
+                self._take(kind, body)
+        if lost:
+            self._told.clear()
+            self.ask()
 
-    def poll_carrier(self) -> None:
-        """Ask for the carrier of every interface (about 1 us each)."""
+    def _take(self, kind: int, body: bytes) -> None:
+        family, _type, index, flags, _change = LINK.unpack_from(body)
+        # A port that leaves a bridge is told as a deleted link of family AF_BRIDGE, and lives on.
+        if family != socket.AF_UNSPEC or kind not in (NEWLINK, DELLINK):
+            return
+        found = attributes(body, LINK.size)
+        name = found.get(IFLA_IFNAME, b"").rstrip(b"\0").decode()
+        known = self._names.get(index)
+        if known is not None and (known != name or kind == DELLINK):
+            self._forget(index, known)
+        if kind == DELLINK or name not in self._up:
+            return
+        self._names[index] = name
+        self._up[name] = bool(flags & IFF_UP) and found.get(IFLA_CARRIER) == b"\1"
+        lower = int.from_bytes(found.get(IFLA_LINK, b""), sys.byteorder) or index
+        (self._told.add if lower != index else self._told.discard)(name)
+
+    def _forget(self, index: int, name: str) -> None:
+        """Deleted or renamed. The name may live on as another interface, told of before."""
+        del self._names[index]
+        if name not in self._names.values():
+            self._up[name] = False
+            self._told.discard(name)
+
+    def ask(self) -> bool:
+        """Ask for the carrier of those that may be told late (about 2 us each); True when one changed."""
+        changed = False
         for name in self.interfaces:
-            self._up[name] = self._has_carrier(name)
+            if name not in self._told:
+                up = self._has_carrier(name)
+                changed = changed or up != self._up[name]
+                self._up[name] = up
+        return changed
 
     def _has_carrier(self, name: str) -> bool:
         try:
@@ -62,7 +124,7 @@ class LinkMonitor:
         return self._value[1] == 1
 
     def is_up(self, interface: str) -> bool:
-        """Exists, is administratively up and has carrier, as of the last poll."""
+        """Exists, is administratively up and has carrier, as last told or asked."""
         return self._up[interface]
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """Plans into rtnetlink messages and dumps into observed state. No decision is taken here."""
 
+import contextlib
 import ipaddress
 import socket
 import struct
@@ -21,7 +22,7 @@ from jsrpd.data_plane.plan import (
     Rule,
     Thing,
 )
-from jsrpd.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, attribute, attributes
+from jsrpd.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, attribute, attributes, messages
 
 PROTOCOL = 73
 """Routes with this protocol number are ours."""
@@ -42,6 +43,13 @@ ONLINK = 4
 FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_TABLE = 2, 3, 6, 15
 TO_TABLE = 1
 IPV6_DEFAULT_METRIC = 1024
+ROUTES_OF_INTEREST = (
+    (OWNER_TABLE, 0, 0),
+    (MAIN_TABLE, PROTOCOL, 0),
+    (MAIN_TABLE, KERNEL_PROTOCOL, UNICAST),
+    (LOCAL_TABLE, 0, LOCAL),
+)
+"""(table, protocol, type), 0 for any: all that ``_route`` may accept."""
 LINK = struct.Struct("=BBHiII")
 ADDRESS = struct.Struct("=BBBBi")
 ROUTE = struct.Struct("=BBBBBBBBI")
@@ -104,15 +112,22 @@ class RtNetlink:
                 made_by_kernel = address.interface in reths and ipaddress.ip_address(address.address).is_link_local
                 if not made_by_kernel:
                     observed.things.add(address)
-            for _kind, body in self._netlink.dump(GETROUTE, ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
-                route = _route(body, names, reths)
-                if route is not None:
-                    observed.things.add(route)
+            observed.things |= self._routes(family, names, reths)
             for _kind, body in self._netlink.dump(GETRULE, RULE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
                 rule = _rule(body)
                 if rule is not None:
                     observed.things.add(rule)
         return observed
+
+    def _routes(self, family: int, names: dict[int, str], reths: frozenset[str]) -> set[Route]:
+        """Filtered by the kernel: a router may hold a million routes that are none of ours."""
+        found: set[Route] = set()
+        for table, protocol, kind in ROUTES_OF_INTEREST:
+            request = ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, kind, 0) + attribute(RTA_TABLE, struct.pack("=I", table))
+            with contextlib.suppress(FileNotFoundError):  # A table that never held a route does not exist.
+                routes = (_route(body, names, reths) for _kind, body in self._netlink.dump(GETROUTE, request))
+                found |= {route for route in routes if route is not None}
+        return found
 
     def execute(self, operations: list[Operation], links: dict[str, Link]) -> list[int]:
         """Errno of each operation, 0 where done. An operation on an absent interface answers ENODEV unasked."""
@@ -122,6 +137,18 @@ class RtNetlink:
         for (n, _), result in zip(possible, self._netlink.execute([r for _, r in possible]), strict=True):
             results[n] = result
         return results
+
+
+def concerns_us(notification: bytes) -> bool:
+    """False when a datagram of notifications tells only of routes that are none of ours, such as a routing daemon's."""
+    for kind, _sequence, body in messages(notification):
+        if kind not in (NEWROUTE, DELROUTE):
+            return True
+        _family, _dst, _src, _tos, table, protocol, _scope, _type, _flags = ROUTE.unpack_from(body)
+        table = _number(attributes(body, ROUTE.size).get(RTA_TABLE)) or table
+        if protocol in (PROTOCOL, KERNEL_PROTOCOL) or table in (OWNER_TABLE, LOCAL_TABLE):
+            return True
+    return False
 
 
 def _request(operation: Operation, indexes: dict[str, int]) -> tuple[int, int, bytes] | None:

@@ -67,6 +67,12 @@ def steps(settings: Settings) -> list[Step]:
         Step("kill", "every daemon process of the primary is killed", _fault("kill"), wait_s),
         Step("stop", "the daemon of the primary is stopped (SIGSTOP); it continues afterwards", _fault("stop"), wait_s),
         Step("cut-control", "the control link is cut", _fault("cut-control"), wait_s),
+        Step(
+            "silent-heartbeats",
+            "control and fabric links fall silent at once, LAN and WAN stay",
+            _fault("silent-heartbeats"),
+            wait_s,
+        ),
         Step("power-off", "the primary is powered off", _fault("power-off"), wait_s),
         Step("handover", "the operator moves group 1 to the other node", _fault("handover"), wait_s),
     ]

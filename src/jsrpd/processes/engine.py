@@ -34,15 +34,15 @@ from jsrpd.data_plane.announcements import gratuitous_arp, switch_frame, unsolic
 from jsrpd.kernel.gate import LeaseMap
 from jsrpd.kernel.link_events import LinkMonitor
 from jsrpd.kernel.packet_socket import FrameSocket
-from jsrpd.kernel.path_socket import PathSocket
+from jsrpd.kernel.path_socket import HelloSocket, LinkSocket, PathSocket
 from jsrpd.kernel.segment_socket import SegmentSocket
 from jsrpd.management import children, engine_link
 from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_recv_hb_failure
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, fabric_address_link_local
 from jsrpd.model.configuration import ClusterConfiguration, Reth
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import GroupState
-from jsrpd.model.time import MILLISECOND, Duration, Instant
+from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
@@ -51,6 +51,7 @@ DATAGRAMS_PER_TURN = 64
 CARRIER_POLL: Duration = 3 * MILLISECOND
 ANNOUNCEMENT_SPREAD: Duration = 100 * MILLISECOND
 LOG_RETRY: Duration = 250 * MILLISECOND
+FOREVER: Duration = 3600 * SECOND
 LOOK_AROUND: Duration = 500 * MILLISECOND
 """How often a silent path is searched for nodes of another cluster."""
 
@@ -134,6 +135,24 @@ class Announcer:
                 return
             # The reth may have been made anew under the same name: the old socket is bound to the old index.
             self.sockets.pop(reth.name).close()
+
+
+def _link_ends(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str, int]]:
+    """Control and fabric links: interface, own address, peer's address, port."""
+    ends: dict[PathId, tuple[str, str, str, int]] = {}
+    for control in c.control_links:
+        derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
+        local, peer = control.local_address or derived[0], control.peer_address or derived[1]
+        ends[control.index] = (control.interface, local, peer, CONTROL_PORT)
+    for fabric in c.fabric_links:
+        own, other = (fabric_address_link_local(c.cluster_id, fabric.index, n) for n in (c.node_id, c.peer_id))
+        ends[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other, FABRIC_PORT)
+    return ends
+
+
+def _hello_interfaces(c: ClusterConfiguration) -> dict[PathId, str]:
+    """In-band paths: the child on each segment that carries hello frames."""
+    return {FIRST_IN_BAND_PATH + n: reth.child for n, reth in enumerate(c.in_band_segments)}
 
 
 def _announcement_frames(reth: Reth) -> list[bytes]:
@@ -220,32 +239,36 @@ class Engine:
         self._look_at_links(force=True)
         self._turn(clock(), 0)
         while not self.stopped:
-            wanted = self._wanted()
-            woken_by_input = self._sleep_until(wanted)
+            woken_by_input, late = self._sleep_until(self._wanted())
             judged = clock()
             if woken_by_input:
                 _drain(wake_read)
-            elif judged < self._turn_wanted and not self._look_at_links():
-                continue
-            late = 0 if woken_by_input else max(0, judged - wanted)
             self._turn(judged, late)
         self.syslog.flush()
 
     def _wanted(self) -> Instant:
-        """When to wake: the core's deadline, the carrier poll, an announcement, a log retry."""
+        """When the next turn should begin: the core's deadline, an announcement, a log retry, a path to be opened."""
         now = clock()
-        core = self.cluster.deadline()
-        others = [self.announcer.deadline(), now + LOG_RETRY if self.syslog.pending else None]
-        turns = [at for at in (core, *others) if at is not None]
+        wanted = [now + LOG_RETRY] if self.syslog.pending else []
+        wanted += [at for at in (self.cluster.deadline(), self.announcer.deadline()) if at is not None]
         if any(path.socket is None for path in self.paths.values()):
-            turns.append(now + 20 * MILLISECOND)
-        self._turn_wanted = min(turns, default=now + LOG_RETRY)
-        poll = min(CARRIER_POLL, self.configuration.timing.interval)
-        return min(self._turn_wanted, now + poll)
+            wanted.append(now + 20 * MILLISECOND)
+        return min(wanted, default=now + LOG_RETRY)
 
-    def _sleep_until(self, wanted: Instant) -> bool:
-        """True when input woke us."""
-        return bool(self.selector.select(max(0, wanted - clock()) / 1e9))
+    def _sleep_until(self, wanted: Instant) -> tuple[bool, Duration]:
+        """Until input, ``wanted``, or a link that needs asking has changed; True for input, and how late we woke (ns).
+
+        Asking is no turn: with no change it must cost next to nothing, hundreds of times a second.
+        """
+        poll = min(CARRIER_POLL, self.configuration.timing.interval) if self.links.must_be_asked else FOREVER
+        while True:
+            now = clock()
+            asked = min(wanted, now + poll)
+            if self.selector.select(max(0, asked - now) / 1e9):
+                return True, 0
+            late = clock() - asked
+            if asked == wanted or late > MILLISECOND or self.links.ask():
+                return False, late
 
     def _turn(self, judged: Instant, late: Duration) -> None:
         self._drain_paths(judged)
@@ -269,29 +292,20 @@ class Engine:
     # -- paths --------------------------------------------------------------------------------------------------
 
     def _open_paths(self, now: Instant) -> None:
-        for path, (interface, local, peer, port) in self._path_addresses().items():
+        for path, ends in _link_ends(self.configuration).items():
             if path not in self.paths:
-                self.paths[path] = PathSocket(interface, local, peer, port)
+                self.paths[path] = LinkSocket(*ends)
+        for path, interface in _hello_interfaces(self.configuration).items():
+            if path not in self.paths:
+                self.paths[path] = HelloSocket(interface, self.configuration.cluster_id, self.configuration.peer_id)
         for path_socket in self.paths.values():
             before = path_socket.socket
             if path_socket.ensure_open(now) and before is not path_socket.socket:
                 self._watch_again()
 
-    def _path_addresses(self) -> dict[PathId, tuple[str, str, str, int]]:
-        c = self.configuration
-        paths: dict[PathId, tuple[str, str, str, int]] = {}
-        for control in c.control_links:
-            derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
-            local, peer = control.local_address or derived[0], control.peer_address or derived[1]
-            paths[control.index] = (control.interface, local, peer, CONTROL_PORT)
-        for fabric in c.fabric_links:
-            own, other = (fabric_address_link_local(c.cluster_id, fabric.index, n) for n in (c.node_id, c.peer_id))
-            paths[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other, FABRIC_PORT)
-        return paths
-
     def _look_around(self, now: Instant) -> None:
         """On silent paths with derived addresses: call, and see whether somebody of another cluster calls."""
-        for path, (interface, local, _peer, port) in self._path_addresses().items():
+        for path, (interface, local, _peer, port) in _link_ends(self.configuration).items():
             if self.cluster.path_up(now, path) or not local.startswith("fe80"):
                 self._leave_segment(path)
                 continue
@@ -357,15 +371,12 @@ class Engine:
 
     # -- links, children ----------------------------------------------------------------------------------------
 
-    def _look_at_links(self, force: bool = False) -> bool:
-        """Tell the core when a watched interface changed; True when one did."""
+    def _look_at_links(self, force: bool = False) -> None:
+        """Tell the core when a watched interface changed."""
         self.links.read_events()
-        self.links.poll_carrier()
         up = sum(1 << bit for bit, name in enumerate(self.links.interfaces) if self.links.is_up(name))
-        if not force and up == self.cluster.interfaces_up:
-            return False
-        self.cluster.handle(clock(), WatchedInterfacesChanged(up))
-        return True
+        if force or up != self.cluster.interfaces_up:
+            self.cluster.handle(clock(), WatchedInterfacesChanged(up))
 
     def _drain_children(self, judged: Instant) -> None:
         for data in _messages(self.resources.parent):
@@ -382,7 +393,7 @@ class Engine:
             self._send_reply(self._answer(judged, engine_link.decode(data)))
 
     def _reconfigure(self, now: Instant, configuration: ClusterConfiguration) -> None:
-        before = self._path_addresses()
+        before = {**_link_ends(self.configuration), **_hello_interfaces(self.configuration)}
         self.configuration = configuration
         self.selector.unregister(self.links)
         self.links.close()
@@ -390,7 +401,7 @@ class Engine:
         self.selector.register(self.links, selectors.EVENT_READ)
         self.announcer.reconfigure(configuration)
         self.syslog.reconfigure(configuration.syslog_hosts)
-        after = self._path_addresses()
+        after = {**_link_ends(configuration), **_hello_interfaces(configuration)}
         for path in [p for p, address in before.items() if after.get(p) != address]:
             self.paths.pop(path).close()
         self._watch_again()

@@ -19,7 +19,7 @@ from pathlib import Path
 from jsrpd.data_plane.plan import Add, Address, MacVlan, Operation, Remove, describe, desired, plan
 from jsrpd.kernel import sysctl
 from jsrpd.kernel.gate import Gate, LeaseMap
-from jsrpd.kernel.rtnetlink import Observed, RtNetlink
+from jsrpd.kernel.rtnetlink import Observed, RtNetlink, concerns_us
 from jsrpd.management import children
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.roles import GroupState
@@ -28,6 +28,8 @@ DEBOUNCE_S = 0.004
 """Notifications come in bursts; one look covers them all."""
 AUDIT_S = 1.0
 """No notification tells of gates and sysctls that somebody changed: look at least this often."""
+OBSERVE_S = 30.0
+"""Everything else is told. A look at it all the same, for what nobody thought of."""
 REPAIR_LOG_S = 10.0
 NOTIFICATIONS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x80000
 """Links, IPv4 addresses, routes and rules, IPv6 addresses, routes and rules."""
@@ -139,6 +141,7 @@ class Keeper:
         selector = selectors.DefaultSelector()
         for source in (self.engine, self.parent, self.notifications):
             selector.register(source, selectors.EVENT_READ)
+        looked = time.monotonic()
         while True:
             ready = {key.fileobj for key, _ in selector.select(AUDIT_S)}
             if self.parent in ready:
@@ -146,10 +149,14 @@ class Keeper:
             ours = self.engine in ready and self._read_engine()
             if self.notifications in ready and not ours:
                 time.sleep(DEBOUNCE_S)
-            self._drain_notifications()
+            told = self._drain_notifications()
             if ours:
                 self.settled = False
-            self.reconcile()
+            if ours or told or not self.settled or time.monotonic() - looked >= OBSERVE_S:
+                self.reconcile()
+                looked = time.monotonic()
+            elif not ready:
+                self._prepare_interfaces()
 
     def _read_parent(self) -> None:
         for data in _messages(self.parent):
@@ -168,15 +175,17 @@ class Keeper:
                 (self.primary.add if message.primary else self.primary.discard)(message.group)
         return self.primary != before
 
-    def _drain_notifications(self) -> None:
+    def _drain_notifications(self) -> bool:
+        """True when something of ours may have changed."""
+        told = False
         while True:
             try:
-                self.notifications.recv(1 << 16)
+                told = concerns_us(self.notifications.recv(1 << 16)) or told
             except BlockingIOError:
-                return
+                return told
             except OSError:
-                # ENOBUFS: notifications were lost; the look that follows sees everything anyway.
-                continue
+                # ENOBUFS: notifications were lost; the look that follows sees everything.
+                told = True
 
     # -- observe, plan, execute -----------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ def test_an_answer_without_a_status(directory: Path, capsys: pytest.CaptureFixtu
 
 
 def test_no_daemon(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = f"error: jsrpd is not running (nobody listens on {directory / SOCKET_NAME}); start it with: systemctl start jsrpd\n"
+    expected = f"error: jsrpd is not running (nobody listens on {directory / SOCKET_NAME}); start it with: jsrpd\n"
     assert fails(capsys, "show chassis cluster status") == expected
 
 

@@ -86,7 +86,6 @@ def test_other_values(line: str, message: str) -> None:
         "chassis cluster control-link-recovery",
         "chassis cluster control-link-recovery reboot",
         "chassis cluster control-link-recovery manual",
-        "chassis cluster in-band-heartbeat on",
         "chassis cluster virtual-mac child",
         "chassis cluster arbitration probe 192.0.2.9",
         "chassis cluster session-synchronization",
@@ -111,6 +110,7 @@ def test_defaults() -> None:
     configuration = read()
     assert (configuration.heartbeat_interval_ms, configuration.heartbeat_threshold) == (100, 5)
     assert (configuration.gate, configuration.control_link_recovery) == ("bpf", "rejoin")
+    assert configuration.in_band_heartbeat
     zero, one = configuration.groups
     assert (zero.hold_down_interval_s, one.hold_down_interval_s) == (30, 1)
     assert (one.gratuitous_arp_count, one.preempt) == (4, None)
@@ -149,6 +149,7 @@ def test_every_value_arrives() -> None:
     assert (told["heartbeat_interval_ms"], told["heartbeat_threshold"], told["gate"]) == (10, 3, "none")
     link = configuration.control_links[1]
     assert (link.index, link.interface, link.local_address, link.peer_address) == (1, "ctl1", "192.0.2.130", "198.51.100.130")
+    assert not configuration.in_band_heartbeat
     group = configuration.group(1)
     assert (group.preempt, group.gratuitous_arp_count, group.hold_down_interval_s) == (Preempt(5), 9, 0)
     (reth,) = configuration.reths

@@ -53,8 +53,13 @@ def test_every_standing_condition_says_what_to_do() -> None:
     (gate,) = notices(replace(CONFIGURATION, gate="none"))
     assert gate.startswith("gate none: ")
     (fabric,) = notices(replace(CONFIGURATION, fabric_links=()))
-    assert fabric.startswith("no fabric link: ")
-    assert notices(conditions={0: "key mismatch"}) == ("path 0: heard, key mismatch",)
+    assert fabric.startswith("no fabric link and no in-band heartbeat: ")
+    conditions = {0: "key mismatch", 4: "no common version", 9: "wrong cluster-id"}
+    assert notices(conditions=conditions) == (
+        "control link 0: heard, key mismatch",
+        "fabric link 0: heard, no common version",
+        "segment 1: heard, wrong cluster-id",
+    )
 
 
 def test_a_shut_primary_is_shown() -> None:

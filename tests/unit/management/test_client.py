@@ -35,7 +35,7 @@ def test_question_and_answer(path: Path) -> None:
 
 
 def test_nobody_has_ever_listened(path: Path) -> None:
-    assert refused(path) == f"jsrpd is not running (nobody listens on {path}); start it with: systemctl start jsrpd"
+    assert refused(path) == f"jsrpd is not running (nobody listens on {path}); start it with: jsrpd"
 
 
 def test_the_socket_of_a_daemon_that_died(path: Path) -> None:
