@@ -43,6 +43,7 @@ from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.syslog import SyslogSender
@@ -54,7 +55,10 @@ ANNOUNCEMENT_SPREAD: Duration = 100 * MILLISECOND
 LOG_RETRY: Duration = 250 * MILLISECOND
 FOREVER: Duration = 3600 * SECOND
 LOOK_AROUND: Duration = 500 * MILLISECOND
-"""How often a silent path is searched for nodes of another cluster."""
+"""How often a silent path is searched for nodes of another cluster, and what was dropped is said."""
+FLOOD_REST = 100e-6
+"""Sleep after a turn that could not read everything, s. A flood that never let the engine sleep would look to the kernel
+like a real-time process that spins, which it ends (RLIMIT_RTTIME)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,9 @@ class Engine:
         self.said: dict[PathId, bytes] = {}
         """The newest heartbeat of each path as it was sent, to be called out again on a silent cable."""
         self.look_around_at: Instant = 0
+        self.drop_report = DropReport()
+        self.flooded = False
+        """A path had more to give than one turn takes."""
         self.links = LinkMonitor(self.configuration.watched_interfaces)
         self.announcer = Announcer(self.configuration)
         self.announcer.reconfigure(self.configuration)
@@ -246,6 +253,8 @@ class Engine:
             if woken_by_input:
                 _drain(wake_read)
             self._turn(judged, late)
+            if self.flooded:
+                time.sleep(FLOOD_REST)
         self.syslog.flush()
 
     def _wanted(self) -> Instant:
@@ -289,6 +298,8 @@ class Engine:
         if judged >= self.look_around_at:
             self.look_around_at = judged + LOOK_AROUND
             self._look_around(judged)
+            for sentence in self.drop_report.due(judged, self.link.drops):
+                self.syslog.send(notice(sentence))
 
     def _owned(self) -> set[int]:
         return {g.number for g in self.cluster.groups.values() if g.state == GroupState.PRIMARY}
@@ -339,6 +350,7 @@ class Engine:
                 self.selector.register(path_socket.socket, selectors.EVENT_READ, "path")
 
     def _drain_paths(self, judged: Instant) -> None:
+        self.flooded = False
         for path, path_socket in self.paths.items():
             open_before = path_socket.socket
             for _ in range(DATAGRAMS_PER_TURN):
@@ -350,6 +362,8 @@ class Engine:
                 if datagram is None:
                     break
                 self._received(judged, path, datagram)
+            else:
+                self.flooded = True
             if path_socket.socket is not open_before:
                 self._watch_again()
 
