@@ -43,8 +43,10 @@ from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
+from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
 
@@ -54,7 +56,10 @@ ANNOUNCEMENT_SPREAD: Duration = 100 * MILLISECOND
 LOG_RETRY: Duration = 250 * MILLISECOND
 FOREVER: Duration = 3600 * SECOND
 LOOK_AROUND: Duration = 500 * MILLISECOND
-"""How often a silent path is searched for nodes of another cluster."""
+"""How often a silent path is searched for nodes of another cluster, and what was dropped is said."""
+FLOOD_REST = 100e-6
+"""Sleep after a turn that could not read everything, s. A flood that never let the engine sleep would look to the kernel
+like a real-time process that spins, which it ends (RLIMIT_RTTIME)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,9 @@ class Engine:
         self.said: dict[PathId, bytes] = {}
         """The newest heartbeat of each path as it was sent, to be called out again on a silent cable."""
         self.look_around_at: Instant = 0
+        self.drop_report = DropReport()
+        self.flooded = False
+        """A path had more to give than one turn takes."""
         self.links = LinkMonitor(self.configuration.watched_interfaces)
         self.announcer = Announcer(self.configuration)
         self.announcer.reconfigure(self.configuration)
@@ -196,6 +204,7 @@ class Engine:
             random_bytes=os.urandom,
         )
         now = clock()
+        self.segment_watch = SegmentWatch(self.configuration, now)
         self.cluster = RecordedCluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
         self.state_asked: list[int] = []
         """Questions for the core's state, answered when the turn has ended."""
@@ -247,6 +256,8 @@ class Engine:
             if woken_by_input:
                 _drain(wake_read)
             self._turn(judged, late)
+            if self.flooded:
+                time.sleep(FLOOD_REST)
         self.syslog.flush()
 
     def _wanted(self) -> Instant:
@@ -277,6 +288,8 @@ class Engine:
         self._drain_paths(judged)
         self._drain_children(judged)
         self._look_at_links()
+        for event in self.segment_watch.look(judged, self.cluster.peer.heard_on, self.links.up):
+            self.cluster.handle(judged, event)
         if self.terminated:
             self.cluster.handle(judged, ShutdownRequested())
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
@@ -288,6 +301,8 @@ class Engine:
         if judged >= self.look_around_at:
             self.look_around_at = judged + LOOK_AROUND
             self._look_around(judged)
+            for sentence in self.drop_report.due(judged, self.link.drops):
+                self.syslog.send(notice(sentence))
         self.cluster.hand_over(judged, self.resources.gateway, last=self.stopped)
         self._report_state(judged)
 
@@ -340,6 +355,7 @@ class Engine:
                 self.selector.register(path_socket.socket, selectors.EVENT_READ, "path")
 
     def _drain_paths(self, judged: Instant) -> None:
+        self.flooded = False
         for path, path_socket in self.paths.items():
             open_before = path_socket.socket
             for _ in range(DATAGRAMS_PER_TURN):
@@ -351,6 +367,8 @@ class Engine:
                 if datagram is None:
                     break
                 self._received(judged, path, datagram)
+            else:
+                self.flooded = True
             if path_socket.socket is not open_before:
                 self._watch_again()
 
@@ -405,6 +423,9 @@ class Engine:
         self.links = LinkMonitor(configuration.watched_interfaces)
         self.selector.register(self.links, selectors.EVENT_READ)
         self.announcer.reconfigure(configuration)
+        for recovered in self.segment_watch.forget():
+            self.cluster.handle(now, recovered)
+        self.segment_watch = SegmentWatch(configuration, now)
         self.syslog.reconfigure(configuration.syslog_hosts)
         after = {**_link_ends(configuration), **_hello_interfaces(configuration)}
         for path in [p for p, address in before.items() if after.get(p) != address]:
