@@ -191,8 +191,6 @@ class _Explainer:
             return [f"priority alone moves nothing: {never}"]
         if theirs <= mine:
             return [f"preempt: the priority of node{other} must be above {mine}; it is {theirs}"]
-        if self._manual():
-            return []
         since = self.group.peer_preferred_since
         if owner == self.here and since is not None:
             left = since + preempt.delay_s * SECOND - self.now

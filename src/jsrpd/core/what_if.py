@@ -8,7 +8,7 @@ of the answer. Between the two lie paths that take a fixed time and lose nothing
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 import msgspec
 
@@ -255,7 +255,7 @@ def _meet(peer: Peer, local: Cluster, now: Instant, long_ago: Instant, heard: li
 
 
 def _stand(other: Cluster, report: GroupReport, local: Cluster, now: Instant, long_ago: Instant) -> None:
-    group, mine = other.groups[report.group], local.groups.get(report.group)
+    group, mine = other.groups[report.group], local.groups[report.group]
     sent_at = other.sent.newest_at or now
     group.state, group.since, group.reason = report.state, long_ago, "as it told"
     group.manual = report.manual
@@ -263,9 +263,8 @@ def _stand(other: Cluster, report: GroupReport, local: Cluster, now: Instant, lo
     for (code, name), weight in _failures(other, report).items():
         group.fail(code, name, weight)
     group.generation = report.generation
-    if mine is not None:
-        group.cleared_generation = mine.cleared_generation
-        group.peer_interface_failed = any(code == FailureCode.IF for code, _ in mine.failures)
+    group.cleared_generation = mine.cleared_generation
+    group.peer_interface_failed = any(code == FailureCode.IF for code, _ in mine.failures)
     group.hold_down_until = now + group.configuration.hold_down_interval_s * SECOND
     group.grace_until = now
     if report.state == GroupState.PRIMARY:
@@ -444,8 +443,6 @@ class _Rehearsal:
                 for number, configuration in enumerate(configurations):
                     self.nodes[number].configuration = configuration
                     self._tell(number, ConfigurationChanged(configuration))
-            case _:
-                assert_never(planned.what)
 
     def _interface(self, number: int, name: str, up: bool) -> None:
         node = self.nodes[number]

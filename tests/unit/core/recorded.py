@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from jsrpd.core import checkpoint
 from jsrpd.core.cluster import Cluster
-from jsrpd.core.events import SocketsDrained
+from jsrpd.core.events import ConfigurationChanged, SocketsDrained
 from jsrpd.core.journal import Batch, Packer, read_batch
 from simulator.history import Life
 from tests.scenario.runner import Run, Scenario
@@ -64,3 +66,13 @@ def wide_cluster(groups: int = 128, interfaces: int = 2) -> str:
         monitors = " ".join(f"monitor g{group}i{number} 255" for number in range(interfaces))
         lines.append(f"group {group} priorities 200 100 {monitors}")
     return "\n".join([*lines, "at 0s start", ""])
+
+
+def with_another_configuration() -> Cluster:
+    """Node 0 after a commit that has not reached node 1 yet: group 1 is gone here, and the digests differ."""
+    cluster = core("until 4s\n")
+    configuration = cluster.configuration
+    groups = tuple(group for group in configuration.groups if group.group == 0)
+    cluster.handle(cluster.judged, ConfigurationChanged(replace(configuration, groups=groups, digest=b"another.")))
+    cluster.handle(cluster.judged, SocketsDrained(cluster.judged))
+    return cluster

@@ -209,3 +209,29 @@ def test_an_order_is_offered_exactly_when_it_would_be_accepted(script: str) -> N
 
 def test_seconds_are_counted() -> None:
     assert explained("until 4s\n").lasted_s * SECOND < 4 * SECOND
+
+
+# -- what is seldom -------------------------------------------------------------------------------------------------------
+
+
+def test_in_the_middle_of_a_hand_over() -> None:
+    told = explained("at 2s node0 request failover redundancy-group 1 node 1\nuntil 2000100us\n")
+    assert told.summary == "redundancy group 1 is being handed over"
+    assert told.to_move == ()
+
+
+def test_a_peer_that_was_not_heard_for_a_moment() -> None:
+    told = explained("at 2s cut all\nuntil 2300ms\n")
+    assert told.owner == 0
+    assert "node1 was last heard more than 1.5 heartbeat intervals ago, so nothing is handed over to it" in told.blocks
+
+
+def test_a_daemon_that_stops() -> None:
+    told = explained("at 2s node1 interface lan down\nat 4s node0 stop\nuntil 4050ms\n")
+    assert "the daemon of node0 is stopping" in told.blocks
+
+
+def test_different_configurations() -> None:
+    core = recorded.with_another_configuration()
+    (told,) = explain(core, core.judged, 0)
+    assert "the nodes run different configurations, so what is said here of the other node's interfaces may be wrong" in told.notes

@@ -1,10 +1,13 @@
 """What operators read of a journal, against scenarios: everything that happened, once, and nothing that did not."""
 
+import msgspec
 import pytest
 
-from jsrpd.core.events import ConfigurationChanged, SocketsDrained
+from jsrpd.core.actions import Log
+from jsrpd.core.events import ConfigurationChanged, FailoverRequested, ShutdownRequested, SocketsDrained
 from jsrpd.core.journal import Packer, read_batch
 from jsrpd.core.narrator import Narrator
+from jsrpd.messages.catalogue import notice
 from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration
 from jsrpd.model.journal import EventKind, JournalEvent
 from jsrpd.model.time import SECOND
@@ -174,3 +177,41 @@ def test_a_damaged_batch_is_a_gap() -> None:
     (event,) = narrator.tell(type(batch)(1, 0, 0, 0, tuple(r for r in batch.records if type(r).__name__ == "HeartbeatRepeated")))
     assert event.kind is EventKind.GAP
     assert event.text == "a part of the journal is not readable: a heartbeat repeats one that is not there"
+
+
+def test_a_request_that_is_repeated_is_told_once() -> None:
+    """The links are slow, so the other node says it in several heartbeats before ours is echoed."""
+    lines = [
+        line(event) for event in told("at 2s delay all 180ms\nat 3s node1 request failover redundancy-group 1 node 1\nuntil 5s\n")
+    ]
+    assert sum("command" in one for one in lines) == 1
+
+
+def test_interfaces_of_a_peer_that_runs_another_configuration_are_not_told() -> None:
+    """Its bits have other names."""
+    (life,) = recorded.lives("at 4s node1 interface lan down\nuntil 6s\n")
+    configuration = msgspec.structs.replace(life.configuration, digest=b"another.")
+    life.turns.insert(len(life.turns) // 2, (life.turns[len(life.turns) // 2][0], ConfigurationChanged(configuration), [], None))
+    narrator = Narrator()
+    lines = [line(event) for batch in recorded.batches(life) for event in narrator.tell(batch)]
+    assert not any("interface lan" in one for one in lines)
+
+
+def test_other_messages_and_broken_checkpoints() -> None:
+    packer = Packer(1)
+    packer.checkpoint(1, b"\x80")
+    (event,) = Narrator().tell(read_batch(packer.close(0)))
+    assert event.text.startswith("a part of the journal is not readable: checkpoint: ")
+    packer.event(2, SocketsDrained(2), [Log(notice("said"))])
+    narrator = Narrator()
+    assert [line(event) for event in narrator.tell(read_batch(packer.close(0)))] == ["node0 message: JSRPD_NOTICE: said"]
+
+
+def test_a_stop_is_told_once_and_what_a_command_says_is_not_said_again() -> None:
+    """The engine repeats that it is to stop each turn; a failover that was requested stands with the command."""
+    packer = Packer(1)
+    packer.start(1, ClusterConfiguration(cluster_id=1, node_id=0), (), "0.1.0")
+    for event in (ShutdownRequested(), ShutdownRequested(), FailoverRequested(1, 1)):
+        packer.event(2, event, [])
+    lines = [line(event) for event in Narrator().tell(read_batch(packer.close(0)))]
+    assert lines[1:] == ["node0 restart: the daemon was told to stop: it hands over what is primary"]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from jsrpd.core import checkpoint
-from jsrpd.core.journal import Batch, CheckpointTaken, InterfacesChanged, TurnEnded
+from jsrpd.core.journal import Batch, CheckpointTaken, HeartbeatRepeated, InterfacesChanged, Packer, TurnEnded, read_batch
 from jsrpd.core.replay import Replay, Step, Weight
 from tests.unit.core import recorded
 
@@ -126,3 +126,21 @@ def test_several_lives() -> None:
     assert replay.differences == replay.skipped == 0
     assert sum("starts, jsrpd" in text for text in texts(steps, Weight.NEWS)) == 2
     assert not texts(steps, Weight.GAP)
+
+
+def test_an_unreadable_batch_is_a_gap(batches: list[Batch]) -> None:
+    nothing = HeartbeatRepeated(0, 0, 1, 0, 0)
+    replay, steps = replayed([*batches[:2], msgspec.structs.replace(batches[2], records=(nothing,)), *batches[3:]])
+    assert replay.differences == 0
+    assert "gap: not readable: a heartbeat repeats one that is not there" in texts(steps, Weight.GAP)
+
+
+def test_commands_are_shown() -> None:
+    packer = Packer(1)
+    packer.command(1, "root", "clear failover-count", True, "Cleared")
+    packer.command(1, "", "clear failover-count", True, "Cleared")
+    _, steps = replayed([read_batch(packer.close(0))])
+    assert [(step.text, step.details) for step in steps] == [
+        ("root: clear failover-count", ["Cleared"]),
+        ("somebody: clear failover-count", ["Cleared"]),
+    ]

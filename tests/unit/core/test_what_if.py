@@ -237,3 +237,29 @@ def test_moments_are_in_milliseconds() -> None:
     outcome = foretold("", plan((0.5, InterfaceSet(0, "lan", False))), 0)
     event = next(m for m in outcome.timeline if m.kind == "event")
     assert event.at_ms == 500 * MILLISECOND / MILLISECOND
+
+
+# -- what is seldom -------------------------------------------------------------------------------------------------------
+
+
+def test_different_configurations() -> None:
+    """The group that only the other node has is no part of the answer, and the assumption is said."""
+    core = recorded.with_another_configuration()
+    outcome = rehearse(core, core.judged, plan((0, PathsSet((0, 4), False))))
+    assert "the nodes run different configurations; node1 is taken to run that of node0" in outcome.assumptions
+    assert {standing.group for standing in outcome.after} == {0}
+
+
+def test_what_is_gone_is_told_nothing() -> None:
+    steps = plan((0, NodeLost(1)), (0.1, NodeStopped(1)), (0.2, InterfaceSet(1, "lan", False)), (0.3, NodeLost(0)))
+    outcome = foretold("", [*steps, *plan((0.4, FailoverOrdered(1, 1)), (0.5, ResetOrdered(None)))], 0)
+    assert [m.text for m in outcome.timeline if m.kind == "answer"] == ["no daemon is left that could be asked"]
+    assert {standing.state for standing in outcome.after} == {"gone"}
+
+
+def test_a_path_comes_back_with_its_interface() -> None:
+    """The fabric was silent when the question was asked; its interface comes up in it."""
+    before = "at 2s node0 interface fab0 down\nat 2s cut fabric\n"
+    steps = plan((0, PathsSet((0,), False)), (0.1, InterfaceSet(0, "fab0", True)))
+    assert {s.state for s in foretold(before, steps, 0).after if s.node == 1} == {"ineligible"}
+    assert {s.state for s in foretold(before, steps[:1], 0).after if s.node == 1} == {"primary"}
