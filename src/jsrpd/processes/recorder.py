@@ -5,6 +5,7 @@ batches go to the gateway process as far as the channel takes them, wait here wi
 are dropped and counted. After a loss a checkpoint comes first, so that what follows can be replayed again.
 """
 
+import errno
 import socket
 import time
 from collections import deque
@@ -51,9 +52,9 @@ class RecordedCluster(Cluster):
         self._packer = Packer(incarnation)
         self._packer.start(now, configuration, leases, software_version)
         self._batch_due = now + BATCH_AGE
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[tuple[bytes, int]] = deque()
+        """Batches and their numbers of records."""
         self._waiting_bytes = 0
-        self._waiting_records = 0
 
     def handle(self, now: Instant, event: Event) -> list[Action]:
         """As ``Cluster.handle``, and written down."""
@@ -80,25 +81,28 @@ class RecordedCluster(Cluster):
     def _close(self) -> None:
         if not self._packer.count:
             return
-        self._waiting_records += self._packer.count
+        count = self._packer.count
         batch = engine_link.encode(engine_link.JournalClosed(self._packer.close(wall_offset())))
-        self._waiting.append(batch)
+        self._waiting.append((batch, count))
         self._waiting_bytes += len(batch)
 
     def _send(self, gateway: socket.socket) -> None:
         while self._waiting:
+            batch, count = self._waiting[0]
             try:
-                gateway.send(self._waiting[0], socket.MSG_DONTWAIT)
-            except OSError:
-                # Full, or nobody there. What waits is kept for a gateway that comes back, within bounds.
-                if self._waiting_bytes > WAITING_BYTES:
-                    self.dropped += self._waiting_records
-                    self._forget()
-                    self.checkpoint_wanted = True
-                return
-            self._waiting_bytes -= len(self._waiting.popleft())
-        self._forget()
+                gateway.send(batch, socket.MSG_DONTWAIT)
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    # Full, or nobody there. What waits is kept for a gateway that comes back, within bounds.
+                    self._bound_waiting()
+                    return
+                self.dropped += count
+            self._waiting.popleft()
+            self._waiting_bytes -= len(batch)
 
-    def _forget(self) -> None:
-        self._waiting.clear()
-        self._waiting_bytes = self._waiting_records = 0
+    def _bound_waiting(self) -> None:
+        if self._waiting_bytes > WAITING_BYTES:
+            self.dropped += sum(count for _, count in self._waiting)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self.checkpoint_wanted = True

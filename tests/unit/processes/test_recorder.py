@@ -149,3 +149,17 @@ def test_commands_are_kept(channel: tuple[socket.socket, socket.socket]) -> None
     cluster.hand_over(life.started, engine)
     (batch,) = received(gateway)
     assert batch.records[1] == Commanded(0, "root", "clear failover-count", True, "Cleared")
+
+
+def test_a_batch_that_no_message_can_hold_is_given_up(channel: tuple[socket.socket, socket.socket]) -> None:
+    """It would stand in the way of all that follow."""
+    engine, gateway = channel
+    (life,) = recorded.lives(SCRIPT)
+    cluster = born(life)
+    cluster.commanded(life.started, "root", "x" * (1 << 23), True, "")
+    cluster.hand_over(life.started, engine)
+    assert cluster.dropped == 2
+    cluster.commanded(life.started, "root", "small", True, "")
+    cluster.hand_over(life.started, engine)
+    (batch,) = received(gateway)
+    assert (batch.first, len(batch.records)) == (2, 1)
