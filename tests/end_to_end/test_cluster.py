@@ -144,6 +144,17 @@ SILENT = Expected(
 )
 FAULTS = [
     *(replace(MONITORED, fault=name) for name in ("cut-lan", "cut-wan")),
+    # The carrier stays, so the interface monitor sees nothing; the node that hears no host of the segment gives the group away.
+    *(
+        replace(
+            MONITORED,
+            fault=name,
+            primary_says=("primary > secondary-hold: Monitor failed: SG", MONITORED.primary_says[1]),
+            primary_tags=frozenset(),
+            secondary_tags=frozenset(),
+        )
+        for name in ("silent-lan", "silent-wan")
+    ),
     *(replace(SILENT, fault=name) for name in ("kill", "stop", "hang", "power-off")),
     Expected(
         "kill-engine",

@@ -45,6 +45,7 @@ from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.realtime import make_punctual
+from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
 
@@ -202,6 +203,7 @@ class Engine:
             random_bytes=os.urandom,
         )
         now = clock()
+        self.segment_watch = SegmentWatch(self.configuration, now)
         self.cluster = Cluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
@@ -283,6 +285,8 @@ class Engine:
         self._drain_paths(judged)
         self._drain_children(judged)
         self._look_at_links()
+        for event in self.segment_watch.look(judged, self.cluster.peer.heard_on, self.links.up):
+            self.cluster.handle(judged, event)
         if self.terminated:
             self.cluster.handle(judged, ShutdownRequested())
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
@@ -414,6 +418,9 @@ class Engine:
         self.links = LinkMonitor(configuration.watched_interfaces)
         self.selector.register(self.links, selectors.EVENT_READ)
         self.announcer.reconfigure(configuration)
+        for recovered in self.segment_watch.forget():
+            self.cluster.handle(now, recovered)
+        self.segment_watch = SegmentWatch(configuration, now)
         self.syslog.reconfigure(configuration.syslog_hosts)
         after = {**_link_ends(configuration), **_hello_interfaces(configuration)}
         for path in [p for p, address in before.items() if after.get(p) != address]:
