@@ -40,6 +40,8 @@ class RedundancyGroup:
         self.node = node
         self.state = HOLD
         self.since = now
+        self.reason = "Started"
+        """Why the group is in its present state, for displays only."""
         self.generation = 0
         self.cleared_generation = 0
         self.manual = False
@@ -164,6 +166,7 @@ class RedundancyGroup:
         assert (old, new) in TRANSITIONS, f"illegal transition {old.label} -> {new.label}: {decision.reason}"
         self.state = new
         self.since = now
+        self.reason = decision.reason
         self.held_until = now
         self.gate_shut_since = None
         self.peer_preferred_since = None

@@ -19,6 +19,16 @@ MILLISECOND: Duration = 1_000_000
 SECOND: Duration = 1_000_000_000
 
 
+def seconds(length: Duration) -> str:
+    """A duration as operators read it: ``2.41 ms``, ``1.5 s``, ``4 min``."""
+    if length < SECOND:
+        return f"{length / MILLISECOND:.3g} ms"
+    if length < 120 * SECOND:
+        return f"{length / SECOND:.3g} s"
+    minutes = round(length / SECOND / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 @dataclass(frozen=True)
 class Timing:
     """The intervals of the ownership protocol (SPEC section 4, LEASE "Terms"). All values in nanoseconds, derived once."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import assert_never
 
 from jsrpd import __version__
+from jsrpd.core import checkpoint
 from jsrpd.core.actions import Action, Announce, ChangeRole, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
-from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
     ConfigurationChanged,
@@ -45,6 +45,7 @@ from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.realtime import make_punctual
+from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
@@ -204,7 +205,9 @@ class Engine:
         )
         now = clock()
         self.segment_watch = SegmentWatch(self.configuration, now)
-        self.cluster = Cluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        self.cluster = RecordedCluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        self.state_asked: list[int] = []
+        """Questions for the core's state, answered when the turn has ended."""
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -300,6 +303,8 @@ class Engine:
             self._look_around(judged)
             for sentence in self.drop_report.due(judged, self.link.drops):
                 self.syslog.send(notice(sentence))
+        self.cluster.hand_over(judged, self.resources.gateway, last=self.stopped)
+        self._report_state(judged)
 
     def _owned(self) -> set[int]:
         return {g.number for g in self.cluster.groups.values() if g.state == GroupState.PRIMARY}
@@ -434,17 +439,29 @@ class Engine:
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
                 return engine_link.StatusReported(number, self.cluster.status(now, conditions, drops))
-            case engine_link.FailoverCommanded(number, group, node):
+            case engine_link.FailoverCommanded(number, group, node, by):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:
                     self.cluster.handle(now, FailoverRequested(group, node))
                 text = refusal or f"Initiated manual failover for redundancy group {group}"
+                self.cluster.commanded(now, by, f"failover redundancy-group {group} node {node}", refusal is None, text)
                 return engine_link.CommandReplied(number, refusal is None, text)
-            case engine_link.FailoverResetCommanded(number, group):
-                return self._reset(now, number, group)
-            case engine_link.FailoverCountsCleared(number):
+            case engine_link.FailoverResetCommanded(number, group, by):
+                reply = self._reset(now, number, group)
+                which = "" if group is None else f" redundancy-group {group}"
+                self.cluster.commanded(now, by, f"failover reset{which}", reply.ok, reply.text)
+                return reply
+            case engine_link.FailoverCountsCleared(number, by):
                 self.cluster.handle(now, FailoverCountCleared())
-                return engine_link.CommandReplied(number, True, "Cleared failover-count for all redundancy-groups")
+                text = "Cleared failover-count for all redundancy-groups"
+                self.cluster.commanded(now, by, "clear failover-count", True, text)
+                return engine_link.CommandReplied(number, True, text)
+            case engine_link.StateRequested(number):
+                self.state_asked.append(number)
+                return None
+            case engine_link.CheckpointWanted():
+                self.cluster.checkpoint_wanted = True
+                return None
             case _:
                 return None
 
@@ -461,6 +478,13 @@ class Engine:
             else:
                 lines.append(f"No reset required for redundancy group {one}.")
         return engine_link.CommandReplied(number, True, "\n".join(lines))
+
+    def _report_state(self, now: Instant) -> None:
+        if self.state_asked:
+            state = checkpoint.encode(self.cluster)
+            for number in self.state_asked:
+                self._send_reply(engine_link.StateReported(number, now, wall_offset(), state))
+            self.state_asked.clear()
 
     def _send_reply(self, reply: engine_link.Message | None) -> None:
         if reply is not None:

@@ -339,6 +339,7 @@ class Parent:
             self.channels.parent_gateway.right,
             self.configuration,
             self.places.runtime,
+            self.places.state,
             self.syslog,
         )
 
