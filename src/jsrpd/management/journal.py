@@ -62,8 +62,12 @@ def contents(path: Path, name: str = INPUTS) -> Iterator[bytes]:
 
 
 def segments(directory: Path, name: str) -> list[Path]:
-    """A journal's files, oldest first."""
-    return sorted(directory.glob(f"{name}-*{SUFFIX}"))
+    """A journal's files, oldest first; none when there is no directory yet. OSError when it may not be read."""
+    try:
+        found = sorted(os.listdir(directory))  # Not glob: it takes a directory that is closed to us for an empty one.
+    except FileNotFoundError:
+        return []
+    return [directory / file for file in found if file.startswith(f"{name}-") and file.endswith(SUFFIX)]
 
 
 class SegmentWriter:

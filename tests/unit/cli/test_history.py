@@ -1,6 +1,7 @@
 """``show chassis cluster events`` and ``jsrp replay`` on journals made by the production writer, against golden files."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from jsrpd.processes.journal_writer import JournalWriter
 from tests.unit.core import recorded
 
 GOLDEN = Path(__file__).parent / "golden"
+NOBODY = 65534
 SCRIPT = """\
 at 2s node0 interface lan down
 at 4s node0 interface lan up
@@ -87,6 +89,19 @@ def test_no_journal(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypa
     assert printed(capsys, "show chassis cluster events") == "No events\n"
     assert json.loads(printed(capsys, "show chassis cluster events | display json")) == []
     assert printed(capsys, "replay", 1) == f"error: {tmp_path}/journal holds no journal\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+@pytest.mark.parametrize("typed", ["show chassis cluster events", "replay"])
+def test_who_may_not_read_the_journal_is_told_so(capsys: pytest.CaptureFixture[str], journal: Path, typed: str) -> None:
+    """And not that nothing has happened."""
+    for directory in journal.parents[:3]:
+        directory.chmod(0o755)
+    os.seteuid(NOBODY)
+    try:
+        assert printed(capsys, typed, 1) == f"error: {journal}: permission denied; run as root\n"
+    finally:
+        os.seteuid(0)
 
 
 def test_what_is_not_understood_among_events_is_left_out(capsys: pytest.CaptureFixture[str], journal: Path) -> None:
