@@ -9,6 +9,7 @@ import pytest
 
 from jsrpd.lab import faults, topology
 from jsrpd.lab.topology import NODES, Lab, LabError, Settings, inside, run, wait_until
+from jsrpd.management.journal import DIRECTORY
 
 SETTINGS = Settings(interval_ms=100, threshold=5)
 
@@ -134,8 +135,32 @@ def test_replay_agrees_even_after_a_killed_gateway_and_engine(lab: Lab) -> None:
 
 def events_after(lab: Lab, node: str) -> str:
     """The events, from a node whose gateway answers."""
+    return jsrp(lab, node, "show", "chassis", "cluster", "events") if answers(lab, node) else ""
+
+
+def test_a_journal_that_cannot_be_written_costs_nothing_else(lab: Lab) -> None:
+    """Said in the log; the group still moves, and is explained; written again when that is possible."""
+    journal = lab.node_directory("node0", "lib") / DIRECTORY
+    aside = journal.rename(journal.with_name("aside"))
+    journal.write_text("in the way")
+    gateways = [pid for pid, title in topology.daemon_processes(lab, "node0").items() if title == "jsrpd: gateway"]
+    topology.signal_all(gateways, 9)
+    log = topology.log_file(lab, "node0")
+    wait_until(lambda: "the cluster runs on without it" in log.read_text(errors="replace"), 30, "the log line")
+    faults.heal(lab)
+    wait_until(lambda: answers(lab, "node0") and group_1(lab, "node0")["nodes"][1]["weight"] == 255, 20, "node 1 to be fit again")
+    faults.request(lab, "node0", "failover", "redundancy-group", "1", "node", "1")
+    wait_until(lambda: group_1(lab, "node0")["owner"] == 1, 20, "the failover")
+    journal.unlink()
+    aside.rename(journal)
+    wait_until(lambda: "journal: written again" in log.read_text(errors="replace"), 40, "the journal to be written again")
+    assert jsrp(lab, "node0", "replay").endswith("no difference\n")
+
+
+def answers(lab: Lab, node: str) -> bool:
+    """The node's gateway is there."""
     try:
         group_1(lab, node)
     except LabError:
-        return ""
-    return jsrp(lab, node, "show", "chassis", "cluster", "events")
+        return False
+    return True
