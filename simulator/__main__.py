@@ -4,35 +4,14 @@ Standard output is a function of the seeds, whatever the number of processes; ho
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 
-from jsrpd.model.time import SECOND, Duration
-from simulator.swarm import Result, simulate, trace_before
-
-REPLAYED_EVERY = 10
-"""Every tenth seed is recorded and replayed; recording costs half as much again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What is left of a run when its history is gone."""
-
-    seed: int
-    digest: str
-    simulated: Duration
-    partition_overlaps: int
-    datagrams: int
-    broken: frozenset[str]
-    """Names of the checkers that found something."""
-    report: str
+from jsrpd.model.time import SECOND
+from simulator.campaign import summaries
 
 
 def main() -> int:
@@ -43,7 +22,7 @@ def main() -> int:
     digest = sha256()
     simulated = overlaps = failed = datagrams = 0
     began = time.perf_counter()
-    for summary in _run(list(seeds), options.jobs, options.trace):
+    for summary in summaries(seeds, options.jobs, options.trace):
         digest.update(summary.digest.encode())
         simulated += summary.simulated
         overlaps += summary.partition_overlaps
@@ -72,43 +51,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, metavar="S", help="run this seed only")
     parser.add_argument("--trace", action="store_true", help="print the whole trace of every seed")
     return parser.parse_args()
-
-
-def _run(seeds: list[int], jobs: int, trace: bool) -> Iterator[Summary]:
-    """Run seeds in up to ``jobs`` processes; summaries in the order of the seeds."""
-    run = partial(_summary, trace=trace)
-    if min(jobs, len(seeds)) <= 1:
-        yield from map(run, seeds)
-        return
-    with multiprocessing.Pool(jobs) as pool:
-        yield from pool.imap(run, seeds, chunksize=4)
-
-
-def _summary(seed: int, trace: bool) -> Summary:
-    result = simulate(seed, recording=seed % REPLAYED_EVERY == 0)
-    lines = result.history.trace() if trace else []
-    return Summary(
-        seed=seed,
-        digest=result.digest,
-        simulated=result.history.ended_at,
-        partition_overlaps=result.partition_overlaps,
-        datagrams=result.history.datagrams,
-        broken=frozenset(violation.checker for violation in result.violations),
-        report="\n".join([*lines, *_report(result)]),
-    )
-
-
-def _report(result: Result) -> Iterator[str]:
-    """Every violation, and the trace before the first."""
-    if not result.violations:
-        return
-    timing = result.history.timing
-    yield f"seed {result.seed} ({timing.interval // 1_000_000} ms x {timing.threshold}):"
-    for violation in result.violations[:5]:
-        yield f"  {violation.checker} at {violation.at / 1e6:.3f}: {violation.text}"
-    first = min(result.violations, key=lambda violation: violation.at)
-    for line in trace_before(result.history, first.at):
-        yield f"    {line}"
 
 
 if __name__ == "__main__":

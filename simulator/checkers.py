@@ -4,7 +4,7 @@ Each takes a ``History`` and answers with violations; none looks into the core. 
 ("Promise, exactly") and SPEC 1; where a promise has exceptions, the function's docstring says exactly which.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +18,8 @@ Span = tuple[Instant, Instant]
 TOLERANCE: Duration = 2 * MILLISECOND
 """Wake-up latency and message delay that a bound in T and I does not count."""
 OWNING = (GroupState.PRIMARY, GroupState.SECONDARY, GroupState.SECONDARY_HOLD)
-FREEZES = ("paused", "machine paused", "stalled")
+SLEEPS = ("paused", "machine paused", "stalled")
+FREEZES = (*SLEEPS, "starved")
 DEATHS = ("engine killed", "powered off")
 MAX_ELEMENTS = 2048
 """Far more than a core of four groups needs, its 512 remembered send times included."""
@@ -117,8 +118,8 @@ def overlaps(history: History) -> Iterator[Overlap]:
 
 def is_partition(history: History, overlap: Overlap) -> bool:
     """A complete cut, by what the network did: of all that was said within the lease's silence S before the overlap, and
-    until its end, neither node had heard anything faster than L."""
-    start = overlap.start - history.timing.lease_silence + history.timing.slop
+    until its end, neither node had heard anything faster than L. Where a commit changed them, S is the shorter."""
+    start = overlap.start - history.shortest.lease_silence + history.shortest.slop
     return not any(history.heard_within(node, start, overlap.end) for node in (0, 1))
 
 
@@ -168,11 +169,11 @@ def one_primary_after_healing(history: History) -> list[Violation]:
 # -- 3: no owner ------------------------------------------------------------------------------------------------------
 
 
-def down_spans(history: History, node: int) -> list[Span]:
+def down_spans(history: History, node: int, freezes: tuple[str, ...] = FREEZES) -> list[Span]:
     """When the node had no engine, or it was frozen."""
     any_group = history.groups[0]
     standings = history.standings[any_group, node]
-    spans = [(d.start, d.end) for d in history.disturbances if d.node == node and d.kind in FREEZES]
+    spans = [(d.start, d.end) for d in history.disturbances if d.node == node and d.kind in freezes]
     spans += [(a.at, b.at) for a, b in pairwise([*standings, Standing(history.ended_at, None, 0)]) if a.state is None]
     return union(spans)
 
@@ -223,13 +224,18 @@ def no_owner(history: History) -> list[Violation]:
     bound = history.timing.dead + history.timing.interval
     bound += bound // 1000 + TOLERANCE
     down = [down_spans(history, node) for node in (0, 1)]
-    both_awake = without([(0, history.ended_at)], union(down[0] + down[1]))
+    # A starved node is no reason to claim in time, but it speaks: the network between the two may be to blame all the same.
+    asleep = union([span for node in (0, 1) for span in down_spans(history, node, SLEEPS)])
+    both_awake = without([(0, history.ended_at)], asleep)
     deaf = common(union(deaf_spans(history, 0) + deaf_spans(history, 1)), both_awake)
+    # Not from the spans alone: who wakes and dies in one turn has one span, but was heard in between.
+    changes = (*FREEZES, *DEATHS, "started", "stopped")
+    nodes_struck = [edge for d in history.disturbances if d.kind in changes for edge in (d.start, d.end)]
     violations = []
     for group in history.groups:
         owned = union([span for node in (0, 1) for span in history.open_spans(group, node)])
         unfit = [unfit_spans(history, group, node) for node in (0, 1)]
-        edges = [edge for spans in (*unfit, *down) for span in spans for edge in span]
+        edges = [edge for spans in (*unfit, *down) for span in spans for edge in span] + nodes_struck
         unowned = without([(0, history.ended_at)], owned)
         excused = union(common(unfit[0], unfit[1]) + deaf)
         for start, end in split(without(unowned, excused), edges):
@@ -282,7 +288,7 @@ def no_failover_when_late(history: History) -> list[Violation]:
     for freeze in history.disturbances:
         length = freeze.end - freeze.start
         start, end = freeze.start - 3 * timing.dead, freeze.end + 3 * timing.dead
-        if freeze.kind not in FREEZES or length >= timing.lease or not calm(history, start, end, freeze.start):
+        if freeze.kind not in SLEEPS or length >= timing.lease or not calm(history, start, end, freeze.start):
             continue
         for turn in history.turns:
             if not freeze.start <= turn.at < end:
@@ -327,3 +333,14 @@ def bounded_state(history: History) -> list[Violation]:
         for at, node, size in history.sizes
         if size > MAX_ELEMENTS
     ]
+
+
+CHECKERS: tuple[Callable[[History], list[Violation]], ...] = (
+    one_owner,
+    one_primary_after_healing,
+    no_owner,
+    standby_death_costs_nothing,
+    no_failover_when_late,
+    transitions,
+    bounded_state,
+)

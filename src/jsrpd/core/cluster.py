@@ -492,12 +492,16 @@ class Cluster:
         return [SendHeartbeat(sequence, self._heartbeat(now, spoken.groups))]
 
     def _renew(self, now: Instant) -> None:
-        """Leases of all primaries. A shut gate and a peer lost for T: claimed anew by silence (LEASE 8, 10)."""
+        """Leases of all primaries. A shut gate and nothing heard for T: claimed anew by silence (LEASE 8, 10).
+
+        Nothing at all, acknowledgements included: they say that the peer lives, and what it is.
+        """
+        lost = self.peer.gone or self.peer.silence(now) >= self._claim_timing.dead
         timing = self._lease_timing
         for group in self.groups.values():
             if group.state != GroupState.PRIMARY:
                 continue
-            if self._peer_silent(now) and not group.lease.is_open(now) and group.lease.alone_since is None:
+            if lost and not group.lease.is_open(now) and group.lease.alone_since is None:
                 group.lease = claimed_alone(group.lease, now, timing)
                 continue
             before = group.lease
@@ -602,7 +606,8 @@ class Cluster:
             case GroupState.HOLD:
                 return [group.since + timing.dead, group.since + timing.start_up_hold]
             case GroupState.PRIMARY:
-                wanted = [group.lease.deadline + 1, self.peer.quiet_since + lease.lease_silence]
+                quiet = self.peer.quiet_since
+                wanted = [group.lease.deadline + 1, quiet + lease.lease_silence, quiet + timing.dead]
                 if group.gate_shut_since is not None:
                     wanted.append(group.gate_shut_since + timing.dead)
                 preempt = group.configuration.preempt

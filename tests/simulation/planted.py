@@ -1,0 +1,131 @@
+"""Cores with a planted fault each: the mistakes the checkers exist for. A checker that stays silent about its own is worthless."""
+
+from collections.abc import Iterable
+from itertools import count
+
+from msgspec.structs import replace
+
+from jsrpd.core.actions import Action, ChangeRole, Log
+from jsrpd.core.cluster import Cluster
+from jsrpd.core.events import AcknowledgementReceived, Event, HeartbeatReceived, SocketsDrained
+from jsrpd.core.lease import AdoptedLease
+from jsrpd.core.redundancy_group import RedundancyGroup
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.link_messages import Incarnation
+from jsrpd.model.roles import GroupState
+from jsrpd.model.time import Instant
+
+
+class RenewsByOwnClock(Cluster):
+    """A primary's lease follows its own clock: what a watchdog in the daemon would do."""
+
+    def _renew(self, now: Instant) -> None:
+        for group in self.groups.values():
+            if group.state == GroupState.PRIMARY:
+                group.lease = replace(group.lease, deadline=now + self._timing.lease)
+
+
+class ClaimsEarly(Cluster):
+    """Takes the peer for lost after half the dead time."""
+
+    def _peer_silent(self, now: Instant) -> bool:
+        return self.peer.gone or now - self.peer.unbound_since >= self._claim_timing.dead // 2
+
+
+class ClaimsWithoutEcho(Cluster):
+    """Against a heard peer it does not wait until its own state has been echoed (LEASE 11)."""
+
+    def _state_echoed(self, group: RedundancyGroup) -> bool:
+        return self.peer.echoed > 0 and group.number >= 0
+
+
+class HandsOverWithoutCap(Cluster):
+    """The old owner's gate stays open through a hand-over as long as its lease lasts, confirmed or not (LEASE 15, 17)."""
+
+    def _judge_group(self, now: Instant, group: RedundancyGroup) -> list[Action]:
+        before = group.lease.deadline
+        actions = super()._judge_group(now, group)
+        if group.state == GroupState.SECONDARY_HOLD and before:
+            group.lease = replace(group.lease, deadline=before)
+        return actions
+
+    def _give_up(self, group: RedundancyGroup) -> list[Action]:
+        if group.state == GroupState.SECONDARY_HOLD:
+            return group.store(self.peer.last_heard)
+        return super()._give_up(group)
+
+
+class NeverAlone(Cluster):
+    """Without acknowledgements every lease runs out: rule 7 of LEASE is missing."""
+
+    def _renew(self, now: Instant) -> None:
+        super()._renew(now)
+        for group in self.groups.values():
+            if group.state == GroupState.PRIMARY and self.peer.first_heard is not None and not self.peer.gone:
+                word = group.lease.acknowledged_at + self._lease_timing.lease
+                group.lease = replace(group.lease, deadline=min(group.lease.deadline, word), alone_since=None)
+
+
+class NeverClaimsBySilence(Cluster):
+    """A dead peer is waited for."""
+
+    def _peer_silent(self, now: Instant) -> bool:
+        return now < 0
+
+
+class IgnoresLateness(Cluster):
+    """Its own sleep counts as the peer's silence (LEASE 3)."""
+
+    def _judge(self, now: Instant, drained: SocketsDrained) -> list[Action]:
+        self._due = now
+        return super()._judge(now, SocketsDrained(min(now, drained.at)))
+
+
+class NobodyYieldsInHealing(Cluster):
+    """Two primaries that meet both stay."""
+
+    def _judge_group(self, now: Instant, group: RedundancyGroup) -> list[Action]:
+        report = self.peer.reports.get(group.number)
+        if group.state == GroupState.PRIMARY and report is not None and report.state == GroupState.PRIMARY:
+            return []
+        return super()._judge_group(now, group)
+
+
+class MovesInSilence(Cluster):
+    """Changes of state are not logged."""
+
+    def handle(self, now: Instant, event: Event) -> list[Action]:
+        actions = super().handle(now, event)
+        return [a for a in actions if not (isinstance(a, Log) and a.message.tag == "JSRPD_RG_STATE_CHANGE")]
+
+
+class RemembersEverything(Cluster):
+    """Keeps every reception."""
+
+    def __init__(
+        self,
+        configuration: ClusterConfiguration,
+        now: Instant,
+        incarnation: Incarnation,
+        adopted: Iterable[AdoptedLease] = (),
+        software_version: str = "",
+    ) -> None:
+        super().__init__(configuration, now, incarnation, adopted, software_version)
+        self.seen: list[Event] = []
+
+    def handle(self, now: Instant, event: Event) -> list[Action]:
+        if isinstance(event, HeartbeatReceived | AcknowledgementReceived):
+            self.seen.append(event)
+        return super().handle(now, event)
+
+
+class Whims(Cluster):
+    """Answers depend on something that is no input."""
+
+    _turns = count()
+
+    def handle(self, now: Instant, event: Event) -> list[Action]:
+        actions = super().handle(now, event)
+        if isinstance(event, SocketsDrained) and next(self._turns) % 100 == 99:
+            actions = [*actions, ChangeRole(0, GroupState.SECONDARY, 0)]
+        return actions
