@@ -326,8 +326,10 @@ class Cluster:
                     if name not in monitored:
                         self._recover(known, code, name)
         new_names = new.watched_interfaces
-        # A newly watched interface counts as up until the engine, which is told as well, has looked.
-        self._interfaces_changed(sum(1 << b for b, n in enumerate(new_names) if n in up or n not in old_names))
+        # A newly watched interface counts as up until the engine, which is told as well, has looked. Renumbered before
+        # it is compared: none of them came up just now.
+        self.interfaces_up = sum(1 << b for b, n in enumerate(new_names) if n in up or n not in old_names)
+        self._interfaces_changed(self.interfaces_up)
 
     # -- the end of a turn ------------------------------------------------------------------------------------------
 
