@@ -4,7 +4,8 @@ Each takes a ``History`` and answers with violations; none looks into the core. 
 ("Promise, exactly") and SPEC 1; where a promise has exceptions, the function's docstring says exactly which.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -308,8 +309,29 @@ def no_failover_when_late(history: History) -> list[Violation]:
 # -- 7, 10: the core itself ----------------------------------------------------------------------------------------------
 
 
+REASONS = {
+    ("hold", "secondary"): r"Hold timer expired",
+    ("hold", "primary"): r"Restarted in place",
+    ("secondary", "primary"): (
+        r"Better priority \(\d+/\d+\)|Remote yield \(\d+/0\)(, due to [A-Z ]+  failures)?|"
+        r"Remote is in secondary hold|Only node present"
+    ),
+    ("secondary", "ineligible"): r"Control link failure",
+    ("primary", "secondary-hold"): (
+        r"Monitor failed: [A-Z ]+|Preempt/yield\(\d+/\d+\)|Manual failover|Node shutdown|Control link failure"
+    ),
+    ("primary", "secondary"): r"Lease expired",
+    ("secondary-hold", "primary"): r"Only node present",
+    ("secondary-hold", "secondary"): r"Ready to become secondary",
+    ("secondary-hold", "ineligible"): r"Control link failure",
+    ("ineligible", "secondary"): r"Control link recovered|Remote is not primary",
+    ("ineligible", "primary"): r"Only node present",
+}
+"""Every transition with the reasons it may have (SPEC 6.2, decision 0010), written here a second time."""
+
+
 def transitions(history: History) -> list[Violation]:
-    """Every change of state is a row of the table, has a reason, and is logged exactly once."""
+    """Every change of state is a row of the table, has a reason of that row, and is logged exactly once."""
     violations = []
     for turn in history.turns:
         changed = sorted((group, old.label, new.label) for group, old, new in turn.changes)
@@ -321,8 +343,9 @@ def transitions(history: History) -> list[Violation]:
                 text = f"node{turn.node} RG{group} {old.label} -> {new.label} is not in the table"
                 violations.append(Violation("transitions", turn.at, text))
         for line in turn.logged:
-            if not line.reason:
-                violations.append(Violation("transitions", turn.at, f"node{turn.node} RG{line.group} moved without a reason"))
+            if re.fullmatch(REASONS.get((line.old, line.new), ""), line.reason) is None:
+                text = f"node{turn.node} RG{line.group} {line.old} -> {line.new} because of {line.reason!r}"
+                violations.append(Violation("transitions", turn.at, text))
     return violations
 
 
@@ -333,14 +356,3 @@ def bounded_state(history: History) -> list[Violation]:
         for at, node, size in history.sizes
         if size > MAX_ELEMENTS
     ]
-
-
-CHECKERS: tuple[Callable[[History], list[Violation]], ...] = (
-    one_owner,
-    one_primary_after_healing,
-    no_owner,
-    standby_death_costs_nothing,
-    no_failover_when_late,
-    transitions,
-    bounded_state,
-)

@@ -71,6 +71,8 @@ class SimulatedNode:
         self.wake_latency: Duration = 0
         self.stall_probability = 0.0
         self.stall_length: Duration = 0
+        self.starved_by: Duration = 0
+        self.starved_until: Instant = 0
         self.frozen_until: Instant = 0
         self.deaf_until: Instant = 0
         self.cluster: Cluster
@@ -173,14 +175,10 @@ class SimulatedNode:
 
     def starve(self, latency: Duration, length: Duration) -> None:
         """For ``length`` every wake-up comes up to ``latency`` late: too many others want the processor."""
-        before, self.wake_latency = self.wake_latency, latency
         now = self.world.now
-        self.world.history.disturb("starved", self.number, now, now + length + latency)
-        self.world.schedule(now + length, self._fed, latency, before)
-
-    def _fed(self, latency: Duration, before: Duration) -> None:
-        if self.wake_latency == latency:
-            self.wake_latency = before
+        self.starved_by = max(latency, self.starved_by) if now < self.starved_until else latency
+        self.starved_until = max(self.starved_until, now + length)
+        self.world.history.disturb("starved", self.number, now, self.starved_until + self.starved_by)
 
     def recover(self) -> None:
         """Nothing ails this node any more, and what was to strike it does not."""
@@ -188,6 +186,7 @@ class SimulatedNode:
         self._armed = None
         self.stall_probability = 0.0
         self.wake_latency = 0
+        self.starved_until = now
         self.frozen_until = min(self.frozen_until, now)
         self.deaf_until = min(self.deaf_until, now)
         for name in sorted(self.interfaces_down):
@@ -269,7 +268,8 @@ class SimulatedNode:
         if self._turn is not None or not self.up:
             return
         at = self.world.now if at is None else max(at, self.world.now)
-        at = max(at + self.world.up_to(self.wake_latency), self.frozen_until)
+        latency = self.starved_by if self.world.now < self.starved_until else self.wake_latency
+        at = max(at + self.world.up_to(latency), self.frozen_until)
         if self._wake_at is not None and self._wake_at <= at:
             return
         self._wake_at = at

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from jsrpd.core.cluster import Cluster
 from jsrpd.model.time import MICROSECOND, MILLISECOND, SECOND, Duration, Instant, Timing
-from simulator import checkers
-from simulator.checkers import CHECKERS, Violation
+from simulator import checkers, rules
+from simulator.checkers import Violation
 from simulator.history import History
 from simulator.node import ClusterFactory
 from simulator.replay import replay
@@ -27,6 +27,25 @@ from simulator.scenario import NODES, Run, Scenario, written
 TIMINGS = ((10, 3), (10, 5), (100, 3), (100, 5), (1000, 3))
 PRIORITIES = ("1 1", "200 100", "100 200")
 CODES = ("IP", "SP", "HW", "CS")
+
+
+CHECKERS: tuple[Callable[[History], list[Violation]], ...] = (
+    checkers.one_owner,
+    checkers.one_primary_after_healing,
+    checkers.no_owner,
+    checkers.standby_death_costs_nothing,
+    checkers.no_failover_when_late,
+    checkers.transitions,
+    checkers.bounded_state,
+    rules.hold_down,
+    rules.preemption,
+    rules.manual_failover,
+    rules.unfit_yields,
+    rules.pairs,
+    rules.election,
+    rules.first_up,
+    rules.lost_datagram_costs_nothing,
+)
 
 
 @dataclass

@@ -7,12 +7,14 @@ from msgspec.structs import replace
 
 from jsrpd.core.actions import Action, ChangeRole, Log
 from jsrpd.core.cluster import Cluster
+from jsrpd.core.election import GroupView
 from jsrpd.core.events import AcknowledgementReceived, Event, HeartbeatReceived, SocketsDrained
 from jsrpd.core.lease import AdoptedLease
 from jsrpd.core.redundancy_group import RedundancyGroup
-from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.model.link_messages import Incarnation
-from jsrpd.model.roles import GroupState
+from jsrpd.messages.catalogue import set_intf_mon_failure
+from jsrpd.model.configuration import ClusterConfiguration, Preempt
+from jsrpd.model.link_messages import GroupReport, Incarnation
+from jsrpd.model.roles import FailureCode, GroupState
 from jsrpd.model.time import Instant
 
 
@@ -129,3 +131,100 @@ class Whims(Cluster):
         if isinstance(event, SocketsDrained) and next(self._turns) % 100 == 99:
             actions = [*actions, ChangeRole(0, GroupState.SECONDARY, 0)]
         return actions
+
+
+class LeavesHoldDownEarly(Cluster):
+    """Secondary-hold ends with the grace, whatever was configured."""
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        return replace(super()._view(now, group), hold_down_until=now)
+
+
+class StaysInHoldDown(Cluster):
+    """Secondary-hold does not end by itself."""
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        return replace(super()._view(now, group), hold_down_until=now + self._timing.dead)
+
+
+class PreemptsUnasked(Cluster):
+    """Every group is preempted, whatever was configured."""
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        return replace(super()._view(now, group), preempt=Preempt())
+
+
+class PreemptsManual(Cluster):
+    """Preemption undoes what the operator did."""
+
+    def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
+        super()._note_conditions(now, group)
+        report = self.peer.reports.get(group.number)
+        if group.manual and group.state == GroupState.PRIMARY and report is not None and report.state == GroupState.SECONDARY:
+            group.peer_preferred_since = 0
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        return replace(super()._view(now, group), manual=False)
+
+
+class DisobeysTheOperator(Cluster):
+    """Accepts a failover and forgets it."""
+
+    def _failover_requested(self, now: Instant, number: int, node: int) -> None:
+        assert self.refuse_failover(now, number, node) is not None or now > 0
+
+
+class MovesUnasked(Cluster):
+    """Takes every word of the peer for an operator's wish."""
+
+    def _report_received(self, report: GroupReport, before: GroupReport | None) -> None:
+        super()._report_received(report, before)
+        self.groups[report.group].yield_to_operator_until = self.judged + self._timing.dead
+
+
+class KeepsWhatItIsUnfitFor(Cluster):
+    """A failed monitor does not make a primary yield."""
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        return replace(super()._view(now, group), weight=1)
+
+
+class RepeatsSet(Cluster):
+    """Says that a monitor failed each time it looks."""
+
+    def _fail(self, group: RedundancyGroup, code: FailureCode, name: str, weight: int) -> None:
+        super()._fail(group, code, name, weight)
+        if code == FailureCode.IF:
+            self._pending.append(Log(set_intf_mon_failure(group.number)))
+
+
+class ElectsTheLower(Cluster):
+    """The lower priority wins."""
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        view = super()._view(now, group)
+        if view.peer is None or group.state != GroupState.SECONDARY:
+            return view
+        peer = replace(view.peer, effective_priority=max(0, 254 - view.peer.effective_priority))
+        return replace(view, effective_priority=max(0, 254 - view.effective_priority), peer=peer)
+
+
+class ClaimsByNodeId(Cluster):
+    """Equal priorities go to the higher node-id."""
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        return replace(super()._view(now, group), node=1 - group.node)
+
+
+class IgnoresFirstUp(Cluster):
+    """Waits for the late-comer's hold to end, and then lets priorities decide."""
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        return replace(super()._view(now, group), first_up=False)
+
+
+class MovesForOneLoss(Cluster):
+    """One heartbeat late is a dead peer."""
+
+    def _peer_silent(self, now: Instant) -> bool:
+        return self.peer.gone or now - self.peer.unbound_since >= self._timing.interval * 3 // 2

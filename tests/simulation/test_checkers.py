@@ -24,6 +24,18 @@ SEEDS = 40
         ("transitions", planted.MovesInSilence),
         ("bounded_state", planted.RemembersEverything),
         ("replay", planted.Whims),
+        ("hold_down", planted.LeavesHoldDownEarly),
+        ("hold_down", planted.StaysInHoldDown),
+        ("preemption", planted.PreemptsUnasked),
+        ("preemption", planted.PreemptsManual),
+        ("manual_failover", planted.DisobeysTheOperator),
+        ("manual_failover", planted.MovesUnasked),
+        ("unfit_yields", planted.KeepsWhatItIsUnfitFor),
+        ("pairs", planted.RepeatsSet),
+        ("election", planted.ElectsTheLower),
+        ("election", planted.ClaimsByNodeId),
+        ("first_up", planted.IgnoresFirstUp),
+        ("lost_datagram_costs_nothing", planted.MovesForOneLoss),
     ],
 )
 def test_a_planted_fault_is_found(checker: str, broken: ClusterFactory) -> None:

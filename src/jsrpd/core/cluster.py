@@ -404,7 +404,12 @@ class Cluster:
         return group.apply(now, self._timing, decision, self.peer.reports.get(group.number))
 
     def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
-        """Conditions that must have lasted: the shut gate of a primary, the preferred peer, the operator's wish."""
+        """Conditions that must have lasted: the shut gate of a primary, the preferred peer, the operator's wish, our word."""
+        priority = group.effective_priority(self.eligible)
+        if priority != group.priority_judged:
+            # The peer elects by what it knows of us: until it has echoed the new priority it may claim by the old one.
+            group.priority_judged = priority
+            group.state_sent_at = None
         primary = group.state == GroupState.PRIMARY
         shut_while_heard = primary and not group.lease.is_open(now) and not self._peer_silent(now)
         group.gate_shut_since = (group.gate_shut_since or now) if shut_while_heard else None
@@ -413,7 +418,7 @@ class Cluster:
             primary
             and report is not None
             and report.state == GroupState.SECONDARY
-            and report.effective_priority > group.effective_priority(self.eligible)
+            and report.effective_priority > priority
         )
         group.peer_preferred_since = (group.peer_preferred_since or now) if preferred else None
         wish = group.yield_to_operator_until
