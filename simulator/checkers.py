@@ -12,7 +12,7 @@ from itertools import pairwise
 from jsrpd.core.redundancy_group import TRANSITIONS
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, Duration, Instant
-from simulator.history import History, Standing, milliseconds
+from simulator.history import FOREVER, History, Standing, milliseconds
 
 Span = tuple[Instant, Instant]
 
@@ -152,6 +152,8 @@ def partition_overlaps(history: History) -> int:
 def one_primary_after_healing(history: History) -> list[Violation]:
     """From ``settle`` after everything is healed to the end: one node primary with its gate open throughout, the other
     secondary (or sitting out its hold-down)."""
+    if history.healed_at == FOREVER:
+        return []
     violations = []
     start, end = history.healed_at + history.settle, history.ended_at
     for group in history.groups:

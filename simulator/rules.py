@@ -200,7 +200,9 @@ def election(history: History) -> list[Violation]:
         local, remote = values
         wins = local > remote or (local == remote and turn.node == 0)
         told = remote > 0 if logged.reason.startswith("Better priority") else remote == 0
-        if not wins or not told:
+        # The claim leaves the priority as it is, so the standing of this turn is what must have been weighed.
+        true = local == history.standing_at(logged.group, turn.node, turn.at).priority
+        if not wins or not told or not true:
             violations.append(Violation("election", turn.at, f"node{turn.node} RG{logged.group} claimed by {logged.reason}"))
     return violations
 

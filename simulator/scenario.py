@@ -19,6 +19,7 @@
     at TIME NODE request failover redundancy-group N node M
     at TIME NODE request failover reset redundancy-group N
     at TIME NODE clear failover-count
+    at TIME NODE status                                       for transcripts
     at TIME NODE commit cluster ... | group ...               this node only: the other's commit is a line of its own
     until TIME
 
@@ -297,6 +298,8 @@ class Run:
             case ["clear", "failover-count"]:
                 world.history.disturb("operator clear", node.number, world.now)
                 node.tell(FailoverCountCleared())
+            case ["status"]:
+                pass  # Only transcripts show it.
             case ["commit", *what]:
                 node.commit(committed(node.configuration, what))
             case _:

@@ -154,7 +154,7 @@ class Swarm:
     def _quality(self, mood: str) -> str:
         rng, interval = self.rng, self.timing.interval
         rough = mood == "rough"
-        loss = rng.choice((0, 0, 1, 5, 20)) if rough else rng.choice((0, 0, 0.3)) if mood == "one at a time" else 0
+        loss = rng.choice((0, 0, 1, 5, 20)) if rough else rng.choice((0, 0.3, 1)) if mood == "one at a time" else 0
         jitter = rng.choice((0, interval // 20, interval // 2 if rough else 0))
         tail = rng.choice((0, 0, 1, 10)) if rough else 0
         return (

@@ -34,13 +34,6 @@ class ClaimsEarly(Cluster):
         return self.peer.gone or now - self.peer.unbound_since >= self._claim_timing.dead // 2
 
 
-class ClaimsWithoutEcho(Cluster):
-    """Against a heard peer it does not wait until its own state has been echoed (LEASE 11)."""
-
-    def _state_echoed(self, group: RedundancyGroup) -> bool:
-        return self.peer.echoed > 0 and group.number >= 0
-
-
 class HandsOverWithoutCap(Cluster):
     """The old owner's gate stays open through a hand-over as long as its lease lasts, confirmed or not (LEASE 15, 17)."""
 
@@ -228,3 +221,11 @@ class MovesForOneLoss(Cluster):
 
     def _peer_silent(self, now: Instant) -> bool:
         return self.peer.gone or now - self.peer.unbound_since >= self._timing.interval * 3 // 2
+
+
+class ElectsByUnechoedPriority(Cluster):
+    """Waits for the echo of its state, but not of its priority."""
+
+    def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
+        group.priority_judged = group.effective_priority(self.eligible)
+        super()._note_conditions(now, group)
