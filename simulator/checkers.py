@@ -221,8 +221,8 @@ def no_owner(history: History) -> list[Violation]:
     """While a fit node is up and a path works, a group has an open gate, but for stretches of at most T + I.
 
     Not counted: time in which no node is fit and awake, or (both awake) the network kept one from hearing the other for
-    more than 1.5 I. A stretch begins anew when either node starts, dies, freezes, wakes, or changes its fitness: each of
-    these costs its own T.
+    more than 1.5 I. A stretch begins anew when either node starts, dies, freezes, wakes, or changes its fitness, and when a word
+    arrives that the network kept for more than an interval: who hears it takes its sender for alive. Each costs its own T.
     """
     bound = history.timing.dead + history.timing.interval
     bound += bound // 1000 + TOLERANCE
@@ -234,6 +234,7 @@ def no_owner(history: History) -> list[Violation]:
     # Not from the spans alone: who wakes and dies in one turn has one span, but was heard in between.
     changes = (*FREEZES, *DEATHS, "started", "stopped")
     nodes_struck = [edge for d in history.disturbances if d.kind in changes for edge in (d.start, d.end)]
+    nodes_struck += [at for node in (0, 1) for at in history.stale[node]]
     violations = []
     for group in history.groups:
         owned = union([span for node in (0, 1) for span in history.open_spans(group, node)])

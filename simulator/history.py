@@ -103,6 +103,8 @@ class History:
     overtaken by a later word does not count."""
     words: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per node, beside ``heard``: when the newest word of that turn was sent."""
+    stale: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
+    """Per receiving node: when it was handed a word of the peer that had been under way for more than an interval."""
     impaired: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per receiving node: when a datagram to it was lost, or delayed by more than a quarter interval."""
     turns: list[Turn] = field(default_factory=list)

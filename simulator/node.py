@@ -366,7 +366,10 @@ class SimulatedNode:
                 return False
             case None:
                 return False
-        return self.world.now - datagram.sent_at <= self.timing.lease
+        age = self.world.now - datagram.sent_at
+        if age > self.timing.interval:
+            self.world.history.stale[self.number].append(self.world.now)
+        return age <= self.timing.lease
 
     def _told(self, judged: Instant, event: Event) -> None:
         if isinstance(event, FailoverRequested):

@@ -54,7 +54,9 @@ def hold_down(history: History) -> list[Violation]:
             if start.state != SECONDARY_HOLD or committed_within(history, start.at, end.at):
                 continue
             hold = history.configuration_at(node, start.at).group(group).hold_down_interval_s * SECOND
-            lasted = end.at - start.at
+            # A turn counts from the instant it judges; who sleeps in the turn that yields has slept in its hold-down.
+            slept = [d.start for d in history.disturbances if d.node == node and d.kind in FREEZES and d.start < start.at <= d.end]
+            lasted = end.at - min([start.at, *slept])
             troubled = (*FREEZES, "told to stop")
             hindered = any(
                 d.node == node and d.kind in troubled and d.end >= start.at and d.start <= end.at for d in history.disturbances

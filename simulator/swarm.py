@@ -96,6 +96,7 @@ class Swarm:
         }
         self.strikes: list[tuple[Instant, str]] = []
         self.now: Instant = 0
+        self.committed_at: Instant = 0
         self.until: Instant = 0
 
     def draw(self) -> Scenario:
@@ -108,7 +109,7 @@ class Swarm:
             lines.append(f"clock {node} offset {rng.randrange(1, 10**6)}s rate {rng.randint(-200, 200)}")
             self.strikes.append((rng.randrange(timing.start_up_hold), f"{node} start"))
         start = timing.start_up_hold + 3 * timing.dead if rng.random() < 0.8 else 0
-        self.until = timing.start_up_hold + 3 * timing.dead + 40 * timing.dead + timing.start_up_hold
+        self.until = 2 * timing.start_up_hold + 33 * timing.dead
         mood = rng.choice(("one at a time", "calm", "rough", "rough"))
         lines += [*self._nodes(mood), *self._links(mood)]
         if mood == "one at a time":
@@ -297,7 +298,9 @@ class Swarm:
         yield f"{self._node()} clear failover-count"
 
     def _commit(self) -> Iterator[str]:
-        """A commit reaches one node, and the other a while later."""
+        """A commit reaches one node, and the other a while later; the next does not begin before."""
+        if self.now < self.committed_at:
+            return
         if self.rng.random() < 0.4:
             near = [t for t in TIMINGS if t[0] <= self.interval_ms and t[0] * 10 >= self.interval_ms]
             interval, threshold = self.rng.choice(near)
@@ -307,7 +310,8 @@ class Swarm:
             what = f"commit group {number} {self._group(number)}"
         first, second = self.rng.sample(NODES, 2)
         yield f"{first} {what}"
-        self.strikes.append((self.now + self._length(), f"{second} {what}"))
+        self.committed_at = self.now + self._length()
+        self.strikes.append((self.committed_at, f"{second} {what}"))
 
 
 def simulate(seed: int, factory: ClusterFactory = Cluster, recording: bool = False) -> Result:

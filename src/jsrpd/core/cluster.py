@@ -633,16 +633,17 @@ class Cluster:
     def _next_send(self, now: Instant) -> Instant:
         """Each interval; each quarter while evidence is gathered; every 2 ms in a hand-over (LEASE 5, 16, 20)."""
         last = self.sent.newest_at
-        timing = self._timing
+        timing, interval = self._timing, self._send_interval
         if self._muted(now):
             return self.started + timing.quiet
         if last is None:
             return now
         if any(self._repeating(now, group) for group in self.groups.values()):
-            return last + min(REPEAT, timing.interval)
+            return last + min(REPEAT, interval)
         echoed_at = max(self.peer.echoed_at or self.started, self.peer.floor)
-        gathering = self.peer.silence(now) >= timing.quiet or now - echoed_at >= timing.quiet
-        return last + (timing.interval // 4 if gathering else timing.interval)
+        quiet = interval * 5 // 4
+        gathering = self.peer.silence(now) >= quiet or now - echoed_at >= quiet
+        return last + (interval // 4 if gathering else interval)
 
     def _muted(self, now: Instant) -> bool:
         """After start nothing of our own is sent until the peer is heard or 1.25 intervals have passed (LEASE 20)."""
@@ -656,12 +657,14 @@ class Cluster:
 
     def _set_timings(self) -> None:
         """The peer's intervals, as it last told them, differ from ours only while a commit is in flight. Leases follow the
-        shorter dead time, for the peer may claim after its own; claims wait for the longer one."""
+        shorter dead time, for the peer may claim after its own; claims wait for the longer one. Sent is at the shorter interval,
+        or a lease of the shorter time would run out between two heartbeats."""
         own = self.configuration.timing
         both = (own, self._told_timing or own)
         self._timing = own
         self._lease_timing = min(both, key=lambda timing: timing.dead)
         self._claim_timing = max(both, key=lambda timing: timing.dead)
+        self._send_interval = min(timing.interval for timing in both)
 
     # -- the state of things ------------------------------------------------------------------------------------------
 
