@@ -118,9 +118,13 @@ def overlaps(history: History) -> Iterator[Overlap]:
 
 
 def is_partition(history: History, overlap: Overlap) -> bool:
-    """A complete cut, by what the network did: of all that was said within the lease's silence S before the overlap, and
-    until its end, neither node had heard anything faster than L. Where a commit changed them, S is the shorter."""
-    start = overlap.start - history.shortest.lease_silence + history.shortest.slop
+    """A complete cut, by what the network did: of all that was said within the lease's silence S before the overlap, and until its
+    end, neither node had heard anything faster than L. If one of them died before, the cut must have begun while it lived."""
+    standings = [history.standing_at(overlap.group, node, overlap.start) for node in (0, 1)]
+    judged = min([overlap.start, *(standing.at for standing in standings if standing.state is None)])
+    timings = [history.configuration_at(node, max(0, judged - 1)).timing for node in (0, 1)]
+    timing = min(timings, key=lambda timing: timing.dead)
+    start = judged - timing.lease_silence + timing.slop
     return not any(history.heard_within(node, start, overlap.end) for node in (0, 1))
 
 

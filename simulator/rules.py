@@ -104,8 +104,8 @@ def preemption(history: History) -> list[Violation]:
 
 
 def _met_primary(history: History, group: int, node: int, at: Instant) -> bool:
-    """Whether the peer was primary at any time in the last 2 T: then it is a healing, not a preemption."""
-    since = at - 2 * history.timing.dead
+    """Whether the peer was primary lately (a word may be 2 T under way, and wait as long): then it is a healing."""
+    since = at - 5 * history.timing.dead
     if history.standing_at(group, 1 - node, max(0, since)).state == PRIMARY:
         return True
     return any(since <= standing.at <= at and standing.state == PRIMARY for standing in history.standings[group, 1 - node])

@@ -347,10 +347,7 @@ class Cluster:
         for group in self.groups.values():
             if group.state != GroupState.PRIMARY:
                 actions += self._give_up(group)
-        actions += self._speak(now)
-        for group in self.groups.values():
-            if group.state == GroupState.PRIMARY:
-                actions += group.store(self.peer.last_heard)
+        actions += self._speak_and_store(now)
         actions += self._announcements(now)
         actions += self._pending + after
         self._pending = []
@@ -414,12 +411,7 @@ class Cluster:
         shut_while_heard = primary and not group.lease.is_open(now) and not self._peer_silent(now)
         group.gate_shut_since = (group.gate_shut_since or now) if shut_while_heard else None
         report = self.peer.reports.get(group.number)
-        preferred = (
-            primary
-            and report is not None
-            and report.state == GroupState.SECONDARY
-            and report.effective_priority > priority
-        )
+        preferred = primary and report is not None and report.state == GroupState.SECONDARY and report.effective_priority > priority
         group.peer_preferred_since = (group.peer_preferred_since or now) if preferred else None
         wish = group.yield_to_operator_until
         if wish is not None and now > wish:
@@ -474,6 +466,18 @@ class Cluster:
         if group.state != GroupState.SECONDARY_HOLD or taken:
             group.lease = shut(group.lease)
         return group.store(self.peer.last_heard)
+
+    def _speak_and_store(self, now: Instant) -> list[Action]:
+        """A claim is said before it is stored (LEASE 10). A lease that shortens is stored before the peer can hear of what
+        shortened it: intervals that a commit made shorter bring its claim forward."""
+        speech = self._speak(now)
+        shorter: list[Action] = []
+        longer: list[Action] = []
+        for group in self.groups.values():
+            if group.state == GroupState.PRIMARY:
+                shortens = group.stored is not None and group.lease.deadline < group.stored.deadline
+                (shorter if shortens else longer).extend(group.store(self.peer.last_heard))
+        return shorter + speech + longer
 
     def _speak(self, now: Instant) -> list[Action]:
         """Send when it is time or something changed; leases of primaries follow the send, never precede it (LEASE 10)."""
