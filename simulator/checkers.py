@@ -119,9 +119,13 @@ def overlaps(history: History) -> Iterator[Overlap]:
 
 def is_partition(history: History, overlap: Overlap) -> bool:
     """A complete cut, by what the network did: of all that was said within the lease's silence S before the overlap, and until its
-    end, neither node had heard anything faster than L. If one of them died before, the cut must have begun while it lived."""
-    standings = [history.standing_at(overlap.group, node, overlap.start) for node in (0, 1)]
-    judged = min([overlap.start, *(standing.at for standing in standings if standing.state is None)])
+    end, neither node had heard anything faster than L. The gate of one who died before is open on the peer's word, or it was alone:
+    then the cut had begun while it lived."""
+    judged = overlap.start
+    for node in (0, 1):
+        standing = history.standing_at(overlap.group, node, overlap.start)
+        if standing.state is None and not history.slot_at(overlap.group, node, overlap.start).alone:
+            judged = min(judged, standing.at)
     timings = [history.configuration_at(node, max(0, judged - 1)).timing for node in (0, 1)]
     timing = min(timings, key=lambda timing: timing.dead)
     start = judged - timing.lease_silence + timing.slop

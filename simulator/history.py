@@ -22,6 +22,8 @@ class SlotWritten:
     at: Instant
     until: Instant
     state: GroupState
+    alone: bool = False
+    """By the owner's own clock, for it had not heard its peer (LEASE 7)."""
 
 
 @dataclass(frozen=True, slots=True)

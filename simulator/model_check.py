@@ -291,7 +291,7 @@ def broken(state: State) -> bool:
     hand_over = any(node.slot is not None and node.slot.state == GroupState.SECONDARY_HOLD for node in state.nodes)
     if hand_over and state.now - since <= TIMING.grace:
         return False
-    deaths = [node.killed_at for node in state.nodes if node.cluster is None]
+    deaths = [node.killed_at for node in state.nodes if node.cluster is None and node.slot is not None and not node.slot.alone]
     heard_from = min([since, *deaths]) - TIMING.lease_silence + TIMING.slop
     return any(node.word >= heard_from for node in state.nodes)
 

@@ -440,7 +440,7 @@ class SimulatedNode:
     def _store(self, lease: StoreLease) -> None:
         self.slots[lease.group] = lease
         until = self.node_clock.last_at(lease.deadline) if lease.deadline else -1
-        self.world.history.slots[lease.group, self.number].append(SlotWritten(self.world.now, until, lease.state))
+        self.world.history.slots[lease.group, self.number].append(SlotWritten(self.world.now, until, lease.state, lease.alone))
 
 
 def _logged(log: Log) -> Logged:

@@ -55,8 +55,7 @@ def hold_down(history: History) -> list[Violation]:
                 continue
             hold = history.configuration_at(node, start.at).group(group).hold_down_interval_s * SECOND
             # A turn counts from the instant it judges; who sleeps in the turn that yields has slept in its hold-down.
-            slept = [d.start for d in history.disturbances if d.node == node and d.kind in FREEZES and d.start < start.at <= d.end]
-            lasted = end.at - min([start.at, *slept])
+            lasted = end.at - _judged(history, node, start.at)
             troubled = (*FREEZES, "told to stop")
             hindered = any(
                 d.node == node and d.kind in troubled and d.end >= start.at and d.start <= end.at for d in history.disturbances
@@ -71,6 +70,14 @@ def hold_down(history: History) -> list[Violation]:
                 text = f"node{node} RG{group} left secondary-hold after {milliseconds(lasted)} of {milliseconds(hold)}"
                 violations.append(Violation("hold_down", end.at, text))
     return violations
+
+
+def _judged(history: History, node: int, at: Instant) -> Instant:
+    """The earliest instant that a turn which ended at ``at`` can have begun: sleep follows upon sleep on a starved machine."""
+    for disturbance in reversed(history.disturbances):
+        if disturbance.node == node and disturbance.kind in FREEZES and disturbance.start < at <= disturbance.end:
+            at = disturbance.start
+    return at
 
 
 def _states(standings: list[Standing]) -> list[Standing]:
