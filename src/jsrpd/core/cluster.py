@@ -440,7 +440,7 @@ class Cluster:
             yield_to_operator=group.yield_to_operator_until is not None,
             preempt=group.configuration.preempt,
             peer_preferred_since=group.peer_preferred_since,
-            peer_silent=self._peer_silent(now),
+            peer_silent=self._may_be_claimed(now, group.number),
             peer_fresh=peer.last_heard is not None and now - peer.last_heard <= timing.fresh,
             peer_echoed=self._state_echoed(group),
             peer_exchanged=peer.heartbeat is not None and peer.echoed > 0,
@@ -507,7 +507,7 @@ class Cluster:
 
         Nothing at all, acknowledgements included: they say that the peer lives, and what it is.
         """
-        lost = self.peer.gone or self.peer.silence(now) >= self._claim_timing.dead
+        lost = self._nothing_heard(now)
         timing = self._lease_timing
         for group in self.groups.values():
             if group.state != GroupState.PRIMARY:
@@ -603,7 +603,8 @@ class Cluster:
 
     def _peer_deadlines(self) -> list[Instant]:
         claim, quiet = self._claim_timing, self.peer.quiet_since
-        wanted = [self.peer.unbound_since + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since + claim.dead]
+        wanted = [self.peer.unbound_since + claim.dead, quiet + claim.dead, quiet + claim.quiet]
+        wanted.append(self.peer.control_quiet_since + claim.dead)
         wanted += [at + claim.dead for at in self.peer.heard_on.values()]
         if self.peer.control_run_since is not None and any(g.state == GroupState.INELIGIBLE for g in self.groups.values()):
             wanted.append(self.peer.control_run_since + RECOVERED_INTERVALS * claim.interval)
@@ -618,7 +619,7 @@ class Cluster:
                 return [group.since + timing.dead, group.since + timing.start_up_hold]
             case GroupState.PRIMARY:
                 quiet = self.peer.quiet_since
-                wanted = [group.lease.deadline + 1, quiet + lease.lease_silence, quiet + timing.dead]
+                wanted = [group.lease.deadline + 1, quiet + lease.lease_silence]
                 if group.gate_shut_since is not None:
                     wanted.append(group.gate_shut_since + timing.dead)
                 preempt = group.configuration.preempt
@@ -679,6 +680,14 @@ class Cluster:
 
     def _peer_silent(self, now: Instant) -> bool:
         return self.peer.gone or now - self.peer.unbound_since >= self._claim_timing.dead
+
+    def _nothing_heard(self, now: Instant) -> bool:
+        return self.peer.gone or self.peer.silence(now) >= self._claim_timing.dead
+
+    def _may_be_claimed(self, now: Instant, group: int) -> bool:
+        """By silence. The lease of a peer that led the group rests on its heartbeats; a peer that did not may be about to claim as
+        well, so as long as it acknowledges ours it is not silent."""
+        return self._peer_silent(now) and (group in self.peer.led or self._nothing_heard(now))
 
     @property
     def eligible(self) -> bool:
