@@ -46,11 +46,11 @@ def _summary(seed: int, trace: bool) -> Summary:
         partition_overlaps=result.partition_overlaps,
         datagrams=result.history.datagrams,
         broken=frozenset(violation.checker for violation in result.violations),
-        report="\n".join([*lines, *_report(result)]),
+        report="\n".join([*lines, *report(result)]),
     )
 
 
-def _report(result: Result) -> Iterator[str]:
+def report(result: Result) -> Iterator[str]:
     """Every violation, and the trace before the first."""
     if not result.violations:
         return

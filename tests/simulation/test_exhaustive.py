@@ -125,7 +125,7 @@ def test_the_search_finds_a_broken_protocol(broken: ClusterFactory) -> None:
 
 
 def test_no_single_fault_opens_two_gates() -> None:
-    """From two nodes at rest, until nothing new can be reached. ``make model-check FAULTS=2`` goes on where this stops."""
+    """From two nodes at rest, until nothing new can be reached. ``make model-check DEPTH=2`` goes on where this stops."""
     found = search(1)
     assert found.path is None
     assert found.states > 1000
