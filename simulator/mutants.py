@@ -228,7 +228,10 @@ def unit_tests_kill(mutant: Mutant) -> bool:
         f"import sys; from simulator.mutants import _Planted, Mutant; sys.meta_path.insert(0, _Planted(Mutant({mutant.module!r}, "
     )
     planting += f"{mutant.line}, '', {mutant.source!r}))); import pytest; sys.exit(pytest.main(['-q', '-x', {str(UNIT_TESTS)!r}]))"
-    return subprocess.run([sys.executable, "-c", planting], cwd=ROOT, capture_output=True, timeout=TIME_LIMIT_S).returncode != 0
+    try:
+        return subprocess.run([sys.executable, "-c", planting], cwd=ROOT, capture_output=True, timeout=TIME_LIMIT_S).returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
 
 
 def main() -> int:

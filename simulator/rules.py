@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from jsrpd.model.roles import MANUAL_PRIORITY, RG0, GroupState
 from jsrpd.model.time import SECOND, Instant
-from simulator.checkers import DEATHS, FREEZES, TOLERANCE, Violation, calm, without
+from simulator.checkers import DEATHS, FREEZES, TOLERANCE, Violation, calm, common, without
 from simulator.history import History, Logged, Standing, Turn, milliseconds
 
 PRIMARY, SECONDARY, SECONDARY_HOLD = GroupState.PRIMARY, GroupState.SECONDARY, GroupState.SECONDARY_HOLD
@@ -111,11 +111,13 @@ def preemption(history: History) -> list[Violation]:
 
 
 def _met_primary(history: History, group: int, node: int, at: Instant) -> bool:
-    """Whether the peer was primary lately (a word may be 2 T under way, and wait as long): then it is a healing."""
+    """Whether both were primary at once lately (a word may be 2 T under way, and wait as long): then it is a healing."""
     since = at - 5 * history.timing.dead
-    if history.standing_at(group, 1 - node, max(0, since)).state == PRIMARY:
-        return True
-    return any(since <= standing.at <= at and standing.state == PRIMARY for standing in history.standings[group, 1 - node])
+    first, second = (
+        [(a.at, b.at) for a, b in pairwise([*history.standings[group, n], Standing(at, None, 0)]) if a.state == PRIMARY]
+        for n in (node, 1 - node)
+    )
+    return bool(common(common(first, second), [(since, at)]))
 
 
 def _too_early(history: History, group: int, node: int, at: Instant, delay_s: int) -> str | None:
@@ -262,8 +264,8 @@ def lost_datagram_costs_nothing(history: History) -> list[Violation]:
                 if not settled:
                     continue
                 shut = without([(start, end)], history.open_spans(group, node))
-                moved = history.standing_at(group, node, end).state != PRIMARY
-                planned = any(m.group == group and m.reason.startswith("Preempt") for t, m in moves(history) if start < t.at < end)
+                moved = [m.reason for turn, m in moves(history) if m.group == group and start < turn.at < end]
+                planned = moved and moved[0].startswith("Preempt")
                 if not planned and (moved or any(b - a > history.timing.interval for a, b in shut)):
                     text = f"RG{group} node{node} {'moved' if moved else 'was shut'} for one lost datagram"
                     violations.append(Violation("lost_datagram_costs_nothing", at, text))
