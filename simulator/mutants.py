@@ -25,7 +25,11 @@ from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src" / "jsrpd" / "core"
-UNIT_TESTS = ROOT / "tests" / "unit" / "core"
+UNIT_TESTS = [
+    ROOT / "tests" / path
+    for path in ("unit/core", "simulation/test_findings.py", "simulation/test_mutants.py")
+    if (ROOT / "tests" / path).exists()
+]
 FLIPS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -221,13 +225,11 @@ TESTS: dict[Callable[..., bool], str] = {_transcripts_differ: "transcript", _see
 
 
 def unit_tests_kill(mutant: Mutant) -> bool:
-    """Whether the core's unit tests object (in a copy of the module's place, by way of ``PYTHONPATH``)."""
-    if not UNIT_TESTS.exists():
-        return False
+    """Whether the core's unit tests object, in an interpreter of their own."""
     planting = (
         f"import sys; from simulator.mutants import _Planted, Mutant; sys.meta_path.insert(0, _Planted(Mutant({mutant.module!r}, "
     )
-    planting += f"{mutant.line}, '', {mutant.source!r}))); import pytest; sys.exit(pytest.main(['-q', '-x', {str(UNIT_TESTS)!r}]))"
+    planting += f"{mutant.line}, '', {mutant.source!r}))); import pytest; sys.exit(pytest.main(['-q', '-x', *{[str(path) for path in UNIT_TESTS]!r}]))"
     try:
         return subprocess.run([sys.executable, "-c", planting], cwd=ROOT, capture_output=True, timeout=TIME_LIMIT_S).returncode != 0
     except subprocess.TimeoutExpired:
