@@ -226,10 +226,10 @@ TESTS: dict[Callable[..., bool], str] = {_transcripts_differ: "transcript", _see
 
 def unit_tests_kill(mutant: Mutant) -> bool:
     """Whether the core's unit tests object, in an interpreter of their own."""
-    planting = (
-        f"import sys; from simulator.mutants import _Planted, Mutant; sys.meta_path.insert(0, _Planted(Mutant({mutant.module!r}, "
-    )
-    planting += f"{mutant.line}, '', {mutant.source!r}))); import pytest; sys.exit(pytest.main(['-q', '-x', *{[str(path) for path in UNIT_TESTS]!r}]))"
+    paths = [str(path) for path in UNIT_TESTS]
+    planted = f"Mutant({mutant.module!r}, {mutant.line}, '', {mutant.source!r})"
+    planting = f"import sys; from simulator.mutants import _Planted, Mutant; sys.meta_path.insert(0, _Planted({planted}));"
+    planting += f"import pytest; sys.exit(pytest.main(['-q', '-x', *{paths!r}]))"
     try:
         return subprocess.run([sys.executable, "-c", planting], cwd=ROOT, capture_output=True, timeout=TIME_LIMIT_S).returncode != 0
     except subprocess.TimeoutExpired:
