@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SEEDS  ?= 200
+EVERY  ?= 1
+DEPTH  ?= 1
 RUNS   ?= 5
 SOURCES := src simulator bench tests
 TOOLS   := ip nft conntrack ping
 
-.PHONY: lab test test-unit test-lab check bench simulate clean venv system bench-system
+.PHONY: lab test test-unit test-lab test-simulation check bench simulate simulate-mutants model-check clean venv system bench-system
 
 venv: $(VENV)/.ready
 
@@ -50,8 +52,17 @@ check: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+test-simulation: venv
+	$(BIN)/pytest tests/simulation
+
 simulate: venv
 	$(BIN)/python -m simulator --seeds $(SEEDS)
+
+simulate-mutants: venv
+	$(BIN)/python -m simulator.mutants --every $(EVERY)
+
+model-check: venv
+	$(BIN)/python -m simulator.model_check --faults $(DEPTH)
 
 bench-system: system
 	@command -v keepalived >/dev/null && command -v conntrackd >/dev/null || \

@@ -4,6 +4,7 @@ Each takes a ``History`` and answers with violations; none looks into the core. 
 ("Promise, exactly") and SPEC 1; where a promise has exceptions, the function's docstring says exactly which.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,14 +12,15 @@ from itertools import pairwise
 from jsrpd.core.redundancy_group import TRANSITIONS
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, Duration, Instant
-from simulator.history import History, Standing, milliseconds
+from simulator.history import FOREVER, History, Standing, milliseconds
 
 Span = tuple[Instant, Instant]
 
 TOLERANCE: Duration = 2 * MILLISECOND
 """Wake-up latency and message delay that a bound in T and I does not count."""
 OWNING = (GroupState.PRIMARY, GroupState.SECONDARY, GroupState.SECONDARY_HOLD)
-FREEZES = ("paused", "machine paused", "stalled")
+SLEEPS = ("paused", "machine paused", "stalled")
+FREEZES = (*SLEEPS, "starved")
 DEATHS = ("engine killed", "powered off")
 MAX_ELEMENTS = 2048
 """Far more than a core of four groups needs, its 512 remembered send times included."""
@@ -116,9 +118,17 @@ def overlaps(history: History) -> Iterator[Overlap]:
 
 
 def is_partition(history: History, overlap: Overlap) -> bool:
-    """A complete cut, by what the network did: of all that was said within the lease's silence S before the overlap, and
-    until its end, neither node had heard anything faster than L."""
-    start = overlap.start - history.timing.lease_silence + history.timing.slop
+    """A complete cut, by what the network did: of all that was said within the lease's silence S before the overlap, and until its
+    end, neither node had heard anything faster than L. The gate of one who died before is open on the peer's word, or it was alone:
+    then the cut had begun while it lived."""
+    judged = overlap.start
+    for node in (0, 1):
+        standing = history.standing_at(overlap.group, node, overlap.start)
+        if standing.state is None and not history.slot_at(overlap.group, node, overlap.start).alone:
+            judged = min(judged, standing.at)
+    timings = [history.configuration_at(node, max(0, judged - 1)).timing for node in (0, 1)]
+    timing = min(timings, key=lambda timing: timing.dead)
+    start = judged - timing.lease_silence + timing.slop
     return not any(history.heard_within(node, start, overlap.end) for node in (0, 1))
 
 
@@ -150,6 +160,8 @@ def partition_overlaps(history: History) -> int:
 def one_primary_after_healing(history: History) -> list[Violation]:
     """From ``settle`` after everything is healed to the end: one node primary with its gate open throughout, the other
     secondary (or sitting out its hold-down)."""
+    if history.healed_at == FOREVER:
+        return []
     violations = []
     start, end = history.healed_at + history.settle, history.ended_at
     for group in history.groups:
@@ -168,11 +180,11 @@ def one_primary_after_healing(history: History) -> list[Violation]:
 # -- 3: no owner ------------------------------------------------------------------------------------------------------
 
 
-def down_spans(history: History, node: int) -> list[Span]:
+def down_spans(history: History, node: int, freezes: tuple[str, ...] = FREEZES) -> list[Span]:
     """When the node had no engine, or it was frozen."""
     any_group = history.groups[0]
     standings = history.standings[any_group, node]
-    spans = [(d.start, d.end) for d in history.disturbances if d.node == node and d.kind in FREEZES]
+    spans = [(d.start, d.end) for d in history.disturbances if d.node == node and d.kind in freezes]
     spans += [(a.at, b.at) for a, b in pairwise([*standings, Standing(history.ended_at, None, 0)]) if a.state is None]
     return union(spans)
 
@@ -217,19 +229,25 @@ def no_owner(history: History) -> list[Violation]:
     """While a fit node is up and a path works, a group has an open gate, but for stretches of at most T + I.
 
     Not counted: time in which no node is fit and awake, or (both awake) the network kept one from hearing the other for
-    more than 1.5 I. A stretch begins anew when either node starts, dies, freezes, wakes, or changes its fitness: each of
-    these costs its own T.
+    more than 1.5 I. A stretch begins anew when either node starts, dies, freezes, wakes, or changes its fitness, and when a word
+    arrives that the network kept for more than an interval: who hears it takes its sender for alive. Each costs its own T.
     """
     bound = history.timing.dead + history.timing.interval
     bound += bound // 1000 + TOLERANCE
     down = [down_spans(history, node) for node in (0, 1)]
-    both_awake = without([(0, history.ended_at)], union(down[0] + down[1]))
+    # A starved node is no reason to claim in time, but it speaks: the network between the two may be to blame all the same.
+    asleep = union([span for node in (0, 1) for span in down_spans(history, node, SLEEPS)])
+    both_awake = without([(0, history.ended_at)], asleep)
     deaf = common(union(deaf_spans(history, 0) + deaf_spans(history, 1)), both_awake)
+    # Not from the spans alone: who wakes and dies in one turn has one span, but was heard in between.
+    changes = (*FREEZES, *DEATHS, "started", "stopped")
+    nodes_struck = [edge for d in history.disturbances if d.kind in changes for edge in (d.start, d.end)]
+    nodes_struck += [at for node in (0, 1) for at in history.stale[node]]
     violations = []
     for group in history.groups:
         owned = union([span for node in (0, 1) for span in history.open_spans(group, node)])
         unfit = [unfit_spans(history, group, node) for node in (0, 1)]
-        edges = [edge for spans in (*unfit, *down) for span in spans for edge in span]
+        edges = [edge for spans in (*unfit, *down) for span in spans for edge in span] + nodes_struck
         unowned = without([(0, history.ended_at)], owned)
         excused = union(common(unfit[0], unfit[1]) + deaf)
         for start, end in split(without(unowned, excused), edges):
@@ -282,7 +300,7 @@ def no_failover_when_late(history: History) -> list[Violation]:
     for freeze in history.disturbances:
         length = freeze.end - freeze.start
         start, end = freeze.start - 3 * timing.dead, freeze.end + 3 * timing.dead
-        if freeze.kind not in FREEZES or length >= timing.lease or not calm(history, start, end, freeze.start):
+        if freeze.kind not in SLEEPS or length >= timing.lease or not calm(history, start, end, freeze.start):
             continue
         for turn in history.turns:
             if not freeze.start <= turn.at < end:
@@ -302,8 +320,29 @@ def no_failover_when_late(history: History) -> list[Violation]:
 # -- 7, 10: the core itself ----------------------------------------------------------------------------------------------
 
 
+REASONS = {
+    ("hold", "secondary"): r"Hold timer expired",
+    ("hold", "primary"): r"Restarted in place",
+    ("secondary", "primary"): (
+        r"Better priority \(\d+/\d+\)|Remote yield \(\d+/0\)(, due to [A-Z ]+  failures)?|"
+        r"Remote is in secondary hold|Only node present"
+    ),
+    ("secondary", "ineligible"): r"Control link failure",
+    ("primary", "secondary-hold"): (
+        r"Monitor failed: [A-Z ]+|Preempt/yield\(\d+/\d+\)|Manual failover|Node shutdown|Control link failure"
+    ),
+    ("primary", "secondary"): r"Lease expired",
+    ("secondary-hold", "primary"): r"Only node present",
+    ("secondary-hold", "secondary"): r"Ready to become secondary",
+    ("secondary-hold", "ineligible"): r"Control link failure",
+    ("ineligible", "secondary"): r"Control link recovered|Remote is not primary",
+    ("ineligible", "primary"): r"Only node present",
+}
+"""Every transition with the reasons it may have (SPEC 6.2, decision 0010), written here a second time."""
+
+
 def transitions(history: History) -> list[Violation]:
-    """Every change of state is a row of the table, has a reason, and is logged exactly once."""
+    """Every change of state is a row of the table, has a reason of that row, and is logged exactly once."""
     violations = []
     for turn in history.turns:
         changed = sorted((group, old.label, new.label) for group, old, new in turn.changes)
@@ -315,8 +354,9 @@ def transitions(history: History) -> list[Violation]:
                 text = f"node{turn.node} RG{group} {old.label} -> {new.label} is not in the table"
                 violations.append(Violation("transitions", turn.at, text))
         for line in turn.logged:
-            if not line.reason:
-                violations.append(Violation("transitions", turn.at, f"node{turn.node} RG{line.group} moved without a reason"))
+            if re.fullmatch(REASONS.get((line.old, line.new), ""), line.reason) is None:
+                text = f"node{turn.node} RG{line.group} {line.old} -> {line.new} because of {line.reason!r}"
+                violations.append(Violation("transitions", turn.at, text))
     return violations
 
 

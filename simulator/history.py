@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from jsrpd.core.actions import Action
 from jsrpd.core.events import Event
 from jsrpd.core.lease import AdoptedLease
+from jsrpd.messages.catalogue import LogMessage
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import Incarnation
 from jsrpd.model.roles import GroupState
@@ -21,6 +22,8 @@ class SlotWritten:
     at: Instant
     until: Instant
     state: GroupState
+    alone: bool = False
+    """By the owner's own clock, for it had not heard its peer (LEASE 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,17 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """The operator asked on ``node`` that ``group`` be primary on ``target``. ``refusal`` None: accepted."""
+
+    at: Instant
+    node: int
+    group: int
+    target: int
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Disturbance:
     """Something that was done to the world. ``node`` None: to the network."""
 
@@ -78,7 +92,12 @@ class History:
     """One run. Lists are in order of time; keys (group, node)."""
 
     timing: Timing
+    """The longest dead time any node had in this run."""
     groups: tuple[int, ...]
+    shortest: Timing = field(init=False)
+    """The shortest."""
+    configurations: tuple[list[tuple[Instant, ClusterConfiguration]], ...] = field(default_factory=lambda: ([], []))
+    """Per node: what it was told to run, and from when on."""
     slots: dict[tuple[int, int], list[SlotWritten]] = field(default_factory=dict)
     standings: dict[tuple[int, int], list[Standing]] = field(default_factory=dict)
     heard: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
@@ -86,9 +105,13 @@ class History:
     overtaken by a later word does not count."""
     words: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per node, beside ``heard``: when the newest word of that turn was sent."""
+    stale: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
+    """Per receiving node: when it was handed a word of the peer that had been under way for more than an interval."""
     impaired: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per receiving node: when a datagram to it was lost, or delayed by more than a quarter interval."""
     turns: list[Turn] = field(default_factory=list)
+    logs: list[tuple[Instant, Incarnation, LogMessage]] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     disturbances: list[Disturbance] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
     sizes: list[tuple[Instant, int, int]] = field(default_factory=list)
@@ -101,10 +124,25 @@ class History:
     ended_at: Instant = 0
 
     def __post_init__(self) -> None:
+        self.shortest = self.timing
         for group in self.groups:
             for node in (0, 1):
                 self.slots[group, node] = [SlotWritten(0, -1, GroupState.HOLD)]
                 self.standings[group, node] = [Standing(0, None, 0)]
+
+    def committed(self, at: Instant, configuration: ClusterConfiguration) -> None:
+        """A node was given a configuration."""
+        before = self.configurations[configuration.node_id]
+        if before:
+            self.disturb("commit", configuration.node_id, at)
+        before.append((at, configuration))
+        self.timing = max(self.timing, configuration.timing, key=lambda timing: timing.dead)
+        self.shortest = min(self.shortest, configuration.timing, key=lambda timing: timing.dead)
+
+    def configuration_at(self, node: int, at: Instant) -> ClusterConfiguration:
+        """What the node was to run at ``at``."""
+        commits = self.configurations[node]
+        return commits[bisect_right(commits, at, key=lambda commit: commit[0]) - 1][1]
 
     def note(self, at: Instant, text: str) -> None:
         """One line of the trace."""

@@ -52,11 +52,19 @@ class Direction:
     tail: float = 0.0
     """Share of datagrams that take up to ``tail_delay``."""
     tail_delay: Duration = 0
-    cut: bool = False
+    corruption: float = 0.0
+    """Share of datagrams whose bits change on the way. The envelope authenticates every bit, so the receiver counts and
+    drops them, like those of another wire version; to the core either is a loss."""
+    corrupted: int = 0
+    cuts: int = 0
+    """How many cuts are in force."""
 
     def arrivals(self, rng: random.Random) -> Iterator[Duration]:
         """Delays after which copies of a datagram arrive: none when lost, two when duplicated."""
-        if self.cut or (self.loss and rng.random() < self.loss):
+        if self.cuts or (self.loss and rng.random() < self.loss):
+            return
+        if self.corruption and rng.random() < self.corruption:
+            self.corrupted += 1
             return
         copies = 2 if self.duplication and rng.random() < self.duplication else 1
         for _ in range(copies):
@@ -67,8 +75,8 @@ class Direction:
 
     def heal(self) -> None:
         """Loss-free, prompt, whole."""
-        self.cut = False
-        self.loss = self.duplication = self.tail = 0.0
+        self.cuts = 0
+        self.loss = self.duplication = self.tail = self.corruption = 0.0
         self.jitter = 0
 
 

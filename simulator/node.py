@@ -14,9 +14,12 @@ from jsrpd.core.actions import Action, Log, SendAcknowledgement, SendHeartbeat, 
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
+    ConfigurationChanged,
     Event,
     FailoverRequested,
     HeartbeatReceived,
+    MonitorFailed,
+    MonitorRecovered,
     SocketsDrained,
     WatchedInterfacesChanged,
 )
@@ -24,10 +27,10 @@ from jsrpd.core.lease import AdoptedLease
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import Acknowledgement, Heartbeat, PathId
-from jsrpd.model.roles import GroupState
+from jsrpd.model.roles import FailureCode, GroupState
 from jsrpd.model.time import MILLISECOND, Duration, Instant
 from simulator.clock import NodeClock
-from simulator.history import Disturbance, Life, Logged, SlotWritten, Standing, Turn
+from simulator.history import Disturbance, Life, Logged, Request, SlotWritten, Standing, Turn
 from simulator.link import SimulatedLink
 from simulator.network import Challenge, Datagram, Payload, Response
 
@@ -59,11 +62,17 @@ class SimulatedNode:
         self.factory = factory
         self.slots: dict[int, StoreLease] = {}
         self.interfaces_down: set[str] = set()
+        self.monitors_failed: dict[tuple[int, FailureCode, str], int] = {}
+        """What the monitors process would tell a new engine."""
+        self.back: tuple[Duration, bool] | None = None
+        """How long after it is down the engine is started again, and whether the map is gone by then."""
         self.up = False
         self.polls_carrier = False
         self.wake_latency: Duration = 0
         self.stall_probability = 0.0
         self.stall_length: Duration = 0
+        self.starved_by: Duration = 0
+        self.starved_until: Instant = 0
         self.frozen_until: Instant = 0
         self.deaf_until: Instant = 0
         self.cluster: Cluster
@@ -91,6 +100,10 @@ class SimulatedNode:
     def start(self) -> None:
         """Start the engine as production does: re-adopt unexpired leases of primaries, shut everything else."""
         if self.up:
+            return
+        if self.world.now < self.deaf_until:
+            # Nothing starts on a machine that stands still.
+            self.world.schedule(self.deaf_until, self.start)
             return
         now = self.clock()
         adopted = []
@@ -123,18 +136,25 @@ class SimulatedNode:
         self._asked = now
         self._wake_at = None
         self.world.history.disturb("started", self.number, self.world.now)
-        self._inputs = deque([WatchedInterfacesChanged(self._interfaces_up())])
+        failed = [MonitorFailed(*where, weight) for where, weight in self.monitors_failed.items()]
+        self._inputs = deque([WatchedInterfacesChanged(self._interfaces_up()), *failed])
         self._note_standings()
         self.wake()
 
-    def crash(self, power: bool = False) -> None:
-        """The engine is gone at once; with ``power`` so is the kernel with its map."""
+    def crash(self, power: bool = False, back: tuple[Duration, bool] | None = None) -> None:
+        """The engine is gone at once; with ``power`` so is the kernel with its map. ``back``: see there."""
         if self.up:
+            self.back = back or self.back
             self._down("powered off" if power else "engine killed")
         if power:
-            for group in list(self.slots):
-                self._store(StoreLease(group, 0, GroupState.HOLD, 0, 0, 0, False))
-            self.slots.clear()
+            self.deaf_until = self.world.now
+            self._lose_map()
+
+    def _lose_map(self) -> None:
+        """Without a map no gate is open."""
+        for group in list(self.slots):
+            self._store(StoreLease(group, 0, GroupState.HOLD, 0, 0, 0, False))
+        self.slots.clear()
 
     def pause(self, duration: Duration, machine: bool = False) -> None:
         """Freeze the process, with ``machine`` its network reception too."""
@@ -153,9 +173,26 @@ class SimulatedNode:
         if self.up:
             self._armed = (steps, fault)
 
-    def disarm(self) -> None:
-        """An armed fault that has not struck yet never does."""
+    def starve(self, latency: Duration, length: Duration) -> None:
+        """For ``length`` every wake-up comes up to ``latency`` late: too many others want the processor."""
+        now = self.world.now
+        self.starved_by = max(latency, self.starved_by) if now < self.starved_until else latency
+        self.starved_until = max(self.starved_until, now + length)
+        self.world.history.disturb("starved", self.number, now, self.starved_until + self.starved_by)
+
+    def recover(self) -> None:
+        """Nothing ails this node any more, and what was to strike it does not."""
+        now = self.world.now
         self._armed = None
+        self.stall_probability = 0.0
+        self.wake_latency = 0
+        self.starved_until = now
+        self.frozen_until = min(self.frozen_until, now)
+        self.deaf_until = min(self.deaf_until, now)
+        for name in sorted(self.interfaces_down):
+            self.set_interface(name, True)
+        for where in list(self.monitors_failed):
+            self.set_monitor(*where, None)
 
     def _down(self, why: str) -> None:
         self.up = False
@@ -167,6 +204,12 @@ class SimulatedNode:
         self.world.history.disturb(why, self.number, self.world.now)
         for group in self.world.history.groups:
             self.world.history.standings[group, self.number].append(Standing(self.world.now, None, 0))
+        if self.back is not None:
+            delay, empty = self.back
+            self.back = None
+            if empty:
+                self._lose_map()
+            self.world.schedule(self.world.now + delay, self.start)
 
     # -- input ----------------------------------------------------------------------------------------------------
 
@@ -194,6 +237,26 @@ class SimulatedNode:
             self.world.history.disturb(f"interface {name} {'up' if up else 'down'}", self.number, self.world.now)
             self.tell(WatchedInterfacesChanged(after))
 
+    def set_monitor(self, group: int, code: FailureCode, name: str, weight: int | None) -> None:
+        """A monitored object of this node failed (``weight``) or is well again (None)."""
+        if self.monitors_failed.get((group, code, name)) == weight:
+            return
+        what = f"monitor RG{group} {code.name} {name}"
+        self.world.history.disturb(f"{what} {'recovered' if weight is None else 'failed'}", self.number, self.world.now)
+        if weight is None:
+            del self.monitors_failed[group, code, name]
+            self.tell(MonitorRecovered(group, code, name))
+        else:
+            self.monitors_failed[group, code, name] = weight
+            self.tell(MonitorFailed(group, code, name, weight))
+
+    def commit(self, configuration: ClusterConfiguration) -> None:
+        """A new configuration, on this node."""
+        self.configuration = configuration
+        self.timing = configuration.timing
+        self.world.history.committed(self.world.now, configuration)
+        self.tell(ConfigurationChanged(configuration))
+
     def _interfaces_up(self) -> int:
         names = self.configuration.watched_interfaces
         return sum(1 << bit for bit, name in enumerate(names) if name not in self.interfaces_down)
@@ -205,7 +268,8 @@ class SimulatedNode:
         if self._turn is not None or not self.up:
             return
         at = self.world.now if at is None else max(at, self.world.now)
-        at = max(at + self.world.up_to(self.wake_latency), self.frozen_until)
+        latency = self.starved_by if self.world.now < self.starved_until else self.wake_latency
+        at = max(at + self.world.up_to(latency), self.frozen_until)
         if self._wake_at is not None and self._wake_at <= at:
             return
         self._wake_at = at
@@ -302,13 +366,17 @@ class SimulatedNode:
                 return False
             case None:
                 return False
-        return self.world.now - datagram.sent_at <= self.timing.lease
+        age = self.world.now - datagram.sent_at
+        if age > self.timing.interval:
+            self.world.history.stale[self.number].append(self.world.now)
+        return age <= self.timing.lease
 
     def _told(self, judged: Instant, event: Event) -> None:
         if isinstance(event, FailoverRequested):
             refusal = self.cluster.refuse_failover(judged, event.group, event.node)
             text = refusal or f"Initiated manual failover for redundancy group {event.group}"
             self.world.history.note(self.world.now, f"node{self.number} operator: {text}")
+            self.world.history.requests.append(Request(self.world.now, self.number, event.group, event.node, refusal))
             if refusal is not None:
                 return
         self._handle(judged, event)
@@ -352,6 +420,7 @@ class SimulatedNode:
             case StoreLease():
                 self._store(action)
             case Log(message):
+                self.world.history.logs.append((self.world.now, self._life.incarnation, message))
                 change = _logged(action) if message.tag == STATE_CHANGE else None
                 text = f"RG{change.group} {change.old} -> {change.new}: {change.reason}" if change else None
                 line = text or f"{message.tag}: {render_text(message)}"
@@ -371,7 +440,7 @@ class SimulatedNode:
     def _store(self, lease: StoreLease) -> None:
         self.slots[lease.group] = lease
         until = self.node_clock.last_at(lease.deadline) if lease.deadline else -1
-        self.world.history.slots[lease.group, self.number].append(SlotWritten(self.world.now, until, lease.state))
+        self.world.history.slots[lease.group, self.number].append(SlotWritten(self.world.now, until, lease.state, lease.alone))
 
 
 def _logged(log: Log) -> Logged:

@@ -34,6 +34,8 @@ class World:
         fabric = tuple(FIRST_FABRIC_PATH + link.index for link in first.fabric_links)
         self.network = Network(control + fabric)
         self.history = History(first.timing, tuple(group.group for group in first.groups))
+        for configuration in configurations:
+            self.history.committed(0, configuration)
         self._agenda: list[tuple[Instant, int, Callable[..., None], tuple[Any, ...]]] = []
         self._scheduled = 0
         self._incarnations = 0
@@ -74,5 +76,5 @@ class World:
         for delay in self.network.links[sender][path].arrivals(self.rng):
             worst = min(worst, delay)
             self.schedule(self.now + delay, receiver.deliver, path, datagram)
-        if worst > history.timing.interval // 4:
+        if worst > history.shortest.interval // 4:
             history.impaired[receiver.number].append(self.now)

@@ -40,6 +40,7 @@ class PeerState(_Record, frozen=True):
     interfaces_up: bytes
     """Of the heartbeat; bitmaps may be wider than msgpack's integers."""
     reports: dict[int, GroupReport]
+    led: frozenset[int]
     newest_sequence: int
     echoed: int
     first_heard: Instant | None
@@ -70,6 +71,7 @@ class RedundancyGroupState(_Record, frozen=True):
     state: GroupState
     since: Instant
     reason: str
+    priority_judged: int
     generation: int
     cleared_generation: int
     manual: bool
@@ -120,7 +122,7 @@ CONVERTED = {"peer", "sent", "groups", "interfaces_up", "_announcing", "_spoken"
 """Attributes of ``Cluster`` that are not stored as they are."""
 ADDED = {"interfaces_up", "spoken_interfaces_up"}
 """Bitmaps taken out of what stands beside them."""
-DERIVED = {Cluster: {"_timing", "_lease_timing", "_claim_timing"}, RedundancyGroup: {"weight", "failure_bits"}}
+DERIVED = {Cluster: {"_timing", "_lease_timing", "_claim_timing", "_send_interval"}, RedundancyGroup: {"weight", "failure_bits"}}
 """Attributes that follow from the others and are made anew."""
 ALWAYS_EMPTY = {"_pending", "_unacknowledged"}
 """Attributes of ``Cluster`` that hold nothing at the end of a turn."""

@@ -347,10 +347,7 @@ class Cluster:
         for group in self.groups.values():
             if group.state != GroupState.PRIMARY:
                 actions += self._give_up(group)
-        actions += self._speak(now)
-        for group in self.groups.values():
-            if group.state == GroupState.PRIMARY:
-                actions += group.store(self.peer.last_heard)
+        actions += self._speak_and_store(now)
         actions += self._announcements(now)
         actions += self._pending + after
         self._pending = []
@@ -404,17 +401,17 @@ class Cluster:
         return group.apply(now, self._timing, decision, self.peer.reports.get(group.number))
 
     def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
-        """Conditions that must have lasted: the shut gate of a primary, the preferred peer, the operator's wish."""
+        """Conditions that must have lasted: the shut gate of a primary, the preferred peer, the operator's wish, our word."""
+        priority = group.effective_priority(self.eligible)
+        if priority != group.priority_judged:
+            # The peer elects by what it knows of us: until it has echoed the new priority it may claim by the old one.
+            group.priority_judged = priority
+            group.state_sent_at = None
         primary = group.state == GroupState.PRIMARY
         shut_while_heard = primary and not group.lease.is_open(now) and not self._peer_silent(now)
         group.gate_shut_since = (group.gate_shut_since or now) if shut_while_heard else None
         report = self.peer.reports.get(group.number)
-        preferred = (
-            primary
-            and report is not None
-            and report.state == GroupState.SECONDARY
-            and report.effective_priority > group.effective_priority(self.eligible)
-        )
+        preferred = primary and report is not None and report.state == GroupState.SECONDARY and report.effective_priority > priority
         group.peer_preferred_since = (group.peer_preferred_since or now) if preferred else None
         wish = group.yield_to_operator_until
         if wish is not None and now > wish:
@@ -443,7 +440,7 @@ class Cluster:
             yield_to_operator=group.yield_to_operator_until is not None,
             preempt=group.configuration.preempt,
             peer_preferred_since=group.peer_preferred_since,
-            peer_silent=self._peer_silent(now),
+            peer_silent=self._may_be_claimed(now, group.number),
             peer_fresh=peer.last_heard is not None and now - peer.last_heard <= timing.fresh,
             peer_echoed=self._state_echoed(group),
             peer_exchanged=peer.heartbeat is not None and peer.echoed > 0,
@@ -470,6 +467,18 @@ class Cluster:
             group.lease = shut(group.lease)
         return group.store(self.peer.last_heard)
 
+    def _speak_and_store(self, now: Instant) -> list[Action]:
+        """A claim is said before it is stored (LEASE 10). A lease that shortens is stored before the peer can hear of what
+        shortened it: intervals that a commit made shorter bring its claim forward."""
+        speech = self._speak(now)
+        shorter: list[Action] = []
+        longer: list[Action] = []
+        for group in self.groups.values():
+            if group.state == GroupState.PRIMARY:
+                shortens = group.stored is not None and group.lease.deadline < group.stored.deadline
+                (shorter if shortens else longer).extend(group.store(self.peer.last_heard))
+        return shorter + speech + longer
+
     def _speak(self, now: Instant) -> list[Action]:
         """Send when it is time or something changed; leases of primaries follow the send, never precede it (LEASE 10)."""
         due = self._next_send(now) <= now
@@ -494,12 +503,16 @@ class Cluster:
         return [SendHeartbeat(sequence, self._heartbeat(now, spoken.groups))]
 
     def _renew(self, now: Instant) -> None:
-        """Leases of all primaries. A shut gate and a peer lost for T: claimed anew by silence (LEASE 8, 10)."""
+        """Leases of all primaries. A shut gate and nothing heard for T: claimed anew by silence (LEASE 8, 10).
+
+        Nothing at all, acknowledgements included: they say that the peer lives, and what it is.
+        """
+        lost = self._nothing_heard(now)
         timing = self._lease_timing
         for group in self.groups.values():
             if group.state != GroupState.PRIMARY:
                 continue
-            if self._peer_silent(now) and not group.lease.is_open(now) and group.lease.alone_since is None:
+            if lost and not group.lease.is_open(now) and group.lease.alone_since is None:
                 group.lease = claimed_alone(group.lease, now, timing)
                 continue
             before = group.lease
@@ -590,7 +603,8 @@ class Cluster:
 
     def _peer_deadlines(self) -> list[Instant]:
         claim, quiet = self._claim_timing, self.peer.quiet_since
-        wanted = [self.peer.unbound_since + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since + claim.dead]
+        wanted = [self.peer.unbound_since + claim.dead, quiet + claim.dead, quiet + claim.quiet]
+        wanted.append(self.peer.control_quiet_since + claim.dead)
         wanted += [at + claim.dead for at in self.peer.heard_on.values()]
         if self.peer.control_run_since is not None and any(g.state == GroupState.INELIGIBLE for g in self.groups.values()):
             wanted.append(self.peer.control_run_since + RECOVERED_INTERVALS * claim.interval)
@@ -604,7 +618,8 @@ class Cluster:
             case GroupState.HOLD:
                 return [group.since + timing.dead, group.since + timing.start_up_hold]
             case GroupState.PRIMARY:
-                wanted = [group.lease.deadline + 1, self.peer.quiet_since + lease.lease_silence]
+                quiet = self.peer.quiet_since
+                wanted = [group.lease.deadline + 1, quiet + lease.lease_silence]
                 if group.gate_shut_since is not None:
                     wanted.append(group.gate_shut_since + timing.dead)
                 preempt = group.configuration.preempt
@@ -623,16 +638,17 @@ class Cluster:
     def _next_send(self, now: Instant) -> Instant:
         """Each interval; each quarter while evidence is gathered; every 2 ms in a hand-over (LEASE 5, 16, 20)."""
         last = self.sent.newest_at
-        timing = self._timing
+        timing, interval = self._timing, self._send_interval
         if self._muted(now):
             return self.started + timing.quiet
         if last is None:
             return now
         if any(self._repeating(now, group) for group in self.groups.values()):
-            return last + min(REPEAT, timing.interval)
+            return last + min(REPEAT, interval)
         echoed_at = max(self.peer.echoed_at or self.started, self.peer.floor)
-        gathering = self.peer.silence(now) >= timing.quiet or now - echoed_at >= timing.quiet
-        return last + (timing.interval // 4 if gathering else timing.interval)
+        quiet = interval * 5 // 4
+        gathering = self.peer.silence(now) >= quiet or now - echoed_at >= quiet
+        return last + (interval // 4 if gathering else interval)
 
     def _muted(self, now: Instant) -> bool:
         """After start nothing of our own is sent until the peer is heard or 1.25 intervals have passed (LEASE 20)."""
@@ -646,12 +662,14 @@ class Cluster:
 
     def _set_timings(self) -> None:
         """The peer's intervals, as it last told them, differ from ours only while a commit is in flight. Leases follow the
-        shorter dead time, for the peer may claim after its own; claims wait for the longer one."""
+        shorter dead time, for the peer may claim after its own; claims wait for the longer one. Sent is at the shorter interval,
+        or a lease of the shorter time would run out between two heartbeats."""
         own = self.configuration.timing
         both = (own, self._told_timing or own)
         self._timing = own
         self._lease_timing = min(both, key=lambda timing: timing.dead)
         self._claim_timing = max(both, key=lambda timing: timing.dead)
+        self._send_interval = min(timing.interval for timing in both)
 
     # -- the state of things ------------------------------------------------------------------------------------------
 
@@ -662,6 +680,14 @@ class Cluster:
 
     def _peer_silent(self, now: Instant) -> bool:
         return self.peer.gone or now - self.peer.unbound_since >= self._claim_timing.dead
+
+    def _nothing_heard(self, now: Instant) -> bool:
+        return self.peer.gone or self.peer.silence(now) >= self._claim_timing.dead
+
+    def _may_be_claimed(self, now: Instant, group: int) -> bool:
+        """By silence. The lease of a peer that led the group rests on its heartbeats; a peer that did not may be about to claim as
+        well, so as long as it acknowledges ours it is not silent."""
+        return self._peer_silent(now) and (group in self.peer.led or self._nothing_heard(now))
 
     @property
     def eligible(self) -> bool:

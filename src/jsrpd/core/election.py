@@ -44,7 +44,7 @@ class GroupView(msgspec.Struct, frozen=True):
     peer_preferred_since: Instant | None
     """Since when the peer is fit and has the higher priority."""
     peer_silent: bool
-    """No heartbeat on any path for T, or the peer said that it has stopped."""
+    """No heartbeat on any path for T (no word at all where the peer did not lead the group), or it said that it has stopped."""
     peer_fresh: bool
     """Heard within 1.5 intervals."""
     peer_echoed: bool

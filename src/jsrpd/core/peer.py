@@ -17,6 +17,7 @@ from jsrpd.model.link_messages import (
     Incarnation,
     PathId,
 )
+from jsrpd.model.roles import GroupState
 from jsrpd.model.time import Duration, Instant, Timing
 
 SENT_HISTORY = 512
@@ -54,6 +55,8 @@ class Peer:
         self.incarnation: Incarnation | None = None
         self.heartbeat: Heartbeat | None = None
         self.reports: dict[int, GroupReport] = {}
+        self.led: frozenset[int] = frozenset()
+        """Groups that its newest heartbeat said it was primary for; remembered when it is lost."""
         self.newest_sequence = 0
         self.echoed = 0
         self.first_heard: Instant | None = None
@@ -105,6 +108,7 @@ class Peer:
         self.heartbeat = event.heartbeat
         self.gone = event.heartbeat.stopped
         self.reports = {report.group: report for report in event.heartbeat.groups}
+        self.led = frozenset([report.group for report in event.heartbeat.groups if report.state == GroupState.PRIMARY])
         return True
 
     def acknowledgement_received(self, event: AcknowledgementReceived, timing: Timing) -> None:
@@ -138,6 +142,7 @@ class Peer:
         self.echoed = 0
         self.echoed_at = None
         self.gone = False
+        self.led = frozenset()
         self.lose()
 
     def _heard(self, path: PathId, at: Instant, timing: Timing) -> None:

@@ -58,7 +58,8 @@ class RedundancyGroup:
         self.peer_preferred_since: Instant | None = None
         self.yield_to_operator_until: Instant | None = None
         self.state_sent_at: Instant | None = None
-        """When the present state was first sent; the peer must echo it before we claim (LEASE 11)."""
+        """When the present state and priority were first sent; the peer must echo them before we claim (LEASE 11)."""
+        self.priority_judged = 0
         self.held_until: Instant = now
         """Until when a gate that was open alone counts as open in healing, though the contact shut it (LEASE 6, 12)."""
         self.unannounced = False
