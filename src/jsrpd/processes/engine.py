@@ -319,9 +319,11 @@ class Engine:
             if path not in self.paths:
                 self.paths[path] = HelloSocket(interface, self.configuration.cluster_id, self.configuration.peer_id)
         for path_socket in self.paths.values():
-            before = path_socket.socket
-            if path_socket.ensure_open(now) and before is not path_socket.socket:
-                self._watch_again()
+            path_socket.ensure_open(now)
+        # A failed send may have closed one as well, and the selector must never be left with a closed socket.
+        watched = {key.fileobj for key in self.selector.get_map().values() if key.data == "path"}
+        if watched != {path_socket.socket for path_socket in self.paths.values()} - {None}:
+            self._watch_again()
 
     def _look_around(self, now: Instant) -> None:
         """On silent paths with derived addresses: call, and see whether somebody of another cluster calls."""
@@ -357,7 +359,6 @@ class Engine:
     def _drain_paths(self, judged: Instant) -> None:
         self.flooded = False
         for path, path_socket in self.paths.items():
-            open_before = path_socket.socket
             for _ in range(DATAGRAMS_PER_TURN):
                 try:
                     datagram = path_socket.receive()
@@ -369,8 +370,6 @@ class Engine:
                 self._received(judged, path, datagram)
             else:
                 self.flooded = True
-            if path_socket.socket is not open_before:
-                self._watch_again()
 
     def _received(self, judged: Instant, path: PathId, datagram: bytes) -> None:
         at = clock()
