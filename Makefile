@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SEEDS  ?= 200
 RUNS   ?= 5
-SOURCES := src simulator bench tests
-TOOLS   := ip nft conntrack ping
+SOURCES := src simulator bench tests tools
+TOOLS   := ip nft conntrack ping groff
 
-.PHONY: lab test test-unit test-lab check bench simulate clean venv system bench-system
+.PHONY: lab test test-unit test-lab deb check bench simulate clean venv system bench-system
 
 venv: $(VENV)/.ready
 
@@ -25,8 +25,8 @@ python-system:
 system:
 	@for tool in $(TOOLS); do command -v $$tool >/dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then \
-	  echo "installing: iproute2 nftables conntrack iputils-ping"; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 nftables conntrack iputils-ping >/dev/null; \
+	  echo "installing: iproute2 nftables conntrack iputils-ping groff-base"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 nftables conntrack iputils-ping groff-base >/dev/null; \
 	fi
 
 lab: system venv
@@ -40,6 +40,9 @@ test-unit: venv
 
 test-lab: system venv
 	$(BIN)/pytest tests/end_to_end
+
+deb: venv
+	$(BIN)/python -m tools.debian
 
 check: venv
 	$(BIN)/ruff check $(SOURCES)
