@@ -32,7 +32,18 @@ system:
 lab: system venv
 	@$(BIN)/jsrp lab demo
 
-test: system venv
+# Debian's Prometheus is unpacked for the tests, not installed: nobody wants a server started for them.
+PROMETHEUS := $(VENV)/prometheus/usr/bin/prometheus
+
+$(PROMETHEUS): $(VENV)/.ready
+	@cd $(VENV) && { apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
+	  dpkg-deb -x prometheus_*.deb prometheus && rm prometheus_*.deb
+
+.PHONY: prometheus
+prometheus: venv
+	-@$(MAKE) -s $(PROMETHEUS)
+
+test: system venv prometheus
 	$(BIN)/pytest tests
 
 test-unit: venv

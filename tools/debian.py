@@ -32,6 +32,9 @@ DOCUMENTS = {
     "README.md": ".",
     "CHANGELOG.md": ".",
     "docs/operation.md": ".",
+    "docs/metrics.md": ".",
+    "packaging/prometheus/jsrpd.rules.yml": ".",
+    "packaging/grafana/jsrpd.json": ".",
     "docs/examples/two-nodes.conf": "examples",
 }
 SCRIPTS = ("postinst", "prerm", "postrm")

@@ -53,6 +53,13 @@ def show_interfaces(call: Call) -> str:
     return (render_json.snapshot if call.display == "json" else render_text.interfaces)(_snapshot())
 
 
+def show_metrics(_call: Call) -> str:
+    """``show metrics``."""
+    from jsrpd.management.requests import ShowMetrics
+
+    return _ask(ShowMetrics()).text
+
+
 def show_configuration(call: Call) -> str:
     """``show configuration``: the file, not what the daemon runs with."""
     from jsrpd.configuration import junos

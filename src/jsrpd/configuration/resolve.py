@@ -12,6 +12,7 @@ from jsrpd.model.configuration import (
     FabricLink,
     GroupConfiguration,
     InterfaceMonitor,
+    MetricsListener,
     Preempt,
     Reth,
     RethUnitAddress,
@@ -49,6 +50,7 @@ class Resolver:
             groups=groups,
             reths=self._reths({group.group for group in groups}),
             syslog_hosts=_syslog_hosts(view),
+            metrics_listeners=_metrics_listeners(view),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
         )
@@ -226,4 +228,12 @@ def _syslog_hosts(view: Node) -> tuple[SyslogHost, ...]:
     return tuple(
         SyslogHost(address, int(_value(node, "514", "port")), "structured-data" in node.children)
         for address, node in (hosts.children if hosts else {}).items()
+    )
+
+
+def _metrics_listeners(view: Node) -> tuple[MetricsListener, ...]:
+    addresses = view.find("system", "services", "metrics", "address")
+    return tuple(
+        MetricsListener(address, int(_value(node, "9469", "port")))
+        for address, node in (addresses.children if addresses else {}).items()
     )

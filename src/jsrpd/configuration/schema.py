@@ -170,6 +170,21 @@ INTERFACE_STATEMENTS = {
 
 SYSTEM = {
     "host-name": Statement("name of the node", value=NAME),
+    "services": Statement(
+        "what others may ask the node",
+        below={
+            "metrics": Statement(
+                "metrics over HTTP, unencrypted and to anyone who reaches the address",
+                below={
+                    "address": Statement(
+                        "address to listen at",
+                        key=ADDRESS,
+                        below={"port": Statement("TCP port", value=integer(1024, 65535), default="9469")},
+                    )
+                },
+            )
+        },
+    ),
     "syslog": Statement(
         "system log",
         below={

@@ -28,6 +28,10 @@ class ShowStatus(msgspec.Struct, frozen=True, tag="show-status"):
     """Snapshot for every display."""
 
 
+class ShowMetrics(msgspec.Struct, frozen=True, tag="show-metrics"):
+    """``show metrics``: the text of ``/metrics``."""
+
+
 class Failover(msgspec.Struct, frozen=True, tag="failover"):
     """``request chassis cluster failover redundancy-group GROUP node NODE``."""
 
@@ -45,7 +49,7 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
-Request = ShowStatus | Failover | FailoverReset | ClearFailoverCount
+Request = ShowStatus | ShowMetrics | Failover | FailoverReset | ClearFailoverCount
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):

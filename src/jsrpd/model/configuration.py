@@ -83,6 +83,13 @@ class SyslogHost(msgspec.Struct, frozen=True):
     structured_data: bool = False
 
 
+class MetricsListener(msgspec.Struct, frozen=True):
+    """A TCP address of this node at which ``/metrics`` is read."""
+
+    address: str
+    port: int
+
+
 class ClusterConfiguration(msgspec.Struct, frozen=True):
     """What one node needs to know to be half of the cluster."""
 
@@ -98,6 +105,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     groups: tuple[GroupConfiguration, ...] = ()
     reths: tuple[Reth, ...] = ()
     syslog_hosts: tuple[SyslogHost, ...] = ()
+    metrics_listeners: tuple[MetricsListener, ...] = ()
     gate: str = "bpf"
     """``bpf``, or ``none``: promise 1 is off and said so."""
     digest: bytes = b"\0" * 8

@@ -7,10 +7,13 @@ import os
 import signal
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from jsrpd.gateway import families, http, listening, processes
+from jsrpd.gateway.scrape import Scrape
 from jsrpd.management import children, engine_link
 from jsrpd.management.requests import (
     MAX_LINE,
@@ -22,14 +25,18 @@ from jsrpd.management.requests import (
     FailoverReset,
     Reply,
     Request,
+    ShowMetrics,
     ShowStatus,
     decode_request,
     encode,
 )
 from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
-from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
+from jsrpd.model.status import ClusterStatus
+from jsrpd.processes.privileges import drop_all
 from jsrpd.processes.syslog import SyslogSender
 
+HTTP_SOCKET_NAME = "http.sock"
 MAX_CLIENTS = 32
 CLIENT_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 5.0
@@ -51,12 +58,14 @@ def run(
     configuration: ClusterConfiguration | None,
     runtime_directory: Path,
     syslog: SyslogSender,
+    restarts: dict[str, int],
 ) -> None:
-    """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered."""
+    """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered. ``restarts``: by child."""
+    drop_all()
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog).run())
+    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog, restarts).run())
 
 
 class Gateway:
@@ -69,6 +78,7 @@ class Gateway:
         configuration: ClusterConfiguration | None,
         path: Path,
         syslog: SyslogSender,
+        restarts: dict[str, int] | None = None,
     ) -> None:
         self.engine, self.parent = engine, parent
         self.configuration = configuration
@@ -83,6 +93,10 @@ class Gateway:
         self.turn = asyncio.Lock()
         self.asked_at = 0.0
         self.reported = ""
+        self.restarts = dict(restarts or {})
+        self.scrape = Scrape(self._status, lambda: processes.statuses(os.getppid(), self.restarts))
+        self.http = http.Server(self.scrape.answer)
+        self.http_listeners: dict[MetricsListener | None, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Listen for ever; a socket that cannot be had is said and tried again."""
@@ -92,6 +106,7 @@ class Gateway:
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
         self._flush_log()
+        self._listen_for_http()
         attempt = 0
         while True:
             listener = self._listener()
@@ -101,6 +116,22 @@ class Gateway:
                     await server.serve_forever()
             await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             attempt += 1
+
+    def _listen_for_http(self) -> None:
+        """On the UNIX socket, and at the addresses that are configured now."""
+        configured = self.configuration.metrics_listeners if self.configuration is not None else ()
+        wanted: set[MetricsListener | None] = {None, *configured}
+        for gone in set(self.http_listeners) - wanted:
+            self.http_listeners.pop(gone).cancel()
+        for place in wanted - set(self.http_listeners):
+            serving = listening.serve(partial(self._http_socket, place), self.http.client, http.MAX_HEAD_BYTES, self._no_http)
+            self.http_listeners[place] = asyncio.get_running_loop().create_task(serving)
+
+    def _http_socket(self, place: MetricsListener | None) -> socket.socket:
+        return listening.tcp(place.address, place.port) if place else listening.unix(self.path.with_name(HTTP_SOCKET_NAME))
+
+    def _no_http(self, error: OSError) -> None:
+        self._report(socket_listen_failure(_reason(error)))
 
     def _flush_log(self) -> None:
         self.syslog.flush()
@@ -186,12 +217,17 @@ class Gateway:
         _turn_away(longest)
         return True
 
+    async def _status(self) -> ClusterStatus | None:
+        return (await self._reply(ShowStatus())).status
+
     async def _reply(self, request: Request) -> Reply:
         """One question at a time and spaced, so that the engine does not notice how many clients ask how often.
 
         A command goes only to an engine that has just answered: one left in the channel of a dead engine would be
         carried out by its successor, long after the operator was told that it failed.
         """
+        if isinstance(request, ShowMetrics):
+            return Reply(True, families.open_metrics(await self.scrape.read()))
         if self.configuration is None:
             return Reply(False, NOT_ENABLED)
         problem = ENGINE_SILENT
@@ -254,6 +290,9 @@ class Gateway:
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
                     self.syslog.reconfigure(message.configuration.syslog_hosts)
+                    self._listen_for_http()
+                elif isinstance(message, children.ChildRestarted):
+                    self.restarts[message.name] = message.restarts
 
 
 def _turn_away(writer: asyncio.StreamWriter) -> None:
@@ -272,7 +311,7 @@ def _reason(error: OSError) -> str:
 
 def _question(number: int, request: Request) -> engine_link.Message:
     match request:
-        case ShowStatus():
+        case ShowStatus() | ShowMetrics():
             return engine_link.StatusRequested(number)
         case Failover(group, node):
             return engine_link.FailoverCommanded(number, group, node)

@@ -162,6 +162,7 @@ class Child:
     pid: int = 0
     started_at: float = 0.0
     crashes: int = 0
+    restarts: int = 0
     restart_at: float | None = None
 
 
@@ -349,6 +350,7 @@ class Parent:
             self.configuration,
             self.places.runtime,
             self.syslog,
+            {child.name: child.restarts for child in self.children.values()},
         )
 
     def _read_kernel(self) -> None:
@@ -395,7 +397,11 @@ class Parent:
     def _restart_due(self) -> None:
         for child in self.children.values():
             if child.restart_at is not None and child.restart_at <= time.monotonic():
+                child.restarts += 1
                 self._fork(child)
+                with contextlib.suppress(BlockingIOError):
+                    told = children.encode(children.ChildRestarted(child.name, child.restarts))
+                    self.channels.parent_gateway.left.send(told, socket.MSG_DONTWAIT)
 
     # -- reload and stop ------------------------------------------------------------------------------------------
 

@@ -493,7 +493,7 @@ def test_the_process_ends_with_its_parent_and_not_with_the_terminal(tmp_path: Pa
 
     def child() -> None:
         parent.close()
-        gateway.run(engines_gateway, parents_child, None, tmp_path, SyslogSender(tmp_path / "log"))
+        gateway.run(engines_gateway, parents_child, None, tmp_path, SyslogSender(tmp_path / "log"), {})
 
     process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
     process.start()
