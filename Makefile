@@ -32,18 +32,19 @@ system:
 lab: system venv
 	@$(BIN)/jsrp lab demo
 
-# Debian's Prometheus is unpacked for the tests, not installed: nobody wants a server started for them.
-PROMETHEUS := $(VENV)/prometheus/usr/bin/prometheus
+# Programs that the tests meet are unpacked, not installed: nobody wants servers started for them.
+PEERS := $(VENV)/peers/.ready
+MET   := prometheus rsyslog libestr0 libfastjson4
 
-$(PROMETHEUS): $(VENV)/.ready
-	@cd $(VENV) && { apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
-	  dpkg-deb -x prometheus_*.deb prometheus && rm prometheus_*.deb
+$(PEERS): $(VENV)/.ready
+	@mkdir -p $(@D) && cd $(@D) && { apt-get download -qq $(MET) 2>/dev/null || { apt-get update -qq && apt-get download -qq $(MET); }; } && \
+	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done && touch .ready
 
-.PHONY: prometheus
-prometheus: venv
-	-@$(MAKE) -s $(PROMETHEUS)
+.PHONY: peers
+peers: venv
+	-@$(MAKE) -s $(PEERS)
 
-test: system venv prometheus
+test: system venv peers
 	$(BIN)/pytest tests
 
 test-unit: venv

@@ -20,7 +20,7 @@ import pytest
 from jsrpd.gateway.families import OLDER_TEXT, OPEN_METRICS
 from jsrpd.lab.topology import inside
 from tests.end_to_end.process_fixtures import CONFIGURATION, DAEMON, Node, bare_node
-from tests.unit.gateway.prometheus import program
+from tests.peers import program
 from tools.dashboard import PANELS
 
 RULES = Path(__file__).parents[2] / "packaging/prometheus/jsrpd.rules.yml"

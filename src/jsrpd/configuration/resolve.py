@@ -226,7 +226,7 @@ def _prefixes(node: Node | None) -> tuple[RethUnitAddress, ...]:
 def _syslog_hosts(view: Node) -> tuple[SyslogHost, ...]:
     hosts = view.find("system", "syslog", "host")
     return tuple(
-        SyslogHost(address, int(_value(node, "514", "port")), "structured-data" in node.children)
+        SyslogHost(address, int(_value(node, "514", "port")), "structured-data" in node.children, _value(node, "udp", "transport"))
         for address, node in (hosts.children if hosts else {}).items()
     )
 

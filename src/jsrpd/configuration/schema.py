@@ -193,12 +193,12 @@ SYSTEM = {
                 key=ADDRESS,
                 below={
                     "structured-data": Statement("RFC 5424 form"),
-                    "port": Statement("UDP port", value=integer(1, 65535), default="514"),
+                    "port": Statement("port of the receiver", value=integer(1, 65535), default="514"),
                     "transport": Statement(
                         "how to send",
                         value=choice("udp", "tcp", "tls"),
                         default="udp",
-                        refuse_values={"tcp": NOT_YET, "tls": NOT_YET},
+                        refuse_values={"tls": NOT_YET},
                     ),
                     "any": Statement("facility and severity", value=choice("any")),
                 },

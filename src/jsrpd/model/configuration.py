@@ -76,11 +76,13 @@ class Reth(msgspec.Struct, frozen=True):
 
 
 class SyslogHost(msgspec.Struct, frozen=True):
-    """A remote syslog receiver over UDP."""
+    """A remote syslog receiver."""
 
     address: str
     port: int = 514
     structured_data: bool = False
+    transport: str = "udp"
+    """``udp`` or ``tcp``."""
 
 
 class MetricsListener(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from jsrpd.gateway.families import SUFFIX, Family, older_text, open_metrics
 from jsrpd.gateway.metrics import ProcessStatus, families
 from jsrpd.model.roles import MAX_GROUP, FailureCode
 from jsrpd.model.status import ClusterStatus, GroupStatus, InterfaceMonitorStatus
-from tests.unit.gateway.prometheus import program
+from tests.peers import program
 from tests.unit.management.daemon import IF, IP, cluster, lost, row
 
 GOLDEN = Path(__file__).parent / "golden"

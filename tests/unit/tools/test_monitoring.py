@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from jsrpd.gateway.families import SUFFIX
-from tests.unit.gateway.prometheus import program
+from tests.peers import program
 from tests.unit.gateway.test_metrics import BUSY, everything
 from tools.dashboard import dashboard
 
