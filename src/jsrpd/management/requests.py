@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from jsrpd.model.explanation import GroupExplanation
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
 from jsrpd.model.status import ClusterStatus
 
@@ -32,6 +33,14 @@ class ShowMetrics(msgspec.Struct, frozen=True, tag="show-metrics"):
     """``show metrics``: the text of ``/metrics``."""
 
 
+class ShowState(msgspec.Struct, frozen=True, tag="show-state"):
+    """All that the core holds, for what-if, which runs in the asking process on this copy."""
+
+
+class Explain(msgspec.Struct, frozen=True, tag="explain"):
+    """``show chassis cluster explain``, every group."""
+
+
 class Failover(msgspec.Struct, frozen=True, tag="failover"):
     """``request chassis cluster failover redundancy-group GROUP node NODE``."""
 
@@ -49,7 +58,15 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
-Request = ShowStatus | ShowMetrics | Failover | FailoverReset | ClearFailoverCount
+Request = ShowStatus | ShowMetrics | ShowState | Explain | Failover | FailoverReset | ClearFailoverCount
+
+
+class CoreState(msgspec.Struct, frozen=True):
+    """``state`` as ``core.checkpoint`` encodes it, at ``now`` on the boot-time clock; wall clock = that + ``wall_offset``."""
+
+    now: int
+    wall_offset: int
+    state: bytes
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,6 +76,8 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
     node: int | None = None
     status: ClusterStatus | None = None
+    core: CoreState | None = None
+    explanations: tuple[GroupExplanation, ...] = ()
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -3,29 +3,39 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import os
+import pwd
 import signal
 import socket
+import struct
+import threading
 import time
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from jsrpd.core import checkpoint
+from jsrpd.core.explain import explain
 from jsrpd.gateway import families, http, listening, processes
 from jsrpd.gateway.scrape import Scrape
 from jsrpd.management import children, engine_link
+from jsrpd.management.journal import DIRECTORY
 from jsrpd.management.requests import (
     MAX_LINE,
     NOT_ENABLED,
     NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
+    CoreState,
+    Explain,
     Failover,
     FailoverReset,
     Reply,
     Request,
     ShowMetrics,
+    ShowState,
     ShowStatus,
     decode_request,
     encode,
@@ -33,6 +43,7 @@ from jsrpd.management.requests import (
 from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
 from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
 from jsrpd.model.status import ClusterStatus
+from jsrpd.processes.journal_writer import JournalWriter
 from jsrpd.processes.privileges import drop_all
 from jsrpd.processes.syslog import SyslogSender
 
@@ -46,9 +57,14 @@ BACKLOG = 16
 ENGINE_SPACING_S = 0.02
 """Least time between two clients' questions: a snapshot of many groups costs the engine milliseconds."""
 LOG_RETRY_S = 0.5
+QUESTIONS = (ShowStatus, ShowState, Explain)
+"""Requests that change nothing."""
+NOBODY_LOGGED_IN = 0xFFFFFFFF
+"""The kernel's audit login uid of what no login has started (proc(5))."""
 ANSWERS_PER_WAKE_UP = 64
 ENGINE_SILENT = "error: the engine does not answer, so nothing was done; look at: journalctl -u jsrpd"
 OUTCOME_UNKNOWN = "error: the engine has stopped answering; whether this was done tells: show chassis cluster status"
+OTHER_VERSION = "error: the engine runs another version than the gateway; restart jsrpd"
 TOO_MANY_CLIENTS = Reply(False, "error: too many management clients; try again")
 
 
@@ -57,6 +73,7 @@ def run(
     parent: socket.socket,
     configuration: ClusterConfiguration | None,
     runtime_directory: Path,
+    state_directory: Path,
     syslog: SyslogSender,
     restarts: dict[str, int],
 ) -> None:
@@ -65,7 +82,9 @@ def run(
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog, restarts).run())
+    journal = state_directory / DIRECTORY if configuration is not None else None
+    path = runtime_directory / SOCKET_NAME
+    asyncio.run(Gateway(engine, parent, configuration, path, syslog, journal, restarts).run())
 
 
 class Gateway:
@@ -78,6 +97,7 @@ class Gateway:
         configuration: ClusterConfiguration | None,
         path: Path,
         syslog: SyslogSender,
+        journal_directory: Path | None = None,
         restarts: dict[str, int] | None = None,
     ) -> None:
         self.engine, self.parent = engine, parent
@@ -97,12 +117,26 @@ class Gateway:
         self.scrape = Scrape(self._status, lambda: processes.statuses(os.getppid(), self.restarts))
         self.http = http.Server(self.scrape.answer)
         self.http_listeners: dict[MetricsListener | None, asyncio.Task[None]] = {}
+        self.journal_directory = journal_directory
+        self.journal: JournalWriter | None = None
+
+    def _tell_log(self, loop: asyncio.AbstractEventLoop, message: LogMessage) -> None:
+        """From the journal's thread; the sender is the loop's."""
+        loop.call_soon_threadsafe(self.syslog.send, message)
+
+    def _want_checkpoint(self) -> None:
+        with contextlib.suppress(OSError):
+            self.engine.send(engine_link.encode(engine_link.CheckpointWanted()), socket.MSG_DONTWAIT)
 
     async def run(self) -> None:
         """Listen for ever; a socket that cannot be had is said and tried again."""
         loop = asyncio.get_running_loop()
         self.engine.setblocking(False)
         self.parent.setblocking(False)
+        if threading.current_thread() is threading.main_thread():
+            loop.add_signal_handler(signal.SIGTERM, self._end)
+        if self.journal_directory is not None:
+            self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, functools.partial(self._tell_log, loop))
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
         self._flush_log()
@@ -132,6 +166,13 @@ class Gateway:
 
     def _no_http(self, error: OSError) -> None:
         self._report(socket_listen_failure(_reason(error)))
+
+    def _end(self) -> None:
+        """The engine has ended before us: what it handed over last is still in the channel."""
+        self._read_engine()
+        if self.journal is not None:
+            self.journal.close()
+        os._exit(0)
 
     def _flush_log(self) -> None:
         self.syslog.flush()
@@ -191,7 +232,8 @@ class Gateway:
                 except msgspec.DecodeError:
                     await _send(writer, Reply(False, NOT_UNDERSTOOD))
                     return
-                await _send(writer, await self._reply(request))
+                by = "" if isinstance(request, QUESTIONS) else await _operator(writer)
+                await _send(writer, await self._reply(request, by))
         except (TimeoutError, ValueError, ConnectionError):
             # Stalled, a line without end, or gone: this client is done, nobody else notices.
             return
@@ -218,9 +260,9 @@ class Gateway:
         return True
 
     async def _status(self) -> ClusterStatus | None:
-        return (await self._reply(ShowStatus())).status
+        return (await self._reply(ShowStatus(), "metrics")).status
 
-    async def _reply(self, request: Request) -> Reply:
+    async def _reply(self, request: Request, by: str) -> Reply:
         """One question at a time and spaced, so that the engine does not notice how many clients ask how often.
 
         A command goes only to an engine that has just answered: one left in the channel of a dead engine would be
@@ -234,16 +276,24 @@ class Gateway:
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S), self.turn:
                 await self._keep_spacing()
-                if not isinstance(request, ShowStatus):
-                    await self._ask(ShowStatus())
+                if not isinstance(request, QUESTIONS):
+                    await self._ask(ShowStatus(), by)
                     problem = OUTCOME_UNKNOWN
-                answer = await self._ask(request)
+                answer = await self._ask(request, by)
         except OSError:  # TimeoutError is one, and so is a channel that is full.
             return Reply(False, problem, self.configuration.node_id)
         # The vendor prints a failover's answer in the block of the node that was named (reference 7.9).
         node = request.node if isinstance(request, Failover) else self.configuration.node_id
         if isinstance(answer, engine_link.StatusReported):
             return Reply(True, node=node, status=answer.status)
+        if isinstance(answer, engine_link.StateReported):
+            if isinstance(request, Explain):
+                try:
+                    cluster = checkpoint.decode(answer.state)
+                except checkpoint.CheckpointError:
+                    return Reply(False, OTHER_VERSION, node)
+                return Reply(True, node=node, explanations=explain(cluster, answer.now, answer.wall_offset))
+            return Reply(True, node=node, core=CoreState(answer.now, answer.wall_offset, answer.state))
         assert isinstance(answer, engine_link.CommandReplied)
         return Reply(answer.ok, answer.text if answer.ok else f"error: {answer.text}", node)
 
@@ -252,13 +302,13 @@ class Gateway:
         await asyncio.sleep(max(0.0, self.asked_at + ENGINE_SPACING_S - loop.time()))
         self.asked_at = loop.time()
 
-    async def _ask(self, request: Request) -> engine_link.Message:
+    async def _ask(self, request: Request, by: str) -> engine_link.Message:
         self.questions += 1
         number = self.questions
         answer: asyncio.Future[engine_link.Message] = asyncio.get_running_loop().create_future()
         self.waiting[number] = answer
         try:
-            self.engine.send(engine_link.encode(_question(number, request)))
+            self.engine.send(engine_link.encode(_question(number, request, by)))
             return await answer
         finally:
             del self.waiting[number]
@@ -276,6 +326,10 @@ class Gateway:
                     message = engine_link.decode(data)
                 except msgspec.DecodeError:
                     continue
+                if isinstance(message, engine_link.JournalClosed):
+                    if self.journal is not None:
+                        self.journal.put(message.batch)
+                    continue
                 waiting = self.waiting.get(getattr(message, "id", 0))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
@@ -285,7 +339,8 @@ class Gateway:
             while True:
                 data = self.parent.recv(1 << 20)
                 if not data:
-                    os._exit(0)
+                    self._end()
+                    return
                 message = children.decode(data)
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
@@ -309,13 +364,39 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _question(number: int, request: Request) -> engine_link.Message:
+def _question(number: int, request: Request, by: str) -> engine_link.Message:
     match request:
         case ShowStatus() | ShowMetrics():
             return engine_link.StatusRequested(number)
+        case ShowState() | Explain():
+            return engine_link.StateRequested(number)
         case Failover(group, node):
-            return engine_link.FailoverCommanded(number, group, node)
+            return engine_link.FailoverCommanded(number, group, node, by)
         case FailoverReset(group):
-            return engine_link.FailoverResetCommanded(number, group)
+            return engine_link.FailoverResetCommanded(number, group, by)
         case ClearFailoverCount():
-            return engine_link.FailoverCountsCleared(number)
+            return engine_link.FailoverCountsCleared(number, by)
+
+
+async def _operator(writer: asyncio.StreamWriter) -> str:
+    """Who is at the other end, for the journal: the user as the kernel knows it, and who had logged in as another before."""
+    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    process, user, _group = struct.unpack("3i", credentials)
+    # Looked up aside: a directory service may take its time.
+    return await asyncio.to_thread(_user, process, user)
+
+
+def _user(process: int, user: int) -> str:
+    logged_in = NOBODY_LOGGED_IN
+    with contextlib.suppress(OSError, ValueError):
+        logged_in = int(Path(f"/proc/{process}/loginuid").read_text())
+    if logged_in in (NOBODY_LOGGED_IN, user):
+        return _name(user)
+    return f"{_name(user)} (logged in as {_name(logged_in)})"
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"uid {user}"

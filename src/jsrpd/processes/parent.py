@@ -349,6 +349,7 @@ class Parent:
             self.channels.parent_gateway.right,
             self.configuration,
             self.places.runtime,
+            self.places.state,
             self.syslog,
             {child.name: child.restarts for child in self.children.values()},
         )
