@@ -70,4 +70,11 @@ def test_abbreviations_and_beginnings(script: Path) -> None:
             ["request", "chassis", "cluster", "failover", "redundancy-group", "1", "node", ""],
         ],
     )
-    assert answers == [{"status"}, {"JSRPD_RG_STATE_CHANGE"}, {name for name in COMMANDS.below if name.startswith("re")}, set(), set(), {"0", "1"}]
+    assert answers == [
+        {"status"},
+        {"JSRPD_RG_STATE_CHANGE"},
+        {name for name in COMMANDS.below if name.startswith("re")},
+        set(),
+        set(),
+        {"0", "1"},
+    ]
