@@ -6,10 +6,10 @@ SEEDS  ?= 200
 EVERY  ?= 1
 DEPTH  ?= 1
 RUNS   ?= 5
-SOURCES := src simulator bench tests
-TOOLS   := ip nft conntrack ping
+SOURCES := src simulator bench tests tools
+TOOLS   := ip nft conntrack ping groff
 
-.PHONY: lab test test-unit test-lab test-simulation check bench simulate simulate-mutants model-check clean venv system bench-system
+.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-mutants model-check clean venv system bench-system
 
 venv: $(VENV)/.ready
 
@@ -27,17 +27,29 @@ python-system:
 system:
 	@for tool in $(TOOLS); do command -v $$tool >/dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then \
-	  echo "installing: iproute2 nftables conntrack iputils-ping"; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 nftables conntrack iputils-ping >/dev/null; \
+	  echo "installing: iproute2 nftables conntrack iputils-ping groff-base"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 nftables conntrack iputils-ping groff-base >/dev/null; \
 	fi
 
 lab: system venv
 	@$(BIN)/jsrp lab demo
 
+# Programs that the tests meet are unpacked, not installed: nobody wants servers started for them.
+PEERS := $(VENV)/peers/.ready
+MET   := prometheus rsyslog libestr0 libfastjson4
+
+$(PEERS): $(VENV)/.ready
+	@mkdir -p $(@D) && cd $(@D) && { apt-get download -qq $(MET) 2>/dev/null || { apt-get update -qq && apt-get download -qq $(MET); }; } && \
+	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done && touch .ready
+
+.PHONY: peers
+peers: venv
+	-@$(MAKE) -s $(PEERS)
+
 # What is decided, sent and said is covered to the last branch, or this fails (pyproject.toml, tool.coverage).
 COVERED := tests/unit tests/scenario tests/fuzz
 
-test: system test-unit
+test: system peers test-unit
 	$(BIN)/pytest tests $(COVERED:%=--ignore=%)
 
 test-unit: venv
@@ -45,6 +57,9 @@ test-unit: venv
 
 test-lab: system venv
 	$(BIN)/pytest tests/end_to_end
+
+deb: venv
+	$(BIN)/python -m tools.debian
 
 check: venv
 	$(BIN)/ruff check $(SOURCES)

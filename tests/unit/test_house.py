@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "kernel": ("data_plane", "model"),
     "cli": ("management", "messages", "configuration", "core", "model", "lab"),
     "lab": ("management", "model"),
+    "gateway": ("management", "configuration", "model"),
     "processes": None,
 }
 """Room by room what it may import of ours (ARCHITECTURE, Rooms); None: everything."""

@@ -60,6 +60,13 @@ def show_interfaces(call: Call) -> str:
     return (render_json.snapshot if call.display == "json" else render_text.interfaces)(_snapshot())
 
 
+def show_metrics(_call: Call) -> str:
+    """``show metrics``."""
+    from jsrpd.management.requests import ShowMetrics
+
+    return _ask(ShowMetrics()).text
+
+
 def show_events(call: Call) -> str:
     """``show chassis cluster events [redundancy-group N] [last N]``: from the disk, so also of a daemon that is dead."""
     from jsrpd.cli import history

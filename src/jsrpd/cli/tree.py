@@ -52,6 +52,7 @@ _SHOW: Place = Word(
                 "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
             }
         ),
+        "metrics": Word("What a monitoring system reads, as OpenMetrics", command=Command(do.show_metrics)),
         "configuration": Word("The configuration file", command=Command(do.show_configuration, ("set",))),
     },
 )

@@ -14,6 +14,7 @@ from jsrpd.model.configuration import (
     FabricLink,
     GroupConfiguration,
     InterfaceMonitor,
+    MetricsListener,
     Preempt,
     Reth,
     RethUnitAddress,
@@ -56,6 +57,7 @@ class Resolver:
             reths=self._reths(),
             in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
             syslog_hosts=_syslog_hosts(view),
+            metrics_listeners=_metrics_listeners(view),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
         )
@@ -300,6 +302,14 @@ def _prefixes(node: Node | None) -> tuple[RethUnitAddress, ...]:
 def _syslog_hosts(view: Node) -> tuple[SyslogHost, ...]:
     hosts = view.find("system", "syslog", "host")
     return tuple(
-        SyslogHost(address, int(_value(node, "514", "port")), "structured-data" in node.children)
+        SyslogHost(address, int(_value(node, "514", "port")), "structured-data" in node.children, _value(node, "udp", "transport"))
         for address, node in (hosts.children if hosts else {}).items()
+    )
+
+
+def _metrics_listeners(view: Node) -> tuple[MetricsListener, ...]:
+    addresses = view.find("system", "services", "metrics", "address")
+    return tuple(
+        MetricsListener(address, int(_value(node, "9469", "port")))
+        for address, node in (addresses.children if addresses else {}).items()
     )

@@ -183,6 +183,21 @@ INTERFACE_STATEMENTS = {
 
 SYSTEM = {
     "host-name": Statement("name of the node", value=NAME),
+    "services": Statement(
+        "what others may ask the node",
+        below={
+            "metrics": Statement(
+                "metrics over HTTP, unencrypted and to anyone who reaches the address",
+                below={
+                    "address": Statement(
+                        "address to listen at",
+                        key=ADDRESS,
+                        below={"port": Statement("TCP port", value=integer(1024, 65535), default="9469")},
+                    )
+                },
+            )
+        },
+    ),
     "syslog": Statement(
         "system log",
         below={
@@ -191,12 +206,12 @@ SYSTEM = {
                 key=ADDRESS,
                 below={
                     "structured-data": Statement("RFC 5424 form"),
-                    "port": Statement("UDP port", value=integer(1, 65535), default="514"),
+                    "port": Statement("port of the receiver", value=integer(1, 65535), default="514"),
                     "transport": Statement(
                         "how to send",
                         value=choice("udp", "tcp", "tls"),
                         default="udp",
-                        refuse_values={"tcp": NOT_YET, "tls": NOT_YET},
+                        refuse_values={"tls": NOT_YET},
                     ),
                     "any": Statement("facility and severity", value=choice("any")),
                 },

@@ -74,6 +74,7 @@ def _group(cluster: Cluster, now: Instant, group: RedundancyGroup) -> GroupStatu
         failures=report.failures,
         weight=report.weight,
         gate_open=report.gate_open,
+        lease_margin_ns=group.lease.deadline - now if group.lease.is_open(now) else None,
     )
     heard = cluster.peer.reports.get(group.number)
     if heard is None:
@@ -101,7 +102,7 @@ def _monitors(cluster: Cluster, own: Mapping[str, bool], theirs: Mapping[str, bo
             monitors = group.interface_monitors if local else group.peer_interface_monitors
             for monitor in monitors:
                 up = (own if local else theirs).get(monitor.interface)
-                rows.append(InterfaceMonitorStatus(monitor.interface, monitor.weight, up, up, group.group))
+                rows.append(InterfaceMonitorStatus(monitor.interface, monitor.weight, up, up, group.group, node))
     return tuple(rows)
 
 

@@ -29,6 +29,13 @@ class DataPlaneFailed(msgspec.Struct, frozen=True, tag=True):
     problem: str
 
 
+class ChildRestarted(msgspec.Struct, frozen=True, tag=True):
+    """Parent to gateway: this child runs again; how often that was since the daemon was started."""
+
+    name: str
+    restarts: int
+
+
 class Repaired(msgspec.Struct, frozen=True, tag=True):
     """Kernel to engine: somebody had changed this object; it is put back."""
 
@@ -41,7 +48,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
-Message = ConfigurationLoaded | RoleChanged | DataPlaneReady | DataPlaneFailed | Repaired | Notice
+Message = ConfigurationLoaded | RoleChanged | DataPlaneReady | DataPlaneFailed | ChildRestarted | Repaired | Notice
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 

@@ -29,6 +29,10 @@ class ShowStatus(msgspec.Struct, frozen=True, tag="show-status"):
     """Snapshot for every display."""
 
 
+class ShowMetrics(msgspec.Struct, frozen=True, tag="show-metrics"):
+    """``show metrics``: the text of ``/metrics``."""
+
+
 class ShowState(msgspec.Struct, frozen=True, tag="show-state"):
     """All that the core holds, for what-if, which runs in the asking process on this copy."""
 
@@ -54,7 +58,7 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
-Request = ShowStatus | ShowState | Explain | Failover | FailoverReset | ClearFailoverCount
+Request = ShowStatus | ShowMetrics | ShowState | Explain | Failover | FailoverReset | ClearFailoverCount
 
 
 class CoreState(msgspec.Struct, frozen=True):

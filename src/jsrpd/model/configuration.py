@@ -77,11 +77,20 @@ class Reth(msgspec.Struct, frozen=True):
 
 
 class SyslogHost(msgspec.Struct, frozen=True):
-    """A remote syslog receiver over UDP."""
+    """A remote syslog receiver."""
 
     address: str
     port: int = 514
     structured_data: bool = False
+    transport: str = "udp"
+    """``udp`` or ``tcp``."""
+
+
+class MetricsListener(msgspec.Struct, frozen=True):
+    """A TCP address of this node at which ``/metrics`` is read."""
+
+    address: str
+    port: int
 
 
 class ClusterConfiguration(msgspec.Struct, frozen=True):
@@ -101,6 +110,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     in_band_heartbeat: bool = True
     """Hello frames on the segments of the reths."""
     syslog_hosts: tuple[SyslogHost, ...] = ()
+    metrics_listeners: tuple[MetricsListener, ...] = ()
     gate: str = "bpf"
     """``bpf``, or ``none``: promise 1 is off and said so."""
     digest: bytes = b"\0" * 8

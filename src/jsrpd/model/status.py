@@ -15,6 +15,8 @@ class GroupNodeStatus(msgspec.Struct, frozen=True):
     """24 bits, see ``FailureCode``."""
     weight: int | None = None
     gate_open: bool | None = None
+    lease_margin_ns: int | None = None
+    """For how long this node's own gate would stay open, were nothing renewed; None when it is shut or the peer's."""
 
 
 class GroupStatus(msgspec.Struct, frozen=True):
@@ -59,6 +61,8 @@ class InterfaceMonitorStatus(msgspec.Struct, frozen=True):
     physical_up: bool | None
     monitored_up: bool | None
     group: int
+    node: int | None = None
+    """Whose interface; None in the answer of a daemon older than this field."""
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):

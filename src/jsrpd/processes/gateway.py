@@ -11,12 +11,15 @@ import socket
 import struct
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from jsrpd.core import checkpoint
 from jsrpd.core.explain import explain
+from jsrpd.gateway import families, http, listening, processes
+from jsrpd.gateway.scrape import Scrape
 from jsrpd.management import children, engine_link
 from jsrpd.management.journal import DIRECTORY
 from jsrpd.management.requests import (
@@ -31,16 +34,20 @@ from jsrpd.management.requests import (
     FailoverReset,
     Reply,
     Request,
+    ShowMetrics,
     ShowState,
     ShowStatus,
     decode_request,
     encode,
 )
 from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
-from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
+from jsrpd.model.status import ClusterStatus
 from jsrpd.processes.journal_writer import JournalWriter
+from jsrpd.processes.privileges import drop_all
 from jsrpd.processes.syslog import SyslogSender
 
+HTTP_SOCKET_NAME = "http.sock"
 MAX_CLIENTS = 32
 CLIENT_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 5.0
@@ -68,13 +75,16 @@ def run(
     runtime_directory: Path,
     state_directory: Path,
     syslog: SyslogSender,
+    restarts: dict[str, int],
 ) -> None:
-    """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered."""
+    """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered. ``restarts``: by child."""
+    drop_all()
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     journal = state_directory / DIRECTORY if configuration is not None else None
-    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog, journal).run())
+    path = runtime_directory / SOCKET_NAME
+    asyncio.run(Gateway(engine, parent, configuration, path, syslog, journal, restarts).run())
 
 
 class Gateway:
@@ -88,6 +98,7 @@ class Gateway:
         path: Path,
         syslog: SyslogSender,
         journal_directory: Path | None = None,
+        restarts: dict[str, int] | None = None,
     ) -> None:
         self.engine, self.parent = engine, parent
         self.configuration = configuration
@@ -102,6 +113,10 @@ class Gateway:
         self.turn = asyncio.Lock()
         self.asked_at = 0.0
         self.reported = ""
+        self.restarts = dict(restarts or {})
+        self.scrape = Scrape(self._status, lambda: processes.statuses(os.getppid(), self.restarts))
+        self.http = http.Server(self.scrape.answer)
+        self.http_listeners: dict[MetricsListener | None, asyncio.Task[None]] = {}
         self.journal_directory = journal_directory
         self.journal: JournalWriter | None = None
 
@@ -125,6 +140,7 @@ class Gateway:
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
         self._flush_log()
+        self._listen_for_http()
         attempt = 0
         while True:
             listener = self._listener()
@@ -134,6 +150,22 @@ class Gateway:
                     await server.serve_forever()
             await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             attempt += 1
+
+    def _listen_for_http(self) -> None:
+        """On the UNIX socket, and at the addresses that are configured now."""
+        configured = self.configuration.metrics_listeners if self.configuration is not None else ()
+        wanted: set[MetricsListener | None] = {None, *configured}
+        for gone in set(self.http_listeners) - wanted:
+            self.http_listeners.pop(gone).cancel()
+        for place in wanted - set(self.http_listeners):
+            serving = listening.serve(partial(self._http_socket, place), self.http.client, http.MAX_HEAD_BYTES, self._no_http)
+            self.http_listeners[place] = asyncio.get_running_loop().create_task(serving)
+
+    def _http_socket(self, place: MetricsListener | None) -> socket.socket:
+        return listening.tcp(place.address, place.port) if place else listening.unix(self.path.with_name(HTTP_SOCKET_NAME))
+
+    def _no_http(self, error: OSError) -> None:
+        self._report(socket_listen_failure(_reason(error)))
 
     def _end(self) -> None:
         """The engine has ended before us: what it handed over last is still in the channel."""
@@ -227,12 +259,17 @@ class Gateway:
         _turn_away(longest)
         return True
 
+    async def _status(self) -> ClusterStatus | None:
+        return (await self._reply(ShowStatus(), "metrics")).status
+
     async def _reply(self, request: Request, by: str) -> Reply:
         """One question at a time and spaced, so that the engine does not notice how many clients ask how often.
 
         A command goes only to an engine that has just answered: one left in the channel of a dead engine would be
         carried out by its successor, long after the operator was told that it failed.
         """
+        if isinstance(request, ShowMetrics):
+            return Reply(True, families.open_metrics(await self.scrape.read()))
         if self.configuration is None:
             return Reply(False, NOT_ENABLED)
         problem = ENGINE_SILENT
@@ -308,6 +345,9 @@ class Gateway:
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
                     self.syslog.reconfigure(message.configuration.syslog_hosts)
+                    self._listen_for_http()
+                elif isinstance(message, children.ChildRestarted):
+                    self.restarts[message.name] = message.restarts
 
 
 def _turn_away(writer: asyncio.StreamWriter) -> None:
@@ -326,7 +366,7 @@ def _reason(error: OSError) -> str:
 
 def _question(number: int, request: Request, by: str) -> engine_link.Message:
     match request:
-        case ShowStatus():
+        case ShowStatus() | ShowMetrics():
             return engine_link.StatusRequested(number)
         case ShowState() | Explain():
             return engine_link.StateRequested(number)

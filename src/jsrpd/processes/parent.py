@@ -43,6 +43,7 @@ from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.processes import engine, gateway, kernel, preflight
 from jsrpd.processes.directories import Directories, directories
+from jsrpd.processes.notify import ServiceManager
 from jsrpd.processes.options import Options, UsageError, parse
 from jsrpd.processes.pid_file import AlreadyRunning, PidFile
 from jsrpd.processes.syslog import SyslogSender
@@ -161,6 +162,7 @@ class Child:
     pid: int = 0
     started_at: float = 0.0
     crashes: int = 0
+    restarts: int = 0
     restart_at: float | None = None
 
 
@@ -215,6 +217,7 @@ class Parent:
         self.channels = Channels()
         self.children: dict[str, Child] = {}
         self.waiting = waiting
+        self.service_manager = ServiceManager()
         self.signals: list[int] = []
         self.lease_map: LeaseMap | None = None
 
@@ -285,6 +288,13 @@ class Parent:
         if self.waiting is not None:
             _release_shell(self.waiting, 0)
             self.waiting = None
+        self.service_manager.ready(self._standing())
+
+    def _standing(self) -> str:
+        """One line for whoever asks the service manager."""
+        if self.identity is None:
+            return "not clustered; use: jsrp set chassis cluster cluster-id 1 node 0"
+        return f"node{self.identity.node_id} of cluster {self.identity.cluster_id}"
 
     # -- children -------------------------------------------------------------------------------------------------
 
@@ -341,6 +351,7 @@ class Parent:
             self.places.runtime,
             self.places.state,
             self.syslog,
+            {child.name: child.restarts for child in self.children.values()},
         )
 
     def _read_kernel(self) -> None:
@@ -387,16 +398,25 @@ class Parent:
     def _restart_due(self) -> None:
         for child in self.children.values():
             if child.restart_at is not None and child.restart_at <= time.monotonic():
+                child.restarts += 1
                 self._fork(child)
+                with contextlib.suppress(BlockingIOError):
+                    told = children.encode(children.ChildRestarted(child.name, child.restarts))
+                    self.channels.parent_gateway.left.send(told, socket.MSG_DONTWAIT)
 
     # -- reload and stop ------------------------------------------------------------------------------------------
 
     def _reload(self) -> None:
+        """Nothing waits for the outcome but the service manager, which must hear of an end in any case."""
+        self.service_manager.reloading()
+        if self.identity is not None:
+            self._load_again(self.identity)
+        self.service_manager.ready(self._standing())
+
+    def _load_again(self, identity: Identity) -> None:
         """A file that fails leaves everything as it is."""
-        if self.identity is None:
-            return
         try:
-            fresh = load_file(self.places.configuration_file, self.identity)
+            fresh = load_file(self.places.configuration_file, identity)
         except (ConfigurationError, OSError) as error:
             self.syslog.send(start_refused(f"reload refused, the old configuration runs on: {error}"))
             return
@@ -413,6 +433,7 @@ class Parent:
 
     def _stop(self) -> None:
         """The engine first: it hands over. Then the rest; the gates stay attached and shut."""
+        self.service_manager.stopping()
         for name in ("engine", "gateway", "kernel"):
             child = self.children.get(name)
             if child is not None and child.pid:

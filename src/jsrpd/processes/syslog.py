@@ -14,6 +14,7 @@ from pathlib import Path
 from jsrpd.messages.catalogue import LogMessage
 from jsrpd.messages.rendering import render_bsd, render_rfc5424
 from jsrpd.model.configuration import SyslogHost
+from jsrpd.processes.syslog_stream import StreamDestination
 
 QUEUE_LENGTH = 1024
 MAX_DATAGRAM = 8192
@@ -29,6 +30,11 @@ class Destination:
         self.dropped = 0
         self._address = address
         self._socket: socket.socket | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are not sent."""
+        return len(self.queue)
 
     def put(self, datagram: bytes) -> None:
         """Queue behind what waits; the oldest gives way when the queue is full."""
@@ -72,6 +78,11 @@ class Destination:
             self._socket = None
 
 
+def _destination(host: SyslogHost) -> Destination | StreamDestination:
+    place = host.address, host.port
+    return StreamDestination(place) if host.transport == "tcp" else Destination(place)
+
+
 class SyslogSender:
     """Never blocks, never raises. ``flush`` is called again while ``pending``."""
 
@@ -84,7 +95,7 @@ class SyslogSender:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._local = Destination(str(path))
-        self._remote: dict[SyslogHost, Destination] = {}
+        self._remote: dict[SyslogHost, Destination | StreamDestination] = {}
         self._copy = copy_to_stderr
         self._now = now
         self.copies_dropped = 0
@@ -92,7 +103,7 @@ class SyslogSender:
 
     def reconfigure(self, hosts: Iterable[SyslogHost]) -> None:
         """Other remote hosts; the queues of those that stay are kept."""
-        wanted = {host: self._remote.get(host) or Destination((host.address, host.port)) for host in hosts}
+        wanted = {host: self._remote.get(host) or _destination(host) for host in hosts}
         for host in set(self._remote) - set(wanted):
             self._remote[host].close()
         self._remote = wanted
@@ -100,7 +111,7 @@ class SyslogSender:
     @property
     def pending(self) -> int:
         """Messages that wait."""
-        return sum(len(destination.queue) for destination in self._destinations())
+        return sum(destination.waiting for destination in self._destinations())
 
     @property
     def dropped(self) -> int:
@@ -124,7 +135,7 @@ class SyslogSender:
         for destination in self._destinations():
             destination.flush()
 
-    def _destinations(self) -> list[Destination]:
+    def _destinations(self) -> list[Destination | StreamDestination]:
         return [self._local, *self._remote.values()]
 
     def _copy_to_stderr(self, line: bytes) -> None:

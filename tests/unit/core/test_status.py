@@ -103,8 +103,8 @@ def test_interfaces_of_both_nodes() -> None:
     """What nobody has looked at yet is unknown; the peer's bits count only under the same configuration."""
     stage = Stage(MONITORED)
     unknown = (
-        InterfaceMonitorStatus("lan", 255, None, None, 1),
-        InterfaceMonitorStatus("ge0", 128, None, None, 1),
+        InterfaceMonitorStatus("lan", 255, None, None, 1, 0),
+        InterfaceMonitorStatus("ge0", 128, None, None, 1, 1),
     )
     assert snapshot(stage).interface_monitors == unknown
     assert [fabric.physical_up for fabric in snapshot(stage).fabric_interfaces] == [None, None]

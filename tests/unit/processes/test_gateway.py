@@ -262,7 +262,7 @@ def test_what_the_engine_said_last_is_kept_when_the_gateway_is_told_to_end(tmp_p
 
     def child() -> None:
         parent.close()
-        gateway.run(engines_gateway, parents_child, CONFIGURATION, tmp_path, tmp_path, SyslogSender(tmp_path / "log"))
+        gateway.run(engines_gateway, parents_child, CONFIGURATION, tmp_path, tmp_path, SyslogSender(tmp_path / "log"), {})
 
     process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
     process.start()
@@ -581,7 +581,7 @@ def test_the_process_ends_with_its_parent_and_not_with_the_terminal(tmp_path: Pa
 
     def child() -> None:
         parent.close()
-        gateway.run(engines_gateway, parents_child, None, tmp_path, tmp_path, SyslogSender(tmp_path / "log"))
+        gateway.run(engines_gateway, parents_child, None, tmp_path, tmp_path, SyslogSender(tmp_path / "log"), {})
 
     process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
     process.start()

@@ -1,0 +1,113 @@
+"""The metrics of a node, from the snapshot that every display is made of, and from what its processes are like.
+
+The number of series is bounded by the configuration: groups, links, interfaces, processes; no address, no session and
+no text is ever a label. What the peer has not told has no sample, rather than an invented one.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from jsrpd.gateway.families import Family
+from jsrpd.model.roles import GroupState, codes_of
+from jsrpd.model.status import ClusterStatus
+
+NANOSECONDS_PER_SECOND = 1e9
+LOST = "lost"
+STATES = (*(state.label for state in GroupState), LOST)
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """One process of the daemon. ``restarts``: since the daemon was started; None: the kernel did not tell."""
+
+    name: str
+    restarts: int
+    resident_bytes: int | None = None
+    cpu_s: float | None = None
+
+
+def families(status: ClusterStatus | None, processes: Sequence[ProcessStatus], version: str, python_version: str) -> list[Family]:
+    """All families that have samples. ``status`` None: not clustered, or the engine does not answer."""
+    build = Family("jsrpd_build", "info", "Release of the daemon and of the interpreter it runs on.")
+    build.add(1, version=version, python_version=python_version)
+    engine = Family("jsrpd_engine_answers", "gauge", "Whether the engine answered when this was read: 1 or 0.")
+    engine.add(int(status is not None))
+    found = [build, engine, *_processes(processes)]
+    if status is not None:
+        found += [*_node(status), *_groups(status), *_links(status), *_interfaces(status)]
+    return [family for family in found if family.samples]
+
+
+def _processes(processes: Iterable[ProcessStatus]) -> list[Family]:
+    restarts = Family("jsrpd_process_restarts", "counter", "How often the process was started again.")
+    memory = Family("jsrpd_process_resident_memory_bytes", "gauge", "Memory of the process that is resident.", "bytes")
+    cpu = Family("jsrpd_process_cpu_seconds", "counter", "CPU time the process has used.", "seconds")
+    for process in processes:
+        restarts.add(process.restarts, process=process.name)
+        if process.resident_bytes is not None:
+            memory.add(process.resident_bytes, process=process.name)
+        if process.cpu_s is not None:
+            cpu.add(process.cpu_s, process=process.name)
+    return [restarts, memory, cpu]
+
+
+def _node(status: ClusterStatus) -> list[Family]:
+    node = Family("jsrpd_node", "info", "Which node of which cluster this is.")
+    node.add(1, cluster_id=str(status.cluster_id), node=str(status.node))
+    notices = Family("jsrpd_notices", "gauge", "Standing conditions an operator should know; show chassis cluster status has them.")
+    notices.add(len(status.notices))
+    drops = Family("jsrpd_dropped_datagrams", "counter", "Datagrams received on the paths and dropped, by cause.")
+    for cause, count in status.drops.items():
+        drops.add(count, cause=cause)
+    return [node, notices, drops]
+
+
+def _groups(status: ClusterStatus) -> list[Family]:
+    state = Family("jsrpd_group_state", "stateset", "State of the redundancy group on the node, as this node sees it.")
+    priority = Family("jsrpd_group_priority", "gauge", "Effective priority: 0 not eligible, 255 set by hand.")
+    weight = Family("jsrpd_group_weight", "gauge", "255 less the weights of what has failed; the group leaves at 0 or below.")
+    failure = Family("jsrpd_group_monitor_failure", "gauge", "1 for each monitor-failure code that is set.")
+    manual = Family("jsrpd_group_manual", "gauge", "Whether the group was moved by hand and not reset: 1 or 0.")
+    gate = Family("jsrpd_group_gate_open", "gauge", "Whether the node's gate lets the group's frames pass: 1 or 0.")
+    margin = Family("jsrpd_group_lease_margin_seconds", "gauge", "For how long this node's open gate would stay open.", "seconds")
+    failovers = Family("jsrpd_group_failovers", "counter", "Failovers of the group, as show chassis cluster status counts.")
+    for group in status.groups:
+        failovers.add(group.failover_count, group=str(group.group))
+        for row in group.nodes:
+            labels = {"group": str(group.group), "node": str(row.node)}
+            for label in STATES:
+                state.add(int(row.state == label), **labels, jsrpd_group_state=label)
+            priority.add(row.priority, **labels)
+            for code in codes_of(row.failures or 0):
+                failure.add(1, **labels, code=code.name)
+            for family, value in ((weight, row.weight), (manual, row.manual), (gate, row.gate_open)):
+                if value is not None:
+                    family.add(int(value), **labels)
+            if row.lease_margin_ns is not None:
+                margin.add(row.lease_margin_ns / NANOSECONDS_PER_SECOND, **labels)
+    return [state, priority, weight, failure, manual, gate, margin, failovers]
+
+
+def _links(status: ClusterStatus) -> list[Family]:
+    path = Family("jsrpd_path_up", "gauge", "Whether the peer is heard on the path: 1 or 0.")
+    for link in status.control_links:
+        path.add(int(link.up), path=f"control{link.index}")
+    if status.fabric_interfaces:
+        path.add(int(status.fabric_up), path="fabric")
+    return [path]
+
+
+def _interfaces(status: ClusterStatus) -> list[Family]:
+    reth = Family("jsrpd_reth_up", "gauge", "Whether the reth's child on this node has carrier: 1 or 0.")
+    for one in status.reths:
+        reth.add(int(one.up), interface=one.name)
+    monitor = Family("jsrpd_interface_monitor_up", "gauge", "Whether the monitored interface of the node is up: 1 or 0.")
+    weight = Family("jsrpd_interface_monitor_weight", "gauge", "What the failure of the interface costs the group.")
+    for watched in status.interface_monitors:
+        if watched.node is None:
+            continue
+        labels = {"group": str(watched.group), "node": str(watched.node), "interface": watched.interface}
+        weight.add(watched.weight, **labels)
+        if watched.monitored_up is not None:
+            monitor.add(int(watched.monitored_up), **labels)
+    return [reth, monitor, weight]
