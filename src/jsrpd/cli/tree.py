@@ -28,6 +28,28 @@ def _cluster(below: dict[str, Place]) -> Place:
     return Word("Chassis", {"cluster": Word("Chassis cluster", below)})
 
 
+_SHOW_IP_MONITORING = Command(do.show_ip_monitoring, ("json",))
+_IP_MONITORING: Place = Word(
+    "Monitored addresses",
+    {
+        "status": Word(
+            "How they answer this node",
+            {"redundancy-group": _group(Word("Those of one group", command=_SHOW_IP_MONITORING))},
+            _SHOW_IP_MONITORING,
+        )
+    },
+)
+_CLEAR_IP_FAILURE_COUNTS = Command(do.clear_ip_failure_counts)
+_CLEAR_IP_MONITORING: Place = Word(
+    "Monitored addresses",
+    {
+        "failure-count": Word(
+            "How often each became unreachable",
+            {"ip-address": Word("One address", {"ADDRESS": Word("Address", command=_CLEAR_IP_FAILURE_COUNTS, argument="address")})},
+            _CLEAR_IP_FAILURE_COUNTS,
+        )
+    },
+)
 _SHOW: Place = Word(
     "Show information",
     {
@@ -35,6 +57,7 @@ _SHOW: Place = Word(
             {
                 "status": Word("Redundancy groups on both nodes", command=Command(do.show_status, ("json",))),
                 "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
+                "ip-monitoring": _IP_MONITORING,
             }
         ),
         "configuration": Word("The configuration file", command=Command(do.show_configuration, ("set",))),
@@ -61,7 +84,10 @@ _CLEAR: Place = Word(
     "Clear counters",
     {
         "chassis": _cluster(
-            {"failover-count": Word("Failover counts of all groups", command=Command(do.clear_failover_count))},
+            {
+                "failover-count": Word("Failover counts of all groups", command=Command(do.clear_failover_count)),
+                "ip-monitoring": _CLEAR_IP_MONITORING,
+            },
         )
     },
 )

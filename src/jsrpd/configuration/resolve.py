@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 
+from jsrpd.configuration import monitoring
 from jsrpd.configuration.groups import expanded
 from jsrpd.configuration.junos import Node, Word, render_set, root
 from jsrpd.configuration.problems import Problem, problem_at
@@ -48,11 +49,17 @@ class Resolver:
             fabric_links=self._fabric_links(),
             groups=groups,
             reths=self._reths({group.group for group in groups}),
+            spu_monitoring=monitoring.spu(cluster),
+            npc_monitoring=monitoring.npc(cluster),
+            hardware_monitoring=monitoring.hardware(cluster),
             syslog_hosts=_syslog_hosts(view),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
         )
         self._check_interfaces(configuration)
+        where = (self.tree.find("chassis", "cluster", "redundancy-group") or self.tree).word
+        for path, message in monitoring.problems(configuration):
+            self._problem(where, path, message)
         return configuration
 
     def _problem(self, word: Word, path: str, message: str) -> None:
@@ -80,6 +87,8 @@ class Resolver:
             gratuitous_arp_count=int(_value(node, "4", "gratuitous-arp-count")),
             interface_monitors=self._monitors(self.node_id, number),
             peer_interface_monitors=self._monitors(1 - self.node_id, number),
+            ip_monitoring=monitoring.ip(node),
+            script_monitors=monitoring.scripts(node),
         )
 
     def _monitors(self, node_id: int, number: int) -> tuple[InterfaceMonitor, ...]:

@@ -52,6 +52,9 @@ class MonitorFailed:
     code: FailureCode
     name: str
     weight: int
+    value: str = ""
+    limit: str = ""
+    """What was found, and what it was held against, with their units; for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class MonitorRecovered:
     group: int
     code: FailureCode
     name: str
+    value: str = ""
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

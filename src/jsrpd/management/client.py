@@ -28,9 +28,7 @@ def ask(path: Path, request: Request) -> Reply:
                 connection.sendall(encode(request))
             return decode_reply(_line(connection))
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise DaemonUnreachable(
-                f"jsrpd is not running (nobody listens on {path}); start it with: jsrpd"
-            ) from error
+            raise DaemonUnreachable(f"jsrpd is not running (nobody listens on {path}); start it with: jsrpd") from error
         except PermissionError as error:
             raise DaemonUnreachable(f"{path}: permission denied; run as root") from error
         except OSError as error:

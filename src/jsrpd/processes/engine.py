@@ -43,6 +43,7 @@ from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
@@ -63,6 +64,7 @@ class EngineResources:
     parent: socket.socket
     kernel: socket.socket
     gateway: socket.socket
+    monitors: socket.socket
     lease_map: LeaseMap | None
     configuration: ClusterConfiguration
     key: bytes
@@ -178,6 +180,7 @@ class Engine:
         )
         now = clock()
         self.cluster = Cluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -213,7 +216,8 @@ class Engine:
         for end in (wake_read, wake_write):
             end.setblocking(False)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
-        for readable in (wake_read, self.resources.parent, self.resources.kernel, self.resources.gateway, self.links):
+        channels = (self.resources.parent, self.resources.kernel, self.resources.gateway, self.resources.monitors)
+        for readable in (wake_read, *channels, self.links):
             self.selector.register(readable, selectors.EVENT_READ)
         self._open_paths(clock())
         for sentence in make_punctual():
@@ -263,6 +267,7 @@ class Engine:
         if self.syslog.pending:
             self.syslog.flush()
         self._send_roles()
+        self.monitors.tell_ownership(judged)
         self._open_paths(judged)
         if judged >= self.look_around_at:
             self.look_around_at = judged + LOOK_AROUND
@@ -380,6 +385,8 @@ class Engine:
                 self.syslog.send(foreign_change_repaired(message.object))
             elif isinstance(message, children.Notice):
                 self.syslog.send(notice(message.text))
+        for remark in self.monitors.drain(judged):
+            self.syslog.send(remark)
         for data in _messages(self.resources.gateway):
             self._send_reply(self._answer(judged, engine_link.decode(data)))
 

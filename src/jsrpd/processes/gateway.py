@@ -18,16 +18,19 @@ from jsrpd.management.requests import (
     NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
+    ClearIpFailureCounts,
     Failover,
     FailoverReset,
     Reply,
     Request,
+    ShowIpMonitoring,
     ShowStatus,
     decode_request,
     encode,
 )
 from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
 from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.syslog import SyslogSender
 
 MAX_CLIENTS = 32
@@ -51,12 +54,13 @@ def run(
     configuration: ClusterConfiguration | None,
     runtime_directory: Path,
     syslog: SyslogSender,
+    monitors: socket.socket | None = None,
 ) -> None:
     """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog).run())
+    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog, monitors).run())
 
 
 class Gateway:
@@ -69,7 +73,9 @@ class Gateway:
         configuration: ClusterConfiguration | None,
         path: Path,
         syslog: SyslogSender,
+        monitors: socket.socket | None = None,
     ) -> None:
+        self.monitors = MonitorQuestions(monitors) if monitors is not None else None
         self.engine, self.parent = engine, parent
         self.configuration = configuration
         self.path = path
@@ -91,6 +97,8 @@ class Gateway:
         self.parent.setblocking(False)
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
+        if self.monitors is not None:
+            self.monitors.listen(loop)
         self._flush_log()
         attempt = 0
         while True:
@@ -194,6 +202,8 @@ class Gateway:
         """
         if self.configuration is None:
             return Reply(False, NOT_ENABLED)
+        if isinstance(request, (ShowIpMonitoring, ClearIpFailureCounts)) and self.monitors is not None:
+            return await self.monitors.reply(request, self.configuration.node_id)
         problem = ENGINE_SILENT
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S), self.turn:
@@ -280,3 +290,5 @@ def _question(number: int, request: Request) -> engine_link.Message:
             return engine_link.FailoverResetCommanded(number, group)
         case ClearFailoverCount():
             return engine_link.FailoverCountsCleared(number)
+        case ShowIpMonitoring() | ClearIpFailureCounts():
+            raise AssertionError("the monitors answer this, not the engine")

@@ -1,0 +1,1 @@
+"""What watches beyond carrier and heartbeat: machines of the one shape. Probes and loops stand elsewhere."""
