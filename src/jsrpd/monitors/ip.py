@@ -2,9 +2,11 @@
 
 Each address is asked at every retry-interval. Nothing heard of the last retry-count requests: unreachable. An answer
 that comes late still counts, so a path slower than the interval is no failure. The weights of unreachable addresses are
-held against the global threshold, and only then does the group lose the global weight (reference 5.3). The vendor's
-decision table (move only if the other node reaches what this one does not) needs nothing here: the other node's
-monitor takes its weight there, and the core moves a group only to a node that is fit.
+held against the global threshold, and only then does the group lose the global weight (reference 5.3).
+
+The vendor's decision table (move only if the other node reaches what this one does not) follows from both nodes asking:
+the other node's monitor takes its weight there, and the core moves a group only to a node that is fit. For this the
+standby must come to its verdict first when both lose the same upstream, so it is content with fewer lost requests.
 """
 
 import ipaddress
@@ -32,6 +34,8 @@ from jsrpd.monitors.events import (
 NAME = "ip-monitoring"
 RISE = 3
 """Answers in a row until an unreachable address is reachable again; the first of all needs one."""
+STANDBY_SOONER = 2
+"""So many requests sooner a standby calls an address unreachable: a whole interval before the owner at the least."""
 UNASKED: Duration = 60 * SECOND
 """How long a verdict lasts when a node can no longer ask: it has no source of its own as secondary."""
 NO_REPLY, NOT_ASKED = "no reply", "this node has no address of its own there"
@@ -121,7 +125,7 @@ class IpMonitor:
         target.lost += 1
         if target.lost > 1:
             target.good = 0
-        if target.lost >= self.configuration.retry_count and target.status != UNREACHABLE:
+        if target.lost >= self.patience and target.status != UNREACHABLE:
             target.status = UNREACHABLE
             target.failures += 1
             target.reason = target.reason or NO_REPLY
@@ -137,6 +141,11 @@ class IpMonitor:
             return []
         target.status, target.reason = REACHABLE, ""
         return self._verdict()
+
+    @property
+    def patience(self) -> int:
+        """Requests in a row that must be lost."""
+        return self.configuration.retry_count - (0 if self.owner else STANDBY_SOONER)
 
     @property
     def unreachable_weight(self) -> int:

@@ -44,10 +44,12 @@ class ScriptMonitor:
                 return self._look(now)
             case CommandEnded(status):
                 self._kill_at = None
-                if status in (NOT_EXECUTABLE, NOT_FOUND) and not self._hanging:
+                if self._hanging:
+                    return []  # Its verdict fell when it was killed.
+                if status in (NOT_EXECUTABLE, NOT_FOUND):
                     return self._not_run(f"exit {status}")
                 self._reason = ""
-                return self._found(status == 0 and not self._hanging, self._value(status))
+                return self._found(status == 0, f"exit {status}" if status >= 0 else f"killed by signal {-status}")
             case CommandNotRun(reason):
                 self._kill_at = None
                 return self._not_run(reason)
@@ -55,22 +57,22 @@ class ScriptMonitor:
                 return []
 
     def _look(self, now: Instant) -> list[Action]:
-        if self._kill_at is not None:
-            if now < self._kill_at or self._hanging:
-                return []
-            self._hanging = True
-            return [KillCommand()]
-        if now < self._due:
+        at = self.deadline()
+        if at is not None and now < at:
             return []
+        if self._kill_at is not None and not self._hanging:
+            self._hanging = True
+            return [KillCommand(), *self._hung()]
         self._due = now + self.configuration.interval_s * SECOND
+        if self._kill_at is not None:
+            # Killed and not gone: it waits in the kernel, for a dead disk perhaps. That is no better than before.
+            return self._hung()
         self._kill_at = now + self.configuration.timeout_s * SECOND
         self._hanging = False
         return [RunCommand()]
 
-    def _value(self, status: int) -> str:
-        if self._hanging:
-            return f"no end within {self.configuration.timeout_s} s"
-        return f"exit {status}" if status >= 0 else f"killed by signal {-status}"
+    def _hung(self) -> list[Action]:
+        return self._found(False, f"no end within {self.configuration.timeout_s} s")
 
     def _not_run(self, reason: str) -> list[Action]:
         """Said once per reason; the verdict stays what it was."""
@@ -92,9 +94,7 @@ class ScriptMonitor:
 
     def deadline(self) -> Instant | None:
         """The next run, or the end of patience with the present one."""
-        if self._kill_at is None:
-            return self._due
-        return None if self._hanging else self._kill_at
+        return self._due if self._kill_at is None or self._hanging else self._kill_at
 
     def present_failures(self) -> Iterable[Failed]:
         """What is failed now."""

@@ -13,13 +13,17 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias, assert_never
 
 import msgspec
 
+from jsrpd.data_plane.announcements import gratuitous_arp, unsolicited_na
 from jsrpd.kernel.icmp import MAX_SEQUENCE, EchoSocket
+from jsrpd.kernel.packet_socket import FrameSocket
 from jsrpd.management import children, monitor_link
 from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.roles import FailureCode
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.monitors.events import (
     Action,
@@ -33,16 +37,26 @@ from jsrpd.monitors.events import (
     Recovered,
     Remark,
     RunCommand,
+    Sample,
+    Sampled,
     SendEcho,
     TimePassed,
     Way,
 )
+from jsrpd.monitors.gauges import GaugeMonitor
 from jsrpd.monitors.ip import IpMonitor
+from jsrpd.monitors.script import ScriptMonitor
+from jsrpd.processes.samplers import HardwareSampler, NpcSampler, SpuSampler, groups_by_card, owning_groups
+from jsrpd.processes.script_runner import ScriptRunner
 
 ALIVE_S = 1.0
+GAUGE_ROUNDS = 4
+"""Rounds of samples until a gauge can have come to a verdict."""
 SETTLING_MARGIN: Duration = 3 * SECOND
 Key: TypeAlias = tuple[str, int, Way]
 """Name of the watch, IP version, way."""
+UNANSWERED = 1
+"""Rounds without any answer after which a standby announces its own address again with each round."""
 RETRY_S = 0.5
 """A way whose device is missing is tried again so often."""
 
@@ -72,6 +86,18 @@ class Machine(Protocol):
         """What is failed now."""
 
 
+class Sampler(Protocol):
+    """Where a gauge's samples come from."""
+
+    period_s: float
+
+    async def sample(self, _now: Instant, _own_lateness: Duration) -> tuple[Sample, ...]:
+        """One round; ``own_lateness``: how late this process was, at the worst since the last round (ns)."""
+
+    def close(self) -> None:
+        """It is not asked again."""
+
+
 @dataclass
 class Watch:
     """A machine, what it was made from, and how long it may take to its first verdict."""
@@ -79,6 +105,9 @@ class Watch:
     machine: Machine
     made_from: object
     settling: Duration
+    make_sampler: Callable[[], Sampler] | None = None
+    """For gauges: called when the watch begins."""
+    sampling: asyncio.Task[None] | None = None
 
 
 class EchoProbes:
@@ -88,6 +117,8 @@ class EchoProbes:
         self.sockets: dict[Key, EchoSocket] = {}
         self._on_readable = on_readable
         self._problems: dict[Key, tuple[float, str]] = {}
+        self._announce: dict[Key, int] = {}
+        """Of a standby's own addresses: rounds of requests since the last that needed no announcement."""
         self._newest: dict[tuple[Key, str], int] = {}
 
     def ask(self, watch: str, order: SendEcho) -> str:
@@ -95,7 +126,12 @@ class EchoProbes:
         key = (watch, ipaddress.ip_address(order.address).version, order.way)
         if key not in self.sockets and (problem := self._open(key)):
             return problem
-        self._newest[key, order.address] = order.sequence
+        first_of_round = order.sequence != self._newest.get((key, ""))
+        self._newest[key, ""] = self._newest[key, order.address] = order.sequence
+        if first_of_round and key in self._announce:
+            self._announce[key] += 1
+            if self._announce[key] > UNANSWERED:
+                announce(order.way)
         refused = self.sockets[key].ask(order.address, order.sequence)
         if refused and order.way.device:
             # The device may have been made anew under the same name; a socket stays with the old one.
@@ -114,6 +150,8 @@ class EchoProbes:
             self._problems[key] = (time.monotonic(), problem)
             return problem
         asyncio.get_running_loop().add_reader(self.sockets[key], self._on_readable)
+        if way.source and not way.device.startswith("reth"):
+            self._announce[key] = UNANSWERED
         return ""
 
     def heard(self) -> Iterable[tuple[str, Event]]:
@@ -126,6 +164,8 @@ class EchoProbes:
                 if answer.reason:
                     yield key[0], EchoRefused(answer.address, answer.reason)
                 else:
+                    if key in self._announce:
+                        self._announce[key] = 0
                     # The wire carries 16 bits; the answer belongs to the newest request with these.
                     yield key[0], EchoHeard(answer.address, newest - (newest - answer.sequence) % MAX_SEQUENCE)
 
@@ -138,8 +178,22 @@ class EchoProbes:
 
     def _close(self, key: Key) -> None:
         echo = self.sockets.pop(key)
+        self._announce.pop(key, None)
         asyncio.get_running_loop().remove_reader(echo)
         echo.close()
+
+
+def announce(way: Way) -> None:
+    """A standby's own address has come to another card with the role, and the segment still knows the old one.
+
+    Answers would go there for as long as a neighbour trusts its cache, half a minute or more.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        mac = bytes.fromhex(Path("/sys/class/net", way.device, "address").read_text().strip().replace(":", ""))
+        frames = [unsolicited_na(mac, way.source)] if ":" in way.source else gratuitous_arp(mac, way.source)
+        sender = FrameSocket(way.device)
+        sender.send(list(frames))
+        sender.close()
 
 
 class Monitors:
@@ -153,6 +207,8 @@ class Monitors:
         self.watches: dict[str, Watch] = {}
         self.owned: frozenset[int] = frozenset()
         self.echoes = EchoProbes(self._take_echoes)
+        self.scripts = ScriptRunner()
+        self.tasks: set[asyncio.Task[None]] = set()
         self.settled_at: Instant = 0
         self.timer: asyncio.TimerHandle | None = None
 
@@ -170,6 +226,7 @@ class Monitors:
             await asyncio.sleep(ALIVE_S)
 
     def _end(self) -> None:
+        self.scripts.kill_all()
         os._exit(0)
 
     # -- what is watched --------------------------------------------------------------------------------------------
@@ -185,13 +242,18 @@ class Monitors:
         for name, watch in wanted.items():
             if name not in self.watches:
                 self.watches[name] = watch
+                if watch.make_sampler is not None:
+                    watch.sampling = asyncio.create_task(self._sample(name, watch.machine, watch.make_sampler()))
                 self.settled_at = max(self.settled_at, now + watch.settling + SETTLING_MARGIN)
         self._take_roles(self.owned)
         self._schedule()
 
     def _remove(self, name: str) -> None:
-        del self.watches[name]
+        watch = self.watches.pop(name)
+        if watch.sampling is not None:
+            watch.sampling.cancel()
         self.echoes.forget(name)
+        self.scripts.kill(name)
 
     def _wanted(self, now: Instant) -> Iterator[tuple[str, Watch]]:
         for group in self.configuration.groups:
@@ -201,6 +263,46 @@ class Monitors:
                 rounds = group.ip_monitoring.retry_count + 1
                 settling = rounds * group.ip_monitoring.retry_interval_ms * MILLISECOND
                 yield f"ip {group.group}", Watch(monitor, (group.ip_monitoring, reths), settling)
+            for script in group.script_monitors:
+                settling = (script.fall * script.interval_s + script.timeout_s) * SECOND
+                yield f"script {group.group} {script.name}", Watch(ScriptMonitor(group.group, script, now), script, settling)
+        yield from self._gauges()
+
+    def _gauges(self) -> Iterator[tuple[str, Watch]]:
+        """Samplers are made when a watch begins, not here: most of these watches only replace their equals."""
+        c = self.configuration
+        owning, every = owning_groups(c), tuple(group.group for group in c.groups)
+        cards = groups_by_card(c)
+        settling = GAUGE_ROUNDS * SECOND
+        if (spu := c.spu_monitoring) is not None:
+            monitor = GaugeMonitor(FailureCode.SP)
+            patience = settling + spu.latency_limit_ms * MILLISECOND
+            yield "spu", Watch(monitor, (spu, owning), patience, lambda: SpuSampler(spu, owning))
+        if (npc := c.npc_monitoring) is not None:
+            yield "npc", Watch(GaugeMonitor(FailureCode.NP), (npc, cards), settling, lambda: NpcSampler(npc, cards))
+        if (limits := c.hardware_monitoring) is not None:
+            monitor = GaugeMonitor(FailureCode.HW)
+            yield "hardware", Watch(monitor, (limits, every), 5 * settling, lambda: HardwareSampler(limits, every))
+
+    async def _sample(self, name: str, machine: Machine, sampler: Sampler) -> None:
+        """Rounds of a gauge, until cancelled. A round that fails leaves the verdicts as they are."""
+        lateness: Duration = 0
+        said = ""
+        try:
+            while True:
+                try:
+                    samples = await sampler.sample(clock(), lateness)
+                except (OSError, ValueError) as error:
+                    if str(error) != said:
+                        said = str(error)
+                        self._tell(monitor_link.MonitorRemark(f"{name} monitor cannot look: {said}"))
+                else:
+                    self._perform(name, machine.handle(clock(), Sampled(samples)))
+                due = clock() + int(sampler.period_s * SECOND)
+                await asyncio.sleep(sampler.period_s)
+                lateness = clock() - due
+        finally:
+            sampler.close()
 
     def _take_roles(self, owned: frozenset[int]) -> None:
         now = clock()
@@ -252,10 +354,23 @@ class Monitors:
                     self._tell(monitor_link.MonitorRecovered(group, code, object_, value, limit))
                 case Remark(text):
                     self._tell(monitor_link.MonitorRemark(text))
-                case RunCommand() | KillCommand():
-                    pass
+                case RunCommand():
+                    task = asyncio.create_task(self._run_script(name))
+                    self.tasks.add(task)
+                    task.add_done_callback(self.tasks.discard)
+                case KillCommand():
+                    self.scripts.kill(name)
                 case _:
                     assert_never(action)
+
+    async def _run_script(self, name: str) -> None:
+        watch = self.watches[name]
+        assert isinstance(watch.machine, ScriptMonitor)
+        environment = {"GROUP": str(watch.machine.group), "NODE": str(self.configuration.node_id)}
+        ended = await self.scripts.run(name, watch.machine.configuration.command, environment)
+        if self.watches.get(name) is watch:
+            self._perform(name, watch.machine.handle(clock(), ended))
+            self._schedule()
 
     # -- the other processes ------------------------------------------------------------------------------------------
 

@@ -105,6 +105,21 @@ def test_unreachable_after_retry_count_requests() -> None:
     assert w.statuses() == [("unreachable", 1, NO_REPLY), ("reachable", 0, "")]
 
 
+@pytest.mark.parametrize("phase", [0.01, 0.5, 0.99])
+def test_a_standby_has_its_verdict_an_interval_before_the_owner(phase: float) -> None:
+    """Whatever the phases of the two, so that a common failure moves nothing."""
+    owner, standby = world(), world(owner=False)
+    owner.run(2 + phase)
+    standby.run(3)
+    for w in (owner, standby):
+        w.silent.add(A)
+    while not standby.monitor.failure:
+        standby.run(0.05)
+        assert owner.run(0.05) == []
+    assert owner.run(0.95) == []
+    assert len(owner.run(2)) == 1
+
+
 def test_below_the_threshold_nothing_fails() -> None:
     w = world()
     w.silent.add(B)

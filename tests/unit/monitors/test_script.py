@@ -60,17 +60,31 @@ def test_one_run_at_a_time_and_one_each_interval() -> None:
     assert machine.handle(10 * SECOND, TimePassed()) == [RunCommand()]
 
 
+HUNG = Failed(1, FailureCode.SC, "web", 90, "no end within 4 s", "exit 0")
+
+
 def test_a_hung_command_is_killed_and_has_failed() -> None:
     machine = monitor()
     said: list[Action] = []
     for start in (0, 10, 20):
         assert machine.handle(start * SECOND, TimePassed()) == [RunCommand()]
         assert machine.deadline() == (start + 4) * SECOND
-        assert machine.handle((start + 4) * SECOND, TimePassed()) == [KillCommand()]
-        assert machine.deadline() is None, "killed once"
+        kill, *rest = machine.handle((start + 4) * SECOND, TimePassed())
+        assert kill == KillCommand()
         assert machine.handle((start + 5) * SECOND, TimePassed()) == []
-        said += machine.handle((start + 5) * SECOND, CommandEnded(-9))
-    assert said == [Failed(1, FailureCode.SC, "web", 90, "no end within 4 s", "exit 0")]
+        assert machine.handle((start + 5) * SECOND, CommandEnded(-9)) == []
+        said += rest
+    assert said == [HUNG]
+
+
+def test_what_cannot_be_killed_fails_as_well() -> None:
+    """It is killed once and not run a second time."""
+    machine = monitor()
+    machine.handle(0, TimePassed())
+    assert machine.handle(4 * SECOND, TimePassed()) == [KillCommand()]
+    assert machine.deadline() == 10 * SECOND
+    assert machine.handle(10 * SECOND, TimePassed()) == []
+    assert machine.handle(20 * SECOND, TimePassed()) == [HUNG]
 
 
 def test_killed_by_somebody_else() -> None:
