@@ -108,8 +108,13 @@ def test_what_is_absent_is_refused(wire: str) -> None:
 
 @pytest.mark.parametrize("version", FAMILIES)
 def test_a_source_may_be_bound_before_it_is_local(wire: str, version: int) -> None:
-    echo = opened(wire, version, "192.0.2.77" if version == 4 else "2001:db8::77", "near")
-    assert echo.ask(THEM[version], 1) == ""
+    """As on a node that has just taken a role: the address comes a moment later, and the same socket asks from it."""
+    source, length = ("192.0.2.77", 32) if version == 4 else ("2001:db8::77", 128)
+    echo = opened(wire, version, source, "near")
+    echo.ask(THEM[version], 1)
+    ip_batch(wire, [f"addr add {source}/{length} dev near{' nodad' if version == 6 else ''}"])
+    assert echo.ask(THEM[version], 2) == ""
+    eventually(lambda: Answer(THEM[version], 2) in heard(echo))
     echo.close()
 
 

@@ -48,9 +48,10 @@ class MonitorRemark(msgspec.Struct, frozen=True, tag=True):
 
 
 class OwnedGroups(msgspec.Struct, frozen=True, tag=True):
-    """Engine to monitors: the groups whose gate is open here."""
+    """Engine to monitors: the groups whose gate is open here, and those that are primary here behind a shut gate."""
 
     groups: tuple[int, ...]
+    shut: tuple[int, ...]
 
 
 class IpMonitoringRequested(msgspec.Struct, frozen=True, tag=True):

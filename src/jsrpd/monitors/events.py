@@ -16,9 +16,12 @@ class TimePassed:
 
 @dataclass(frozen=True, slots=True)
 class OwnershipChanged:
-    """This node's gate for the monitor's group is open (``owner``), or is not."""
+    """This node owns the monitor's group and its gate is open (``owner``), or it does not own it.
 
-    owner: bool
+    None: it owns it behind a shut gate, so nothing it sends would leave and nothing may be concluded.
+    """
+
+    owner: bool | None
 
 
 @dataclass(frozen=True, slots=True)

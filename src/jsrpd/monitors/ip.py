@@ -66,7 +66,7 @@ class IpMonitor:
         self.group, self.configuration = group, configuration
         self.reths = tuple(reths)
         self.failure: Failed | None = None
-        self.owner = False
+        self.owner: bool | None = False
         self._targets = {target.address: _Target(target) for target in configuration.targets}
         self._due = now
         self._choose_ways(now, owner=False)
@@ -91,11 +91,11 @@ class IpMonitor:
                 pass
         return []
 
-    def _choose_ways(self, now: Instant, owner: bool) -> None:
+    def _choose_ways(self, now: Instant, owner: bool | None) -> None:
         """A new way begins with a clean count; the verdict of the old one stands until it is contradicted."""
         self.owner = owner
         for target in self._targets.values():
-            target.way = way(target.configuration, self.reths, owner)
+            target.way = way(target.configuration, self.reths, owner) if owner is not None else None
             target.lost = target.good = 0
             target.answered = target.sequence
             target.unasked_since = now if target.way is None else None

@@ -33,7 +33,7 @@ class MonitorDesk:
         self.silence: Duration = 0
         """How long it has said nothing while this engine ran; a pause of the machine is nobody's silence."""
         self._looked = now
-        self._told: tuple[int, ...] | None = None
+        self._told: monitor_link.OwnedGroups | None = None
         self._log: list[LogMessage] = []
 
     def drain(self, now: Instant) -> list[LogMessage]:
@@ -105,11 +105,14 @@ class MonitorDesk:
                 self._fail(now, monitor_link.MonitorFailed(number, FailureCode.SM, PROCESS, FULL_WEIGHT, value, limit))
 
     def tell_ownership(self, now: Instant) -> None:
-        """The groups whose gate is open here: at once on a change, and as an answer to each sign of life."""
-        groups = self.cluster.groups.values()
-        owned = tuple(sorted(g.number for g in groups if g.state == GroupState.PRIMARY and g.lease.is_open(now)))
+        """The groups that this node owns: at once on a change, and as an answer to each sign of life."""
+        primary = [group for group in self.cluster.groups.values() if group.state == GroupState.PRIMARY]
+        owned = monitor_link.OwnedGroups(
+            tuple(group.number for group in primary if group.lease.is_open(now)),
+            tuple(group.number for group in primary if not group.lease.is_open(now)),
+        )
         if owned == self._told:
             return
         with contextlib.suppress(OSError):
-            self.channel.send(monitor_link.encode(monitor_link.OwnedGroups(owned)), socket.MSG_DONTWAIT)
+            self.channel.send(monitor_link.encode(owned), socket.MSG_DONTWAIT)
             self._told = owned

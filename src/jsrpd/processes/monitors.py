@@ -205,7 +205,7 @@ class Monitors:
         self.engine, self.gateway, self.parent = engine, gateway, parent
         self.configuration = configuration
         self.watches: dict[str, Watch] = {}
-        self.owned: frozenset[int] = frozenset()
+        self.owned = monitor_link.OwnedGroups((), ())
         self.echoes = EchoProbes(self._take_echoes)
         self.scripts = ScriptRunner()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -304,11 +304,12 @@ class Monitors:
         finally:
             sampler.close()
 
-    def _take_roles(self, owned: frozenset[int]) -> None:
+    def _take_roles(self, owned: monitor_link.OwnedGroups) -> None:
         now = clock()
         for name, watch in self.watches.items():
             if isinstance(watch.machine, IpMonitor):
-                owner = watch.machine.group in owned
+                group = watch.machine.group
+                owner = None if group in owned.shut else group in owned.groups
                 if owner != watch.machine.owner:
                     self.echoes.forget(name)
                     self._perform(name, watch.machine.handle(now, OwnershipChanged(owner)))
@@ -388,7 +389,7 @@ class Monitors:
             with contextlib.suppress(msgspec.DecodeError):
                 message = monitor_link.decode(data)
                 if isinstance(message, monitor_link.OwnedGroups):
-                    self._take_roles(frozenset(message.groups))
+                    self._take_roles(message)
 
     def _read_gateway(self) -> None:
         for data in _messages(self.gateway):

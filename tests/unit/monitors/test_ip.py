@@ -236,6 +236,17 @@ def test_a_change_of_role_begins_a_new_count_but_no_new_verdict() -> None:
     assert {one.way for one in w.asked[-2:]} == {Way("192.0.2.9", "wan0")}
 
 
+def test_behind_a_shut_gate_nothing_is_asked_and_nothing_concluded() -> None:
+    w = world()
+    w.run(2)
+    asked = len(w.asked)
+    w.monitor.handle(w.now, OwnershipChanged(None))
+    w.silent |= {A, B}
+    assert w.run(20) == []
+    assert len(w.asked) == asked
+    assert w.statuses() == [("reachable", 0, "")] * 2
+
+
 def test_who_cannot_ask_keeps_the_verdict_for_a_while() -> None:
     """Else two nodes without addresses of their own would pass a group with a dead upstream to and fro."""
     w = world(replace(CONFIGURATION, targets=(IpTarget(A, 100, "reth1"),)))

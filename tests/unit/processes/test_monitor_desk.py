@@ -49,16 +49,16 @@ class Desk:
         groups = self.cluster.groups.items()
         return {n: {f"{code.name} {name}": w for (code, name), w in g.failures.items()} for n, g in groups if g.failures}
 
-    def told(self) -> list[tuple[int, ...]]:
+    def told(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         self.desk.tell_ownership(self.now)
-        told: list[tuple[int, ...]] = []
+        told: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
         while True:
             try:
                 message = monitor_link.decode(self.process.recv(1 << 16))
             except BlockingIOError:
                 return told
             assert isinstance(message, monitor_link.OwnedGroups)
-            told.append(message.groups)
+            told.append((message.groups, message.shut))
 
     def close(self) -> None:
         self.process.close()
@@ -132,15 +132,15 @@ def test_signs_of_life_end_the_silence(desk: Desk) -> None:
 
 
 def test_ownership_is_told_on_change_and_on_each_sign_of_life(desk: Desk) -> None:
-    assert desk.told() == [()]
+    assert desk.told() == [((), ())]
     assert desk.told() == []
     group = desk.cluster.groups[1]
     group.state = GroupState.PRIMARY
-    assert desk.told() == [], "its gate is shut"
+    assert desk.told() == [((), (1,))], "its gate is shut"
     group.lease = group.lease.__class__(deadline=desk.now + SECOND)
-    assert desk.told() == [(1,)]
+    assert desk.told() == [((1,), ())]
     assert desk.told() == []
     desk.take(MonitorsAlive((), settled=True))
-    assert desk.told() == [(1,)]
+    assert desk.told() == [((1,), ())]
     desk.now += 2 * SECOND
-    assert desk.told() == [()]
+    assert desk.told() == [((), (1,))]
