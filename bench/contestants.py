@@ -9,7 +9,7 @@ from bench import keepalived
 from bench.rows import THRESHOLD
 from bench.table import OWN, RIVAL
 from jsrpd.lab import faults, topology
-from jsrpd.lab.topology import BY_SEGMENT, NODES, Lab, LabError, Settings, inside, ip_batch, run
+from jsrpd.lab.topology import BY_SEGMENT, NODES, SWITCH, Lab, LabError, Settings, inside, ip_batch, run
 
 SETTLE_S = 20.0
 
@@ -27,6 +27,9 @@ class Contestant(Protocol):
 
     def hand_over(self, lab: Lab, node: str) -> None:
         """The operator takes the gateway from ``node``."""
+
+    def cut_heartbeats(self, lab: Lab, node: str) -> None:
+        """The links or frames by which the nodes usually hear each other are lost; the segments carry everything else."""
 
 
 class Jsrpd:
@@ -46,6 +49,10 @@ class Jsrpd:
     def hand_over(self, lab: Lab, node: str) -> None:
         """See ``Contestant``."""
         faults.inject(lab, "handover", node)
+
+    def cut_heartbeats(self, lab: Lab, node: str) -> None:
+        """See ``Contestant``. Control and fabric at once."""
+        faults.inject(lab, "silent-heartbeats", node)
 
 
 class Keepalived:
@@ -84,6 +91,16 @@ class Keepalived:
     def hand_over(self, lab: Lab, node: str) -> None:
         """See ``Contestant``. Lower the priority by a tracked file, the way that lost least in the reference measurements."""
         (lab.node_directory(node, "run") / "planned").write_text(f"{-keepalived.TRACK_LOSS}\n")
+
+    def cut_heartbeats(self, lab: Lab, node: str) -> None:
+        """See ``Contestant``. Its heartbeats are the advertisements in the segments."""
+        ports = ", ".join(topology.port_of(node, segment) for segment in BY_SEGMENT)
+        rules = "".join(f"        ether type {kind} drop\n" for kind in ("ip ip protocol vrrp", "ip6 ip6 nexthdr vrrp"))
+        chains = "".join(
+            f"    chain {hook} {{\n        type filter hook {hook} devices = {{ {ports} }} priority 1;\n{rules}    }}\n"
+            for hook in ("ingress", "egress")
+        )
+        run(*inside(lab.namespace(SWITCH), "nft", "-f", "-"), text=f"table netdev adverts {{\n{chains}}}\n")
 
     def _prepare(self, lab: Lab, number: int, interval_ms: int) -> None:
         node = NODES[number]

@@ -56,6 +56,8 @@ ACTS: dict[str, Callable[[Contestant, Lab, str], None]] = {
     "killed": _kill,
     "hung": _stop,
     "continued": _stop_and_continue,
+    "silent-lan": _fault("silent-lan"),
+    "heartbeats-cut": lambda contestant, lab, node: contestant.cut_heartbeats(lab, node),
     "planned": lambda contestant, lab, node: contestant.hand_over(lab, node),
 }
 """Get the node that is primary. Only the contestant's daemons run on a node, so all of its processes are meant."""

@@ -81,6 +81,13 @@ def _planned(name: str, title: str, rate: float, *, one_family: bool) -> Row:
 
 ROWS = (
     Row("carrier", f"LAN carrier loss, 100 ms × {THRESHOLD}", "cut-lan", 100, (Target("gap_ms", LATENESS_MS),)),
+    Row(
+        "silent-lan",
+        f"silent LAN failure, carrier stays, 100 ms × {THRESHOLD}",
+        "silent-lan",
+        100,
+        (Target("gap_ms", 1000), Target("tcp_died", 0)),
+    ),
     _node_loss("power-off", "power-off", 100, below_rival=True),
     _node_loss("power-off", "power-off", 10, below_rival=True),
     _node_loss("hang", "silent hang", 100, below_rival=False),
@@ -93,6 +100,13 @@ ROWS = (
         "continued",
         100,
         (Target("two_owners_ms", 0), Target("tcp_died", 0)),
+    ),
+    Row(
+        "heartbeats-cut",
+        f"heartbeat paths cut, LAN alive, 100 ms × {THRESHOLD}",
+        "heartbeats-cut",
+        100,
+        (Target("two_owners_ms", 0), Target("nobody_ms", 0), Target("tcp_died", 0)),
     ),
     _planned("planned-1k", "1 kHz", 1_000.0, one_family=False),
     _planned("planned-10k", "10 kHz", 10_000.0, one_family=True),

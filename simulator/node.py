@@ -40,6 +40,8 @@ SOCKET_BUFFER = 500
 CARRIER_POLL: Duration = 3 * MILLISECOND
 """The engine looks at carrier this often, so it knows oversleep to this precision when it polls."""
 
+STATE_CHANGE = "JSRPD_RG_STATE_CHANGE"
+
 ClusterFactory = Callable[[ClusterConfiguration, Instant, int, tuple[AdoptedLease, ...]], Cluster]
 
 
@@ -51,6 +53,7 @@ class SimulatedNode:
     ) -> None:
         self.world = world
         self.configuration = configuration
+        self.timing = configuration.timing
         self.number = configuration.node_id
         self.node_clock = clock
         self.factory = factory
@@ -74,6 +77,7 @@ class SimulatedNode:
         self._wake_token = 0
         self._asked: Instant = 0
         self._states: dict[int, GroupState] = {}
+        self._standings = {group: world.history.standings[group, self.number] for group in world.history.groups}
         self._datagram_sequence = 0
         self._newest_word: Instant = 0
         """When the newest that was heard of the peer was sent."""
@@ -148,6 +152,10 @@ class SimulatedNode:
         """Let ``fault`` strike before the ``steps``-th step of this engine from now."""
         if self.up:
             self._armed = (steps, fault)
+
+    def disarm(self) -> None:
+        """An armed fault that has not struck yet never does."""
+        self._armed = None
 
     def _down(self, why: str) -> None:
         self.up = False
@@ -294,7 +302,7 @@ class SimulatedNode:
                 return False
             case None:
                 return False
-        return self.world.now - datagram.sent_at <= self.configuration.timing.lease
+        return self.world.now - datagram.sent_at <= self.timing.lease
 
     def _told(self, judged: Instant, event: Event) -> None:
         if isinstance(event, FailoverRequested):
@@ -313,21 +321,24 @@ class SimulatedNode:
 
     def _drained(self, judged: Instant, late: Duration) -> list[Action]:
         actions = self._handle(judged, SocketsDrained(self.clock(), late))
-        states = {number: group.state for number, group in self.cluster.groups.items()}
-        logged = tuple(_logged(a) for a in actions if isinstance(a, Log) and a.message.tag == "JSRPD_RG_STATE_CHANGE")
-        if states != self._states or logged:
+        logged = tuple([_logged(a) for a in actions if isinstance(a, Log) and a.message.tag == STATE_CHANGE])
+        if self._note_standings() or logged:
+            states = {number: group.state for number, group in self.cluster.groups.items()}
             changes = tuple((g, self._states[g], s) for g, s in states.items() if s != self._states[g])
             self._states = states
             self.world.history.turns.append(Turn(self.world.now, self.number, changes, logged))
-        self._note_standings()
         return actions
 
-    def _note_standings(self) -> None:
+    def _note_standings(self) -> bool:
+        """State and priority of each group for the history; True when any has changed."""
+        eligible, changed = self.cluster.eligible, False
         for number, group in self.cluster.groups.items():
-            standings = self.world.history.standings[number, self.number]
-            priority = group.effective_priority(self.cluster.eligible)
+            standings = self._standings[number]
+            priority = group.effective_priority(eligible)
             if standings[-1].state != group.state or standings[-1].priority != priority:
                 standings.append(Standing(self.world.now, group.state, priority))
+                changed = True
+        return changed
 
     # -- output ---------------------------------------------------------------------------------------------------
 
@@ -341,7 +352,7 @@ class SimulatedNode:
             case StoreLease():
                 self._store(action)
             case Log(message):
-                change = _logged(action) if message.tag == "JSRPD_RG_STATE_CHANGE" else None
+                change = _logged(action) if message.tag == STATE_CHANGE else None
                 text = f"RG{change.group} {change.old} -> {change.new}: {change.reason}" if change else None
                 line = text or f"{message.tag}: {render_text(message)}"
                 self.world.history.note(self.world.now, f"node{self.number} {line}")

@@ -59,13 +59,15 @@ def configurations(rng: random.Random) -> tuple[ClusterConfiguration, ClusterCon
     control = tuple(ControlLink(n, f"ctl{n}") for n in range(rng.choice((1, 1, 2))))
     fabric = (FabricLink(0, "fab0p", "fab0p"),) if rng.random() < 0.4 else ()
     groups = []
+    # Hold-downs and preempt delays come in whole seconds: a hundred intervals of 10 ms each, so seldom drawn there.
+    seconds = (0, 1) if rng.random() < (0.6 if interval >= 100 else 0.25) else (0,)
     for number in range(rng.randint(1, 4)):
         monitors = tuple(
             InterfaceMonitor(f"ge-{number}", rng.choice((100, 255))) for _ in range(1) if number and rng.random() < 0.8
         )
-        preempt = Preempt(delay_s=rng.choice((0, 1))) if number and rng.random() < 0.3 else None
+        preempt = Preempt(delay_s=rng.choice(seconds)) if number and rng.random() < 0.3 else None
         priorities = rng.choice(((1, 1), (200, 100), (100, 200)))
-        groups.append(GroupConfiguration(number, priorities, preempt, rng.choice((0, 1)), 4, monitors, monitors))
+        groups.append(GroupConfiguration(number, priorities, preempt, rng.choice(seconds), 4, monitors, monitors))
     first, second = (
         ClusterConfiguration(
             cluster_id=1,
@@ -254,16 +256,19 @@ class Swarm:
 
 def heal(world: World) -> None:
     """Everything whole again: links, clocks' owners awake, interfaces up, engines running."""
+    timing = world.history.timing
     for direction in world.network.directions():
         direction.heal()
     for node in world.nodes:
+        node.disarm()
         node.stall_probability = 0.0
         node.frozen_until = min(node.frozen_until, world.now)
         node.deaf_until = min(node.deaf_until, world.now)
         for name in sorted(node.interfaces_down):
             node.set_interface(name, True)
-        # Whoever was told to stop while it slept stops only now, after its restart was due.
-        world.schedule(world.now + 3 * world.history.timing.grace, node.start)
+        # Whoever was told to stop while it slept stops only when it wakes: it is started once more after that.
+        for at in (3 * timing.grace, 5 * timing.dead + 3 * timing.grace):
+            world.schedule(world.now + at, node.start)
     world.history.healed_at = world.now
 
 
@@ -275,9 +280,12 @@ def measure(world: World) -> None:
 
 
 def settle_time(world: World) -> Duration:
-    """Bound of promise 2: late restarts, start-up hold, recovery of a control link, hold-down and preempt delay."""
-    timing = world.history.timing
-    return 5 * timing.dead + 2 * timing.start_up_hold + 35 * timing.interval + 6 * SECOND
+    """Bound of promise 2: sleepers awake (5 T), restarts, start-up hold, recovery of a control link, hold-downs, preempt delay."""
+    timing, groups = world.history.timing, world.nodes[0].configuration.groups
+    hold_down = max(group.hold_down_interval_s for group in groups)
+    delay = max(group.preempt.delay_s if group.preempt else 0 for group in groups)
+    restart = 3 * timing.grace + timing.start_up_hold
+    return 10 * timing.dead + restart + 35 * timing.interval + (2 * hold_down + delay) * SECOND
 
 
 def simulate(seed: int, factory: ClusterFactory = Cluster, recording: bool = False) -> Result:
@@ -293,15 +301,15 @@ def simulate(seed: int, factory: ClusterFactory = Cluster, recording: bool = Fal
     world.history.settle = settle_time(world)
     for node in world.nodes:
         world.schedule(rng.randrange(timing.start_up_hold), node.start)
-    faults_from = 2 * timing.start_up_hold
-    faults_until = faults_from + 60 * timing.dead + 3 * timing.start_up_hold
+    faults_from = timing.start_up_hold + 3 * timing.dead
+    faults_until = faults_from + 40 * timing.dead + timing.start_up_hold
     swarm = Swarm(world, rng, faults_until)
     world.run(faults_from if rng.random() < 0.8 else 0)
     swarm.prepare()
     world.run(faults_until)
     measure(world)
     heal(world)
-    world.run(faults_until + world.history.settle + 10 * timing.dead)
+    world.run(faults_until + world.history.settle + 3 * timing.dead)
     measure(world)
     return judged(seed, world.history, factory, recording)
 

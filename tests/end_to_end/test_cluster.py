@@ -144,6 +144,17 @@ SILENT = Expected(
 )
 FAULTS = [
     *(replace(MONITORED, fault=name) for name in ("cut-lan", "cut-wan")),
+    # The carrier stays, so the interface monitor sees nothing; the node that hears no host of the segment gives the group away.
+    *(
+        replace(
+            MONITORED,
+            fault=name,
+            primary_says=("primary > secondary-hold: Monitor failed: SG", MONITORED.primary_says[1]),
+            primary_tags=frozenset(),
+            secondary_tags=frozenset(),
+        )
+        for name in ("silent-lan", "silent-wan")
+    ),
     *(replace(SILENT, fault=name) for name in ("kill", "stop", "hang", "power-off")),
     Expected(
         "kill-engine",
@@ -160,6 +171,15 @@ FAULTS = [
         lossless=True,
     ),
     Expected("cut-fabric", moves=False, lossless=True),
+    # Only the hello frames on the segments still tell that the peer lives.
+    Expected(
+        "silent-heartbeats",
+        moves=False,
+        secondary_says=("secondary > ineligible: Control link failure",),
+        primary_tags=frozenset({"JSRPD_HA_CONTROL_LINK_DOWN"}),
+        secondary_tags=frozenset({"JSRPD_HA_CONTROL_LINK_DOWN"}),
+        lossless=True,
+    ),
     Expected(
         "handover",
         moves=True,
@@ -235,8 +255,8 @@ def judge_traffic(result: Result, begin: int, end: int, expected: Expected, owne
 def test_a_complete_cut_and_its_healing_leave_one_owner(lab: Lab, primary: str) -> None:
     """Without arbitration both own the addresses while no path is left; when one is back, one of them yields at once."""
     begin = time.time_ns()
-    faults.inject(lab, "silent-control", primary)
-    faults.inject(lab, "silent-fabric", primary)
+    faults.inject(lab, "silent-hellos", primary)
+    faults.inject(lab, "silent-heartbeats", primary)
     other = faults.peer_of(primary)
     wait_until(lambda: says_all(lab, begin, other, ("secondary > primary: Only node present",)), 20, "a claim by silence")
     assert transitions(lab, begin, time.time_ns(), primary) == []

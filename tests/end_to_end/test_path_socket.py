@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jsrpd.kernel.path_socket import REOPEN_AFTER, PathSocket
+from jsrpd.kernel.path_socket import REOPEN_AFTER, LinkSocket, PathSocket
 from jsrpd.lab.topology import run
 from tests.end_to_end.test_gate import eventually, inside, ip
 
@@ -95,7 +95,7 @@ def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
         for one in (family.peer, family.third):
             address(peer, "c0", one, family.length)
         both = Ends(
-            family, own, peer, PathSocket("c0", family.own, family.peer, PORT), PathSocket("c0", family.peer, family.own, PORT)
+            family, own, peer, LinkSocket("c0", family.own, family.peer, PORT), LinkSocket("c0", family.peer, family.own, PORT)
         )
         assert both.ensure_open(both.own)
         assert both.ensure_open(both.peer)
@@ -309,7 +309,7 @@ def test_what_is_missing_at_first(ends: Ends, missing: str) -> None:
         ip("-n", ends.own_namespace, "link", "set", "c0", "down", "name", "away")
     else:
         ip("-n", ends.own_namespace, "address", "delete", f"{ends.family.own}/{ends.family.length}", "dev", "c0")
-    late = PathSocket("c0", ends.family.own, ends.family.peer, PORT)
+    late = LinkSocket("c0", ends.family.own, ends.family.peer, PORT)
     with inside(ends.own_namespace):
         assert not late.ensure_open(0)
         assert late.socket is None

@@ -3,6 +3,7 @@
 Imports stay inside the functions: a command shall answer in 150 ms (SPEC section 11), and most need only the socket.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -11,12 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jsrpd.management.requests import Reply, Request
+    from jsrpd.core.cluster import Cluster
+    from jsrpd.management.requests import CoreState, Reply, Request
+    from jsrpd.model.configuration import ClusterConfiguration
     from jsrpd.model.status import ClusterStatus
 
 
 class CommandFailed(Exception):
-    """The text is for the operator."""
+    """The text is for the operator; ``shown``: what was to be printed before it."""
+
+    def __init__(self, text: str, shown: str = "") -> None:
+        super().__init__(text)
+        self.shown = shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,84 @@ def clear_ip_failure_counts(call: Call) -> str:
     from jsrpd.management.requests import ClearIpFailureCounts
 
     return _done(_ask(ClearIpFailureCounts(call.values.get("address", ""))))
+
+
+def show_events(call: Call) -> str:
+    """``show chassis cluster events [redundancy-group N] [last N]``: from the disk, so also of a daemon that is dead."""
+    from jsrpd.cli import history
+
+    try:
+        every = history.events(_journal())
+    except OSError as error:
+        raise _file_problem(error, _journal()) from error
+    group, last = (call.number(name) if name in call.values else None for name in ("group", "last"))
+    render = history.events_json if call.display == "json" else history.events_text
+    return render(history.chosen(every, group, last))
+
+
+def explain(call: Call) -> str:
+    """``show chassis cluster explain [redundancy-group N]``."""
+    from jsrpd.cli import history, render_explain
+    from jsrpd.management.requests import Explain
+
+    explained = _ask(Explain()).explanations
+    if "group" in call.values:
+        explained = tuple(group for group in explained if group.group == call.number("group"))
+        if not explained:
+            raise CommandFailed(f"error: redundancy group {call.number('group')} is not configured")
+    with contextlib.suppress(OSError):  # Without a readable journal there is less to tell.
+        explained = render_explain.with_history(explained, history.events(_journal()))
+    return (render_explain.json if call.display == "json" else render_explain.text)(explained)
+
+
+def what_if(call: Call) -> str:
+    """``request chassis cluster what-if "EVENT; EVENT"``: runs here, on a copy of the core's state."""
+    from jsrpd.cli import what_if
+    from jsrpd.core.what_if import rehearse
+
+    state, cluster = _core()
+    try:
+        plan = what_if.parse(call.values.get("events", ""), cluster, _candidate)
+    except what_if.NotUnderstood as error:
+        raise CommandFailed(str(error)) from error
+    outcome = rehearse(cluster, state.now, plan)
+    return (what_if.json if call.display == "json" else what_if.text)(outcome)
+
+
+def _candidate(path: Path) -> "tuple[ClusterConfiguration, ClusterConfiguration]":
+    """A configuration file as either node would load it."""
+    from jsrpd.configuration.identity import Identity, read_identity
+    from jsrpd.configuration.load import load_file
+    from jsrpd.configuration.problems import ConfigurationError
+
+    try:
+        identity = read_identity(_configuration_directory())
+        cluster = identity.cluster_id if identity else 0
+        return load_file(path, Identity(cluster, 0)), load_file(path, Identity(cluster, 1))
+    except (ConfigurationError, ValueError) as error:
+        raise CommandFailed(f"error: {path} would be refused:\n{error}") from error
+    except OSError as error:
+        raise _file_problem(error, path) from error
+
+
+def replay(call: Call) -> str:
+    """``replay JOURNAL [--until TIME] [--verbose]``."""
+    from jsrpd.cli import history
+
+    words = call.values.get("journal", "").split()
+    verbose = "--verbose" in words
+    words = [word for word in words if word != "--verbose"]
+    path, *until = words or [str(_journal())]
+    if until[:1] not in ([], ["--until"]) or len(until) == 1:
+        raise CommandFailed(f"error: '{' '.join(until)}' is not understood; it is: jsrp replay JOURNAL [--until TIME] [--verbose]")
+    shown: list[str] = []
+    try:
+        shown += history.replayed(Path(path), " ".join(until[1:]), verbose)
+    except history.ReplayFailed as failed:
+        raise CommandFailed(str(failed), "".join(shown)) from failed
+    except OSError as error:
+        raise _file_problem(error, Path(path)) from error
+    return "".join(shown)
 
 
 def show_configuration(call: Call) -> str:
@@ -200,6 +285,20 @@ def _snapshot() -> "ClusterStatus":
     return status
 
 
+def _core() -> "tuple[CoreState, Cluster]":
+    """The engine's core, copied."""
+    from jsrpd.core.checkpoint import CheckpointError, decode
+    from jsrpd.management.requests import ShowState
+
+    core = _ask(ShowState()).core
+    if core is None:
+        raise CommandFailed("error: the answer has no state; are jsrp and jsrpd of one version?")
+    try:
+        return core, decode(core.state)
+    except CheckpointError as error:
+        raise CommandFailed("error: the daemon's state is not understood; jsrp and jsrpd must be of one version") from error
+
+
 def _ask(request: "Request") -> "Reply":
     from jsrpd.management.client import DaemonUnreachable, ask
     from jsrpd.management.requests import SOCKET_NAME
@@ -217,6 +316,12 @@ def _done(reply: "Reply") -> str:
     from jsrpd.cli.render_text import node_block
 
     return node_block(reply.node or 0, reply.text)
+
+
+def _journal() -> Path:
+    from jsrpd.management.journal import DIRECTORY
+
+    return _directory("STATE_DIRECTORY", "/var/lib/jsrpd") / DIRECTORY
 
 
 def _configuration_directory() -> Path:

@@ -16,7 +16,8 @@ class Word(Generic[T]):
     """A place in a tree.
 
     ``below``: the words that may follow. ``command``: what is meant when the words end here. ``argument``: the value
-    typed at this place is kept under this name; ``within``: and must be one of these numbers.
+    typed at this place is kept under this name; ``within``: and must be one of these numbers; ``rest``: and it goes on to
+    the end of the line, for a command that has a language of its own.
     """
 
     help: str
@@ -24,6 +25,7 @@ class Word(Generic[T]):
     command: T | None = None
     argument: str = ""
     within: range | None = None
+    rest: bool = False
 
 
 class GrammarError(Exception):
@@ -63,9 +65,12 @@ def commands(place: Word[T], said: str = "") -> list[tuple[str, str]]:
 def _walk(root: Word[T], words: Sequence[str], said: str) -> tuple[Word[T], dict[str, str], str]:
     """Where the words lead, the values among them, and the words in full."""
     place, values = root, dict[str, str]()
-    for word in words:
+    for at, word in enumerate(words):
         name = _name(place, word, said)
         place = place.below[name]
+        if place.rest:
+            values[place.argument] = " ".join(words[at:])
+            break
         if place.argument:
             _check_range(word, place.within, said)
             values[place.argument] = name = word

@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _print(answer(words))
     except (GrammarError, CommandFailed) as error:
+        if isinstance(error, CommandFailed):
+            _print(error.shown)
         print(error, file=sys.stderr)
         return EX_USAGE if isinstance(error, GrammarError) else EX_FAILED
     except KeyboardInterrupt:
@@ -43,7 +45,11 @@ def answer(words: Sequence[str]) -> str:
         return completions(COMMANDS, typed[:-1]) + "\n"
     command, values = parse(COMMANDS, typed)
     pipeline = pipes.pipeline(piped, command.displays)
-    return pipeline.apply(command.run(Call(values, pipeline.display)))
+    try:
+        return pipeline.apply(command.run(Call(values, pipeline.display)))
+    except CommandFailed as failed:
+        failed.shown = pipeline.apply(failed.shown)
+        raise
 
 
 def _print(text: str) -> None:

@@ -9,6 +9,7 @@ Place = Word[Command]
 GROUPS = range(MAX_GROUP + 1)
 NODES = range(len(NODE_IDS))
 CLUSTER_IDS = range(256)
+COUNTS = range(1, 1_000_000)
 
 
 def _number(name: str, within: range, then: Place) -> Place:
@@ -50,12 +51,26 @@ _CLEAR_IP_MONITORING: Place = Word(
         )
     },
 )
+_EXPLAIN = Command(do.explain, ("json",))
+_EVENTS = Command(do.show_events, ("json",))
+_LAST: Place = Word("Only the newest", {"COUNT": _number("last", COUNTS, Word("How many", command=_EVENTS))})
+_OF_GROUP: Place = Word("Of one group", {"last": _LAST}, _EVENTS)
 _SHOW: Place = Word(
     "Show information",
     {
         "chassis": _cluster(
             {
                 "status": Word("Redundancy groups on both nodes", command=Command(do.show_status, ("json",))),
+                "events": Word(
+                    "What happened, across restarts",
+                    {"redundancy-group": _group(_OF_GROUP), "last": _LAST},
+                    _EVENTS,
+                ),
+                "explain": Word(
+                    "Why each group is where it is, and what would move it",
+                    {"redundancy-group": _group(Word("Of one group", command=_EXPLAIN))},
+                    _EXPLAIN,
+                ),
                 "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
                 "ip-monitoring": _IP_MONITORING,
             }
@@ -76,9 +91,22 @@ _FAILOVER: Place = Word(
 _GENERATE_KEY: Place = Word(
     "Make a new cluster key", {"force": Word("Replace the key", command=Command(do.replace_key))}, Command(do.generate_key)
 )
+_WHAT_IF: Place = Word(
+    "What would happen, on a copy; nothing is changed",
+    {
+        '"EVENT; EVENT"': Word(
+            "interface IF down; after 5s; node 0 lost …", command=Command(do.what_if, ("json",)), argument="events", rest=True
+        )
+    },
+    Command(do.what_if, ("json",)),
+)
 _REQUEST: Place = Word(
     "Order something",
-    {"chassis": _cluster({"failover": _FAILOVER, "key": Word("Cluster key", {"generate": _GENERATE_KEY})})},
+    {
+        "chassis": _cluster(
+            {"failover": _FAILOVER, "what-if": _WHAT_IF, "key": Word("Cluster key", {"generate": _GENERATE_KEY})},
+        )
+    },
 )
 _CLEAR: Place = Word(
     "Clear counters",
@@ -121,6 +149,15 @@ COMMANDS: Place = Word(
         "clear": _CLEAR,
         "set": _SET,
         "help": _HELP,
+        "replay": Word(
+            "Decide a recorded journal once more and compare",
+            {
+                "JOURNAL [--until TIME] [--verbose]": Word(
+                    "A journal's directory or file", command=Command(do.replay), argument="journal", rest=True
+                )
+            },
+            Command(do.replay),
+        ),
         "release": Word("Remove everything jsrpd owns from the kernel", command=Command(do.release)),
         "lab": Word("A two-node cluster on this machine (jsrp lab --help)", command=Command(do.lab)),
         "version": Word("Print the version", command=Command(do.version)),

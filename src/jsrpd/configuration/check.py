@@ -1,12 +1,16 @@
 """A tree against the schema: unknown words with the nearest known one, wrong values with their range, all at once."""
 
 import difflib
+from collections.abc import Iterable
 
 from jsrpd.configuration.junos import Node
 from jsrpd.configuration.problems import Problem, problem_at
 from jsrpd.configuration.schema import TOP, Statement
+from jsrpd.model.roles import NODE_IDS
 
 GROUPS, APPLY = "groups", "apply-groups"
+NODE_VARIABLE = "${node}"
+"""In ``apply-groups``: ``node0`` or ``node1``, the node the text is read on."""
 
 
 def check(tree: Node) -> list[Problem]:
@@ -24,17 +28,26 @@ def check(tree: Node) -> list[Problem]:
 
 
 def _applied(tree: Node, apply: Node) -> list[Problem]:
+    """Every name must be a group, on either node: a misspelt one would be a half of the cluster left out in silence."""
+    if not apply.children:
+        return [problem_at(apply.word, APPLY, "needs the name of a group")]
     groups = tree.find(GROUPS)
     known = set(groups.children) if groups else set()
-    wanted = [node.word for node in apply.children.values() if "$" not in node.word.text]
     return [
-        problem_at(word, APPLY, f"no group named {word.text}", _nearest(word.text, known))
-        for word in wanted
-        if word.text not in known
+        problem_at(node.word, APPLY, f"no group named {name}", nearest(name, known))
+        for node in apply.children.values()
+        for name in dict.fromkeys(for_node(node.word.text, node_id) for node_id in NODE_IDS)
+        if name not in known
     ]
 
 
-def _nearest(text: str, known: "set[str] | dict[str, Statement]") -> str:
+def for_node(name: str, node_id: int) -> str:
+    """The group that a name in ``apply-groups`` stands for on a node."""
+    return name.replace(NODE_VARIABLE, f"node{node_id}")
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or nothing."""
     close = difflib.get_close_matches(text, [word for word in known if word], 1, 0.5)
     return close[0] if close else ""
 
@@ -57,7 +70,7 @@ def _statement(node: Node, allowed: dict[str, Statement], path: str) -> list[Pro
         return _block(node, keyed.below, here)
     statement = allowed.get(text)
     if statement is None:
-        return [problem_at(node.word, path, f"unknown statement {text}", _nearest(text, allowed))]
+        return [problem_at(node.word, path, f"unknown statement {text}", nearest(text, allowed))]
     if statement.refuse:
         return [problem_at(node.word, here, statement.refuse)]
     if statement.key is not None:

@@ -3,11 +3,9 @@
 ``"${node}"`` names the group of the node the text is read for: ``node0`` or ``node1``.
 """
 
-from jsrpd.configuration.check import APPLY, GROUPS
+from jsrpd.configuration.check import APPLY, GROUPS, for_node
 from jsrpd.configuration.junos import Node, copy, root
 from jsrpd.configuration.schema import TOP, Statement
-
-NODE_VARIABLE = "${node}"
 
 
 def expanded(tree: Node, node_id: int) -> Node:
@@ -18,7 +16,7 @@ def expanded(tree: Node, node_id: int) -> Node:
     if groups is None or apply is None:
         return result
     for wanted in apply.children:
-        group = groups.children.get(wanted.replace(NODE_VARIABLE, f"node{node_id}"))
+        group = groups.children.get(for_node(wanted, node_id))
         if group is not None:
             _lay_under(result, group, TOP)
     return result

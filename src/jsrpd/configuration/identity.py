@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from jsrpd.configuration.junos import SyntaxProblem, parse
+from jsrpd.configuration.schema import is_integer
 
 FILE_NAME = "identity.conf"
 
@@ -29,7 +30,7 @@ def read_identity(directory: Path) -> Identity | None:
     for word, low, high in (("cluster-id", 0, 255), ("node", 0, 1)):
         node = tree.find(word)
         text = next(iter(node.children), "") if node else ""
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        if not is_integer(text, low, high):
             raise ValueError(f"{path}: {word} must be {low}..{high}")
         numbers[word] = int(text)
     return Identity(numbers["cluster-id"], numbers["node"]) if numbers["cluster-id"] else None

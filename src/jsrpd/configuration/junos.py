@@ -196,7 +196,7 @@ def _parse_set(words: list[Word], tree: Node) -> None:
         if verb.text == "set":
             _set(tree, path)
         else:
-            _delete(tree, [word.text for word in path])
+            _delete(tree, path)
 
 
 def _set(tree: Node, path: list[Word]) -> None:
@@ -211,15 +211,24 @@ def _set(tree: Node, path: list[Word]) -> None:
             at, depth = at + 1, depth + 1
 
 
-def _delete(tree: Node, path: list[str]) -> None:
-    """Deleting the last thing below a word deletes the word, as in Junos a bare container would not be kept."""
+def _delete(tree: Node, path: list[Word]) -> None:
+    """Deleting the last thing below a word deletes the word, as in Junos a bare container would not be kept.
+
+    What no line above has set is a problem: a misspelt ``deactivate`` would leave alive what the operator thinks is off.
+    """
     *above, last = path
-    parent = tree.find(*above)
-    if parent is None or last not in parent.children:
-        return
-    del parent.children[last]
+    parent = tree.find(*(word.text for word in above))
+    if parent is None or last.text not in parent.children:
+        raise SyntaxProblem(f"nothing above has set {' '.join(word.text for word in path)}", path[0].line, path[0].column)
+    del parent.children[last.text]
     if above and not parent.children:
         _delete(tree, above)
+
+
+def without(node: Node, places: set[tuple[int, int]]) -> Node:
+    """A tree of its own that lacks every word which stands at one of ``places`` (line, column), with what is below."""
+    kept = {text: child for text, child in node.children.items() if (child.word.line, child.word.column) not in places}
+    return Node(node.word, {text: without(child, places) for text, child in kept.items()})
 
 
 def copy(node: Node) -> Node:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 FILE_NAME = "cluster.key"
 KEY_BYTES = 32
+MAX_FILE_CHARACTERS = 4096
 GENERATE = "jsrp request chassis cluster key generate"
 
 
@@ -32,17 +33,20 @@ def generate_key(directory: Path, force: bool = False) -> Path:
 
 
 def read_key(directory: Path) -> bytes:
-    """The key. KeyFileError when missing, readable by others, or not a key."""
+    """The key. KeyFileError when missing, readable by others, somebody else's, or not a key."""
     path = directory / FILE_NAME
     try:
-        mode = path.stat().st_mode
-        text = path.read_text().strip()
+        with path.open() as file:
+            status = os.fstat(file.fileno())
+            text = file.read(MAX_FILE_CHARACTERS).strip()
     except FileNotFoundError as error:
         raise KeyFileError(f"{path} is missing; make one with: {GENERATE}, and copy it to the other node") from error
     except (OSError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{path} cannot be read: {error}") from error
-    if stat.S_IMODE(mode) & 0o077:
+    if stat.S_IMODE(status.st_mode) & 0o077:
         raise KeyFileError(f"{path} can be read by others; mend it with: chmod 600 {path}")
+    if status.st_uid not in (0, os.geteuid()):
+        raise KeyFileError(f"{path} belongs to another user; mend it with: chown root {path}")
     try:
         key = bytes.fromhex(text)
     except ValueError as error:

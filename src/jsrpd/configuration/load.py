@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jsrpd.configuration.check import check
 from jsrpd.configuration.identity import Identity
-from jsrpd.configuration.junos import SyntaxProblem, parse
+from jsrpd.configuration.junos import SyntaxProblem, parse, without
 from jsrpd.configuration.one_line import spread
 from jsrpd.configuration.problems import ConfigurationError, Problem
 from jsrpd.configuration.resolve import Resolver
@@ -19,12 +19,15 @@ def load(text: str, identity: Identity, name: str = "jsrpd.conf") -> ClusterConf
         raise ConfigurationError(name, [Problem(error.line, error.column, "", error.message)]) from error
     spread(tree)
     problems = check(tree)
+    sound = without(tree, {(problem.line, problem.column) for problem in problems})
+    # Both nodes read the same text, so what is wrong on either is wrong. What seems to be missing may stand in a
+    # statement that was left out as wrong, and is not worth a line of its own then.
+    here, there = (Resolver(sound, identity.cluster_id, node) for node in (identity.node_id, 1 - identity.node_id))
+    configuration, _ = here.configuration(), there.configuration()
+    missing = [] if problems else here.missing + there.missing
+    problems = problems + missing + here.problems + there.problems
     if problems:
         raise ConfigurationError(name, problems)
-    resolver = Resolver(tree, identity.cluster_id, identity.node_id)
-    configuration = resolver.configuration()
-    if resolver.problems:
-        raise ConfigurationError(name, resolver.problems)
     return configuration
 
 

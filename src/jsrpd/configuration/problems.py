@@ -28,8 +28,8 @@ def problem_at(word: Word, path: str, message: str, suggestion: str = "") -> Pro
 
 
 class ConfigurationError(Exception):
-    """A configuration that cannot be used."""
+    """A configuration that cannot be used. ``problems``: each once, in order of the text."""
 
     def __init__(self, name: str, problems: list[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda problem: (problem.line, problem.column))
+        self.problems = sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.path, problem.message))
         super().__init__("\n".join(problem.render(name) for problem in self.problems))

@@ -2,8 +2,10 @@
 
 import hashlib
 import ipaddress
+import re
 
 from jsrpd.configuration import monitoring
+from jsrpd.configuration.check import nearest
 from jsrpd.configuration.groups import expanded
 from jsrpd.configuration.junos import Node, Word, render_set, root
 from jsrpd.configuration.problems import Problem, problem_at
@@ -20,6 +22,9 @@ from jsrpd.model.configuration import (
 )
 from jsrpd.model.roles import NODE_IDS, RG0
 
+RETH = re.compile(r"reth(?:[0-9]|[1-9][0-9]|1[01][0-9]|12[0-7])")
+FABRIC_INTERFACES = {"fab0", "fab1"}
+UNIT = ("unit", "0")
 CHILD_OPTIONS = ("gigether-options", "fastether-options", "ether-options")
 MAX_CONTROL_LINKS = 2
 MAX_FABRIC_LINKS = 1
@@ -27,12 +32,13 @@ DIGEST_BYTES = 8
 
 
 class Resolver:
-    """Reads one tree for one node, collecting problems as it goes."""
+    """Reads one tree for one node, collecting as it goes: ``problems``, and ``missing``, what should stand there and does not."""
 
     def __init__(self, tree: Node, cluster_id: int, node_id: int) -> None:
         self.tree, self.cluster_id, self.node_id = tree, cluster_id, node_id
         self.views = {node: expanded(tree, node) for node in NODE_IDS}
         self.problems: list[Problem] = []
+        self.missing: list[Problem] = []
 
     def configuration(self) -> ClusterConfiguration:
         """The configuration. Meaningful only while ``problems`` is empty."""
@@ -48,22 +54,33 @@ class Resolver:
             control_links=self._control_links(cluster),
             fabric_links=self._fabric_links(),
             groups=groups,
-            reths=self._reths({group.group for group in groups}),
+            reths=self._reths(),
             spu_monitoring=monitoring.spu(cluster),
             npc_monitoring=monitoring.npc(cluster),
             hardware_monitoring=monitoring.hardware(cluster),
+            in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
             syslog_hosts=_syslog_hosts(view),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
         )
-        self._check_interfaces(configuration)
+        self._check_stanzas()
+        self._check_uses(cluster)
+        self._check_addresses()
         where = (self.tree.find("chassis", "cluster", "redundancy-group") or self.tree).word
         for path, message in monitoring.problems(configuration):
-            self._problem(where, path, message)
+            self._missing(where, path, message)
         return configuration
 
     def _problem(self, word: Word, path: str, message: str) -> None:
         self.problems.append(problem_at(word, path, message))
+
+    def _missing(self, word: Word, path: str, message: str, suggestion: str = "") -> None:
+        self.missing.append(problem_at(word, path, message, suggestion))
+
+    def _interfaces(self, node_id: int) -> dict[str, Node]:
+        """``interfaces NAME`` as a node sees them."""
+        stated = self.views[node_id].find("interfaces")
+        return stated.children if stated else {}
 
     # -- groups ---------------------------------------------------------------------------------------------------
 
@@ -94,6 +111,10 @@ class Resolver:
     def _monitors(self, node_id: int, number: int) -> tuple[InterfaceMonitor, ...]:
         stated = self.views[node_id].find("chassis", "cluster", "redundancy-group", str(number), "interface-monitor")
         entries = stated.children if stated else {}
+        for name, node in entries.items():
+            if name not in self._interfaces(node_id):
+                path = f"redundancy-group {number} interface-monitor {name}"
+                self._missing(node.word, path, "Interface must be defined before configuring monitoring")
         return tuple(InterfaceMonitor(name, int(_value(node, "255", "weight"))) for name, node in entries.items())
 
     # -- links ----------------------------------------------------------------------------------------------------
@@ -102,7 +123,7 @@ class Resolver:
         stated = cluster.find("control-link")
         if stated is None:
             where = self.tree.find("chassis", "cluster") or self.tree
-            self._problem(where.word, "chassis cluster", "no control-link: the nodes cannot hear each other")
+            self._missing(where.word, "chassis cluster", "no control-link: the nodes cannot hear each other")
             return ()
         links = []
         for text, node in stated.children.items():
@@ -110,10 +131,10 @@ class Resolver:
                 self._problem(node.word, "control-link", f"{text}: this release has control links 0 and 1")
             interface = _value(node, "", "interface")
             if not interface:
-                self._problem(node.word, f"control-link {text}", "needs an interface")
+                self._missing(node.word, f"control-link {text}", "needs an interface")
             local, peer = _value(node, "", "local-address"), _value(node, "", "peer-address")
             if bool(local) != bool(peer):
-                self._problem(node.word, f"control-link {text}", "local-address and peer-address go together")
+                self._missing(node.word, f"control-link {text}", "local-address and peer-address go together")
             links.append(ControlLink(int(text), interface, local, peer))
         return tuple(sorted(links, key=lambda link: link.index))
 
@@ -122,7 +143,7 @@ class Resolver:
         own, other = members[self.node_id], members[1 - self.node_id]
         if len(own) != len(other):
             where = self.tree.find("interfaces") or self.tree
-            self._problem(where.word, "interfaces", "fab0 and fab1 need the same number of member-interfaces")
+            self._missing(where.word, "interfaces", "fab0 and fab1 need the same number of member-interfaces")
         return tuple(FabricLink(n, mine, theirs) for n, (mine, theirs) in enumerate(zip(own, other, strict=False)))
 
     def _fabric_members(self, node: int) -> list[str]:
@@ -135,35 +156,33 @@ class Resolver:
 
     # -- reths ----------------------------------------------------------------------------------------------------
 
-    def _reths(self, groups: set[int]) -> tuple[Reth, ...]:
-        interfaces = self.views[self.node_id].find("interfaces")
+    def _reths(self) -> tuple[Reth, ...]:
         reths = []
-        for name, node in (interfaces.children if interfaces else {}).items():
-            if name.startswith("reth"):
-                reth = self._reth(name, node, groups)
-                if reth is not None:
-                    reths.append(reth)
+        for name, node in self._interfaces(self.node_id).items():
+            if RETH.fullmatch(name):
+                reths.append(self._reth(name, node))
+            elif name.startswith("reth"):
+                self._problem(node.word, f"interfaces {name}", "reth interfaces are named reth0 to reth127")
         count = self.views[self.node_id].find("chassis", "cluster", "reth-count")
         if count is not None and reths:
             highest = max(reth.index for reth in reths)
-            if highest >= int(next(iter(count.children))):
+            if highest >= int(_value(count, "128")):
                 self._problem(count.word, "reth-count", f"must be at least {highest + 1} for reth{highest}")
         return tuple(sorted(reths, key=lambda reth: reth.index))
 
-    def _reth(self, name: str, node: Node, groups: set[int]) -> Reth | None:
+    def _reth(self, name: str, node: Node) -> Reth:
         path = f"interfaces {name}"
-        if not name[4:].isdigit() or int(name[4:]) > 127:
-            self._problem(node.word, path, "reth interfaces are named reth0 to reth127")
-            return None
-        stated = node.find("redundant-ether-options", "redundancy-group")
-        group = int(next(iter(stated.children))) if stated else -1
-        if group not in groups:
-            self._problem((stated or node).word, path, "A redundancy group should be defined")
+        group = int(_value(node, "-1", "redundant-ether-options", "redundancy-group"))
+        if self.views[self.node_id].find("chassis", "cluster", "redundancy-group", str(group)) is None:
+            stated = node.find("redundant-ether-options", "redundancy-group", str(group))
+            self._missing((stated or node).word, path, "A redundancy group should be defined")
         children = {n: self._children(n, name) for n in NODE_IDS}
         for n, found in children.items():
-            if len(found) != 1:
-                what = "has no child" if not found else f"has several children ({', '.join(found)}), this release takes one"
-                self._problem(node.word, path, f"{what} on node{n}")
+            if not found:
+                self._missing(node.word, path, f"has no child on node{n}")
+            if len(found) > 1:
+                several = f"has several children ({', '.join(found)}), this release takes one, on node{n}"
+                self._problem(node.word, path, several)
         return Reth(
             name=name,
             index=int(name[4:]),
@@ -176,19 +195,15 @@ class Resolver:
         )
 
     def _children(self, node_id: int, reth: str) -> list[str]:
-        interfaces = self.views[node_id].find("interfaces")
-        found = []
-        for name, node in (interfaces.children if interfaces else {}).items():
-            if any(_value(node, "", options, "redundant-parent") == reth for options in CHILD_OPTIONS):
-                found.append(name)
-        return found
+        return [name for name, node in self._interfaces(node_id).items() if _parents(node).get(reth)]
 
     def _addresses(self, node: Node, path: str) -> tuple[RethUnitAddress, ...]:
         stated = [node.find("unit", "0", "family", family, "address") for family in ("inet", "inet6")]
         for family in stated:
             for text, word in (family.children if family else {}).items():
-                if ipaddress.ip_interface(text).is_link_local:
-                    self._problem(word.word, path, f"{text} is link-local and cannot be a gateway address")
+                reason = _not_a_gateway(ipaddress.ip_interface(text))
+                if reason:
+                    self._problem(word.word, path, f"{text} is {reason} and cannot be a gateway address")
         return tuple(address for family in stated for address in _prefixes(family))
 
     def _virtual_mac(self, index: int) -> bytes:
@@ -200,23 +215,84 @@ class Resolver:
 
     # -- the whole picture ------------------------------------------------------------------------------------------
 
-    def _check_interfaces(self, c: ClusterConfiguration) -> None:
-        """One use per interface, one place per address."""
-        where = (self.tree.find("interfaces") or self.tree).word
+    def _check_stanzas(self) -> None:
+        """Nothing under ``interfaces`` is passed over in silence (reference 6.5 and 6.2)."""
+        interfaces = self._interfaces(self.node_id)
+        reths = {name for name in interfaces if RETH.fullmatch(name)}
+        for name, node in interfaces.items():
+            path = f"interfaces {name}"
+            children, unit = _parents(node), node.find("unit")
+            for reth, word in children.items():
+                if reth not in reths:
+                    self._missing(word, path, f"{reth} is not defined", nearest(reth, reths))
+            if unit is not None and children:
+                self._problem(unit.word, path, "Logical unit is not allowed on redundant-ethernet member")
+            elif unit is not None and name not in reths:
+                self._problem(unit.word, path, "only a reth has units; addresses of other interfaces are the operating system's")
+            for options, fitting, whose in (
+                ("redundant-ether-options", reths, "reth interfaces"),
+                ("fabric-options", FABRIC_INTERFACES, "fab0 and fab1"),
+            ):
+                stated = node.find(options)
+                if stated is not None and name not in fitting:
+                    self._problem(stated.word, path, f"{options} are for {whose} only")
+
+    def _check_uses(self, cluster: Node) -> None:
+        """One use per interface of this node."""
+        links = cluster.find("control-link")
+        wanted = [
+            (child.word, f"control link {number}")
+            for number, link in (links.children if links else {}).items()
+            for child in _children(link.find("interface"))
+        ]
+        members = self.views[self.node_id].find("interfaces", f"fab{self.node_id}", "fabric-options", "member-interfaces")
+        wanted += [(child.word, "the fabric link") for child in _children(members)]
+        for node in self._interfaces(self.node_id).values():
+            wanted += [(node.word, f"child of {reth}") for reth in _parents(node)]
         uses: dict[str, str] = {}
-        wanted = [(link.interface, f"control link {link.index}") for link in c.control_links]
-        wanted += [(link.interface, "the fabric link") for link in c.fabric_links]
-        wanted += [(reth.child, f"child of {reth.name}") for reth in c.reths]
-        for interface, use in wanted:
-            if interface and interface in uses:
-                self._problem(where, "interfaces", f"{interface} is both {uses[interface]} and {use}")
-            uses[interface] = use
+        for word, use in wanted:
+            if word.text in uses:
+                self._problem(word, "interfaces", f"{word.text} is both {uses[word.text]} and {use}")
+            uses[word.text] = use
+
+    def _check_addresses(self) -> None:
+        """One place per address of this node, and its own address on a segment in the prefix of a gateway."""
         owners: dict[str, str] = {}
-        for reth in c.reths:
-            for unit in (*reth.addresses, *reth.node_local_addresses):
-                if unit.address in owners:
-                    self._problem(where, "interfaces", f"{unit.address} is on {owners[unit.address]} and on {reth.name}")
-                owners[unit.address] = reth.name
+        for name, node in self._interfaces(self.node_id).items():
+            gateways = [child for family in ("inet", "inet6") for child in _children(node.find(*UNIT, "family", family, "address"))]
+            own = _children(node.find(*UNIT, "node-local-address", "node", str(self.node_id)))
+            for child in (*gateways, *own):
+                address = str(ipaddress.ip_interface(child.word.text).ip)
+                if address in owners:
+                    self._problem(child.word, f"interfaces {name}", f"{address} is on {owners[address]} and on {name}")
+                owners[address] = name
+            networks = {ipaddress.ip_interface(gateway.word.text).network for gateway in gateways}
+            for child in own:
+                if ipaddress.ip_interface(child.word.text).network not in networks:
+                    message = f"{child.word.text} is not on the segment of a gateway address of {name}"
+                    self._missing(child.word, f"interfaces {name}", message)
+
+
+def _children(node: Node | None) -> tuple[Node, ...]:
+    return tuple(node.children.values()) if node is not None else ()
+
+
+def _parents(interface: Node) -> dict[str, Word]:
+    """The reth an interface is a child of, with the word that says so."""
+    stated = [child for options in CHILD_OPTIONS for child in _children(interface.find(options, "redundant-parent"))]
+    return {child.word.text: child.word for child in stated}
+
+
+def _not_a_gateway(interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str:
+    """Why no host could use it as its gateway."""
+    address, network = interface.ip, interface.network
+    if address.is_link_local:
+        return "link-local"
+    if address.is_multicast or address.is_unspecified or address.is_loopback:
+        return "not an address of one host"
+    if interface.version == 4 and network.prefixlen < 31 and address in (network[0], network[-1]):
+        return "the network's own or its broadcast address"
+    return ""
 
 
 def _value(node: Node | None, default: str, *path: str) -> str:

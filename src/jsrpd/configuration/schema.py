@@ -20,10 +20,18 @@ class Value:
     accepts: Callable[[str], bool]
 
 
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,9}")
+"""As it is written only one way, so that 1 and 01 are not two groups; and never longer than any range."""
+
+
+def is_integer(text: str, low: int, high: int) -> bool:
+    """Whether it is a whole number within a range, without sign or leading zeros."""
+    return bool(_INTEGER.fullmatch(text)) and low <= int(text) <= high
+
+
 def integer(low: int, high: int, unit: str = "") -> Value:
     """A whole number within a range."""
-    what = f"{low}..{high}{' ' + unit if unit else ''}"
-    return Value(what, lambda text: text.isascii() and text.isdigit() and low <= int(text) <= high)
+    return Value(f"{low}..{high}{' ' + unit if unit else ''}", lambda text: is_integer(text, low, high))
 
 
 def seconds(low: str, high: str) -> Value:
@@ -61,11 +69,12 @@ def _interface_address(version: int) -> Callable[[str], bool]:
     return accepts
 
 
-NAME = Value("a name of up to 63 letters, digits, - and .", lambda text: bool(re.fullmatch(r"[\w.-]{1,63}", text)))
+NAME = Value("a name of up to 63 letters, digits, - and .", lambda text: bool(re.fullmatch(r"[A-Za-z0-9.-]{1,63}", text)))
 INTERFACE = Value("an interface name of up to 15 characters", lambda text: bool(re.fullmatch(r"[^\s/]{1,15}", text)))
-ADDRESS = Value("an IP address", _is(ipaddress.ip_address))
+# Without a zone: the socket would look its name up, and the engine must not wait for anything.
+ADDRESS = Value("an IP address", lambda text: "%" not in text and _is(ipaddress.ip_address)(text))
 ADDRESS_V4 = Value("an IPv4 address", _is(ipaddress.IPv4Address))
-ADDRESS_V6 = Value("an IPv6 address", _is(ipaddress.IPv6Address))
+ADDRESS_V6 = Value("an IPv6 address", lambda text: "%" not in text and _is(ipaddress.IPv6Address)(text))
 PREFIX_V4 = Value("an IPv4 address with prefix length, such as 192.0.2.1/24", _interface_address(4))
 PREFIX_V6 = Value("an IPv6 address with prefix length, such as 2001:db8::1/64", _interface_address(6))
 PREFIX = Value("an address with prefix length", lambda t: PREFIX_V4.accepts(t) or PREFIX_V6.accepts(t))
@@ -89,6 +98,9 @@ class Statement:
     refuse_values: dict[str, str] = field(default_factory=dict)
 
 
+NOT_YET = "is not in this release"
+WEIGHT = Statement("what a failure costs of the group's 255", value=integer(0, 255), default="255")
+
 RETH_UNIT = Value("a reth unit such as reth0.0", lambda text: bool(re.fullmatch(r"reth\d{1,3}\.0", text, re.ASCII)))
 UNIT = Value("a systemd unit such as named.service", lambda text: bool(re.fullmatch(r"[\w.@:\\-]{1,255}", text)))
 PATH = Value("an absolute path", lambda text: text.startswith("/"))
@@ -102,9 +114,6 @@ def _is_command(text: str) -> bool:
 
 
 COMMAND = Value("a command with balanced quotes", _is_command)
-
-NOT_YET = "is not in this release"
-WEIGHT = Statement("what a failure costs of the group's 255", value=integer(0, 255), default="255")
 
 
 def _targets(address: Value) -> Statement:
@@ -174,6 +183,8 @@ REDUNDANCY_GROUP = {
     "interface-monitor": Statement("watch an interface", key=INTERFACE, below={"weight": WEIGHT}),
     "ip-monitoring": Statement("watch addresses", below=IP_MONITORING),
     "script-monitor": Statement("watch what a command says", key=NAME, below=SCRIPT_MONITOR),
+    "service": Statement("services that run where the group is primary", refuse=NOT_YET),
+    "route": Statement("routes that exist where the group is primary", refuse=NOT_YET),
 }
 
 CLUSTER = {
@@ -201,9 +212,7 @@ CLUSTER = {
             "peer-address": Statement("the other node's address on a routed link", value=ADDRESS),
         },
     ),
-    "in-band-heartbeat": Statement(
-        "hello frames on the reth segments", value=choice("on", "off"), default="off", refuse_values={"on": NOT_YET}
-    ),
+    "in-band-heartbeat": Statement("hello frames on the reth segments", value=choice("on", "off"), default="on"),
     "virtual-mac": Statement(
         "how virtual MAC addresses are made",
         value=choice("local", "juniper", "child"),
@@ -214,6 +223,8 @@ CLUSTER = {
     "spu-monitoring": Statement("watch what carries packets", below=SPU_MONITORING),
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),
     "hardware-monitoring": Statement("watch the machine", below=HARDWARE_MONITORING),
+    "arbitration": Statement("who may own a group during a complete cut", refuse=NOT_YET),
+    "session-synchronization": Statement("sessions known on both nodes", refuse=NOT_YET),
     "redundancy-group": Statement("a unit of failover", key=integer(0, 128), below=REDUNDANCY_GROUP),
 }
 

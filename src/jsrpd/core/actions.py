@@ -4,8 +4,9 @@ Order matters: a claim sends first, then stores the deadline, then announces (LE
 deadline before it says secondary-hold (LEASE 15).
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from jsrpd.messages.catalogue import LogMessage
 from jsrpd.model.link_messages import Acknowledgement, Heartbeat, PathId
@@ -13,24 +14,21 @@ from jsrpd.model.roles import GroupState
 from jsrpd.model.time import Instant
 
 
-@dataclass(frozen=True, slots=True)
-class SendAcknowledgement:
+class SendAcknowledgement(msgspec.Struct, frozen=True):
     """Answer the newest heartbeat of this turn on the path it came by."""
 
     path: PathId
     acknowledgement: Acknowledgement
 
 
-@dataclass(frozen=True, slots=True)
-class SendHeartbeat:
+class SendHeartbeat(msgspec.Struct, frozen=True):
     """Send on every path."""
 
     sequence: int
     heartbeat: Heartbeat
 
 
-@dataclass(frozen=True, slots=True)
-class StoreLease:
+class StoreLease(msgspec.Struct, frozen=True):
     """Write the group's slot of the gate map: ``deadline`` in boot-time ns; the gate is open while now <= deadline.
 
     The other fields are pinned beside it so that a restarted engine can re-adopt its role (LEASE 19).
@@ -46,8 +44,7 @@ class StoreLease:
     """Rule 7 (the peer is silent) was in force."""
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(msgspec.Struct, frozen=True):
     """Tell the segments of the group's reths that this node owns the virtual MACs and addresses.
 
     ``repeat``: False for the single frame after a hand-over is confirmed, True for the configured series.
@@ -57,8 +54,7 @@ class Announce:
     repeat: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRole:
+class ChangeRole(msgspec.Struct, frozen=True):
     """The kernel process aligns the node's own routes with the role (off the fast path)."""
 
     group: int
@@ -66,15 +62,13 @@ class ChangeRole:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(msgspec.Struct, frozen=True):
     """A catalogued message to the operator."""
 
     message: LogMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """Everything is handed over; the engine may exit."""
 
 

@@ -7,6 +7,8 @@ acknowledge, judge, cap or shut what is given up, send, store what is held, and 
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from jsrpd.core import status as snapshot
 from jsrpd.core.actions import Action, Announce, Log, SendAcknowledgement, SendHeartbeat, Stop
 from jsrpd.core.election import GroupView, decide
@@ -70,6 +72,15 @@ MONITOR_MESSAGES = {
 """What is said of a group when the first object of a code fails, and when the last one has recovered."""
 
 
+class Speech(msgspec.Struct, frozen=True):
+    """What a heartbeat says of us; when it differs from the last one, the next goes out at once (SPEC 5)."""
+
+    groups: tuple[GroupReport, ...]
+    interfaces_up: int
+    requests: tuple[int, ...]
+    stopping: bool
+
+
 class Cluster:
     """The machine. One per engine; see ARCHITECTURE section 1 for the shape."""
 
@@ -101,10 +112,11 @@ class Cluster:
         self._peer_request_id = 0
         self._unacknowledged: dict[PathId, HeartbeatReceived] = {}
         self._announcing: set[int] = set()
-        self._spoken: tuple[object, ...] = ()
+        self._spoken: Speech | None = None
         self._control_up: dict[PathId, bool] = {}
         self._pending: list[Action] = []
         self._told_timing: Timing | None = None
+        self._set_timings()
         for group in _with_group_zero(configuration):
             self.groups[group.group] = RedundancyGroup(group, configuration.node_id, now)
         self._adopt(now, adopted)
@@ -148,10 +160,13 @@ class Cluster:
         known = self._unacknowledged.get(event.path)
         if new_life or known is None or event.sequence > known.sequence:
             self._unacknowledged[event.path] = event
-        if not self.peer.heartbeat_received(event, self._timing()):
+        if not self.peer.heartbeat_received(event, self._timing):
             return
         heartbeat = event.heartbeat
-        self._told_timing = Timing(heartbeat.interval_ms * MILLISECOND, heartbeat.threshold)
+        told = Timing(heartbeat.interval_ms * MILLISECOND, heartbeat.threshold)
+        if told != self._told_timing:
+            self._told_timing = told
+            self._set_timings()
         primary = sum(1 << r.group for r in heartbeat.groups if r.state == GroupState.PRIMARY)
         self._echoed(heartbeat.echo_incarnation, heartbeat.echo_sequence, primary, event.received_at)
         for report in heartbeat.groups:
@@ -162,7 +177,7 @@ class Cluster:
     def _acknowledgement_received(self, event: AcknowledgementReceived) -> None:
         if event.incarnation != self.peer.incarnation:
             self._peer_request_id = 0
-        self.peer.acknowledgement_received(event, self._timing())
+        self.peer.acknowledgement_received(event, self._timing)
         echo = event.acknowledgement
         self._echoed(echo.echo_incarnation, echo.echo_sequence, echo.primary_groups, event.received_at)
 
@@ -222,16 +237,11 @@ class Cluster:
             self._recover(group, event.code, event.name)
 
     def _fail(self, group: RedundancyGroup, code: FailureCode, name: str, weight: int) -> None:
-        first = not any(failed == code for failed, _ in group.failures)
-        group.failures[code, name] = weight
-        if first and code in MONITOR_MESSAGES:
+        if group.fail(code, name, weight) and code in MONITOR_MESSAGES:
             self._pending.append(Log(MONITOR_MESSAGES[code][0](group.number)))
 
     def _recover(self, group: RedundancyGroup, code: FailureCode, name: str) -> None:
-        if group.failures.pop((code, name), None) is None:
-            return
-        last = not any(failed == code for failed, _ in group.failures)
-        if last and code in MONITOR_MESSAGES:
+        if group.recover(code, name) and code in MONITOR_MESSAGES:
             self._pending.append(Log(MONITOR_MESSAGES[code][1](group.number)))
 
     # -- what the operator wants ----------------------------------------------------------------------------------
@@ -269,7 +279,7 @@ class Cluster:
         if node == self.configuration.node_id:
             self._ask_peer(RequestKind.FAILOVER, number, node)
         else:
-            self.groups[number].yield_to_operator_until = now + self._timing().dead
+            self.groups[number].yield_to_operator_until = now + self._timing.dead
 
     def _failover_reset(self, number: int) -> None:
         """The flag belongs to the primary; the other node mirrors it, so a reset given here may have to travel."""
@@ -312,6 +322,7 @@ class Cluster:
         old_names = self.configuration.watched_interfaces
         up = {name for bit, name in enumerate(old_names) if self.interfaces_up >> bit & 1}
         self.configuration = new
+        self._set_timings()
         wanted = {group.group: group for group in _with_group_zero(new)}
         for number in [n for n in self.groups if n not in wanted]:
             group = self.groups.pop(number)
@@ -328,8 +339,10 @@ class Cluster:
                     if name not in monitored:
                         self._recover(known, code, name)
         new_names = new.watched_interfaces
-        # A newly watched interface counts as up until the engine, which is told as well, has looked.
-        self._interfaces_changed(sum(1 << b for b, n in enumerate(new_names) if n in up or n not in old_names))
+        # A newly watched interface counts as up until the engine, which is told as well, has looked. Renumbered before
+        # it is compared: none of them came up just now.
+        self.interfaces_up = sum(1 << b for b, n in enumerate(new_names) if n in up or n not in old_names)
+        self._interfaces_changed(self.interfaces_up)
 
     # -- the end of a turn ------------------------------------------------------------------------------------------
 
@@ -337,7 +350,7 @@ class Cluster:
         self.judged = now
         # The last term: a stall after the last judgement, even if input was waiting when the loop came round again.
         late = max(drained.at - now, drained.woke_late_by, now - self._due)
-        if late > self._timing().lateness:
+        if late > self._timing.lateness:
             self.peer.note_lateness(drained.at)
         actions = self._acknowledgements()
         self._judge_paths(now)
@@ -355,7 +368,7 @@ class Cluster:
         actions += self._pending + after
         self._pending = []
         actions += self._stop_if_done(now)
-        self._due = self.deadline() or now
+        self._due = self._next_turn(now)
         return actions
 
     def _acknowledgements(self) -> list[Action]:
@@ -381,11 +394,11 @@ class Cluster:
                 self._control_up[link.index] = up
                 log = ha_control_link_up(link.interface) if up else ha_control_link_down(link.interface, "no heartbeat")
                 self._pending.append(Log(log))
-        control_quiet_since = self.peer.control_quiet_since()
-        control_silent = now - control_quiet_since >= self._claim_timing().dead
+        control_quiet_since = self.peer.control_quiet_since
+        control_silent = now - control_quiet_since >= self._claim_timing.dead
         # A dead peer falls silent on all paths within one heartbeat; a dead link leaves others speaking (reference 3.1).
         others = any(
-            path >= FIRST_FABRIC_PATH and at - control_quiet_since > self._timing().interval // 2 and self.path_up(now, path)
+            path >= FIRST_FABRIC_PATH and at - control_quiet_since > self._timing.interval // 2 and self.path_up(now, path)
             for path, at in self.peer.heard_on.items()
         )
         remote = self.peer.reports.get(RG0)
@@ -401,7 +414,7 @@ class Cluster:
         decision = decide(self._view(now, group))
         if decision is None:
             return []
-        return group.apply(now, self._timing(), decision, self.peer.reports.get(group.number))
+        return group.apply(now, self._timing, decision, self.peer.reports.get(group.number))
 
     def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
         """Conditions that must have lasted: the shut gate of a primary, the preferred peer, the operator's wish."""
@@ -421,7 +434,7 @@ class Cluster:
             group.yield_to_operator_until = None
 
     def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
-        peer, timing = self.peer, self._claim_timing()
+        peer, timing = self.peer, self._claim_timing
         first = peer.first_heard
         return GroupView(
             now=now,
@@ -432,7 +445,7 @@ class Cluster:
             since=group.since,
             effective_priority=group.effective_priority(self.eligible),
             weight=group.weight,
-            failures=sum({1 << code for code, _ in group.failures}),
+            failures=group.failure_bits,
             manual=group.manual,
             generation=group.generation,
             gate_open=group.holds_gate(now),
@@ -458,8 +471,8 @@ class Cluster:
         return group.state_sent_at is not None and group.lease.acknowledged_at >= group.state_sent_at
 
     def _control_recovered(self, now: Instant) -> bool:
-        since, timing = self.peer.control_run_since, self._claim_timing()
-        well = since is not None and now - self.peer.control_quiet_since() < timing.dead
+        since, timing = self.peer.control_run_since, self._claim_timing
+        well = since is not None and now - self.peer.control_quiet_since < timing.dead
         return well and since is not None and now - since >= RECOVERED_INTERVALS * timing.interval
 
     def _give_up(self, group: RedundancyGroup) -> list[Action]:
@@ -491,11 +504,11 @@ class Cluster:
             for number, (request, first) in self._requests.items()
             if not first or self.peer.echoed < first
         }
-        return [SendHeartbeat(sequence, self._heartbeat(now))]
+        return [SendHeartbeat(sequence, self._heartbeat(now, spoken.groups))]
 
     def _renew(self, now: Instant) -> None:
         """Leases of all primaries. A shut gate and a peer lost for T: claimed anew by silence (LEASE 8, 10)."""
-        timing = self._lease_timing()
+        timing = self._lease_timing
         for group in self.groups.values():
             if group.state != GroupState.PRIMARY:
                 continue
@@ -515,14 +528,15 @@ class Cluster:
             if before.alone_since is not None and group.lease.alone_since is None and before.is_open(now):
                 group.held_until = now + timing.dead
 
-    def _speech(self, now: Instant) -> tuple[object, ...]:
-        """What a heartbeat says of us; when it differs from the last one, the next goes out at once (SPEC 5)."""
-        eligible = self.eligible
-        reports = tuple(group.report(now, eligible) for group in self.groups.values())
-        return reports, self.interfaces_up, tuple(self._requests), self.stopping_since is not None
+    def _speech(self, now: Instant) -> Speech:
+        return Speech(self._reports(now), self.interfaces_up, tuple(self._requests), self.stopping_since is not None)
 
-    def _heartbeat(self, now: Instant) -> Heartbeat:
-        configuration, eligible = self.configuration, self.eligible
+    def _reports(self, now: Instant) -> tuple[GroupReport, ...]:
+        eligible = self.eligible
+        return tuple([group.report(now, eligible) for group in self.groups.values()])
+
+    def _heartbeat(self, now: Instant, reports: tuple[GroupReport, ...]) -> Heartbeat:
+        configuration = self.configuration
         return Heartbeat(
             mode=configuration.redundancy_mode,
             software_version=self.software_version,
@@ -533,7 +547,7 @@ class Cluster:
             echo_sequence=self.peer.newest_sequence,
             paths_heard=sum(1 << path for path in self.peer.heard_on if self.path_up(now, path)),
             interfaces_up=self.interfaces_up,
-            groups=tuple(group.report(now, eligible) for group in self.groups.values()),
+            groups=reports,
             requests=tuple(request for request, _ in self._requests.values()),
             stopped=self.stopped,
         )
@@ -560,7 +574,7 @@ class Cluster:
         """Shut down once nothing is left to hand over, at the latest after the grace (SPEC section 2, SIGTERM)."""
         if self.stopping_since is None or self.stopped:
             return []
-        timing = self._timing()
+        timing = self._timing
         handing_over = any(g.state == GroupState.SECONDARY_HOLD and g.lease.is_open(now) for g in self.groups.values())
         owning = any(g.state == GroupState.PRIMARY for g in self.groups.values())
         if (handing_over or owning) and now < self.stopping_since + 2 * timing.grace:
@@ -573,23 +587,23 @@ class Cluster:
             group.lease = shut(group.lease)
             actions += group.store(self.peer.last_heard)
         self.sent.record(now)
-        return [*actions, SendHeartbeat(self.sent.newest, self._heartbeat(now)), Stop()]
+        return [*actions, SendHeartbeat(self.sent.newest, self._heartbeat(now, self._reports(now))), Stop()]
 
     # -- time -------------------------------------------------------------------------------------------------------
 
     def deadline(self) -> Instant | None:
         """When the next turn is due if nothing arrives; None once stopped."""
-        if self.stopped:
-            return None
-        now = self.judged
+        return None if self.stopped else self._due
+
+    def _next_turn(self, now: Instant) -> Instant:
         wanted = [self._next_send(now), *self._peer_deadlines()]
         for group in self.groups.values():
             wanted += self._group_deadlines(group)
-        return min((at for at in wanted if at > now), default=now + self._timing().interval)
+        return min((at for at in wanted if at > now), default=now + self._timing.interval)
 
     def _peer_deadlines(self) -> list[Instant]:
-        claim, quiet = self._claim_timing(), self.peer.quiet_since
-        wanted = [self.peer.unbound_since + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since() + claim.dead]
+        claim, quiet = self._claim_timing, self.peer.quiet_since
+        wanted = [self.peer.unbound_since + claim.dead, quiet + claim.quiet, self.peer.control_quiet_since + claim.dead]
         wanted += [at + claim.dead for at in self.peer.heard_on.values()]
         if self.peer.control_run_since is not None and any(g.state == GroupState.INELIGIBLE for g in self.groups.values()):
             wanted.append(self.peer.control_run_since + RECOVERED_INTERVALS * claim.interval)
@@ -598,7 +612,7 @@ class Cluster:
         return wanted
 
     def _group_deadlines(self, group: RedundancyGroup) -> list[Instant]:
-        timing, lease = self._claim_timing(), self._lease_timing()
+        timing, lease = self._claim_timing, self._lease_timing
         match group.state:
             case GroupState.HOLD:
                 return [group.since + timing.dead, group.since + timing.start_up_hold]
@@ -622,7 +636,7 @@ class Cluster:
     def _next_send(self, now: Instant) -> Instant:
         """Each interval; each quarter while evidence is gathered; every 2 ms in a hand-over (LEASE 5, 16, 20)."""
         last = self.sent.newest_at
-        timing = self._timing()
+        timing = self._timing
         if self._muted(now):
             return self.started + timing.quiet
         if last is None:
@@ -635,7 +649,7 @@ class Cluster:
 
     def _muted(self, now: Instant) -> bool:
         """After start nothing of our own is sent until the peer is heard or 1.25 intervals have passed (LEASE 20)."""
-        return self.peer.first_heard is None and now < self.started + self._timing().quiet
+        return self.peer.first_heard is None and now < self.started + self._timing.quiet
 
     def _repeating(self, now: Instant, group: RedundancyGroup) -> bool:
         if group.state == GroupState.SECONDARY_HOLD:
@@ -643,30 +657,24 @@ class Cluster:
             return now < group.grace_until and (report is None or report.state != GroupState.PRIMARY)
         return group.confirm_until is not None and now < group.confirm_until
 
-    def _timing(self) -> Timing:
-        return self.configuration.timing
-
-    def _peer_timing(self) -> Timing:
-        """The peer's own intervals as it last told them, else ours. They differ only while a commit is in flight."""
-        return self._told_timing or self.configuration.timing
-
-    def _lease_timing(self) -> Timing:
-        """The shorter dead time: the peer may claim after its own."""
-        return min(self._timing(), self._peer_timing(), key=lambda timing: timing.dead)
-
-    def _claim_timing(self) -> Timing:
-        """The longer dead time: the peer's lease may last as long."""
-        return max(self._timing(), self._peer_timing(), key=lambda timing: timing.dead)
+    def _set_timings(self) -> None:
+        """The peer's intervals, as it last told them, differ from ours only while a commit is in flight. Leases follow the
+        shorter dead time, for the peer may claim after its own; claims wait for the longer one."""
+        own = self.configuration.timing
+        both = (own, self._told_timing or own)
+        self._timing = own
+        self._lease_timing = min(both, key=lambda timing: timing.dead)
+        self._claim_timing = max(both, key=lambda timing: timing.dead)
 
     # -- the state of things ------------------------------------------------------------------------------------------
 
     def path_up(self, now: Instant, path: PathId) -> bool:
         """The peer was heard on this path within the dead time."""
         heard = self.peer.heard_on.get(path)
-        return heard is not None and now - heard < self._claim_timing().dead
+        return heard is not None and now - heard < self._claim_timing.dead
 
     def _peer_silent(self, now: Instant) -> bool:
-        return self.peer.gone or now - self.peer.unbound_since >= self._claim_timing().dead
+        return self.peer.gone or now - self.peer.unbound_since >= self._claim_timing.dead
 
     @property
     def eligible(self) -> bool:

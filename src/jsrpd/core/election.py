@@ -4,7 +4,7 @@ Every function answers with the next state and the reason operators will read, o
 remembers anything; nothing here changes anything.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from jsrpd.model.configuration import Preempt
 from jsrpd.model.link_messages import GroupReport
@@ -12,16 +12,14 @@ from jsrpd.model.roles import RG0, GroupState, render_codes
 from jsrpd.model.time import SECOND, Instant, Timing
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Go to ``state`` because of ``reason``."""
 
     state: GroupState
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class GroupView:
+class GroupView(msgspec.Struct, frozen=True):
     """All that a decision about one group may depend on, as of the instant judged."""
 
     now: Instant

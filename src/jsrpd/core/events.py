@@ -3,8 +3,9 @@
 Receptions only record; everything is judged when ``SocketsDrained`` ends the turn (LEASE 1).
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import Acknowledgement, Heartbeat, Incarnation, PathId
@@ -12,8 +13,7 @@ from jsrpd.model.roles import FailureCode
 from jsrpd.model.time import Instant
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatReceived:
+class HeartbeatReceived(msgspec.Struct, frozen=True):
     """An authenticated, fresh, well-formed heartbeat of the configured peer. ``received_at``: read after recv returned."""
 
     path: PathId
@@ -23,8 +23,7 @@ class HeartbeatReceived:
     heartbeat: Heartbeat
 
 
-@dataclass(frozen=True, slots=True)
-class AcknowledgementReceived:
+class AcknowledgementReceived(msgspec.Struct, frozen=True):
     """The peer echoed a heartbeat of ours at once. Counts as heard."""
 
     path: PathId
@@ -33,8 +32,7 @@ class AcknowledgementReceived:
     acknowledgement: Acknowledgement
 
 
-@dataclass(frozen=True, slots=True)
-class SocketsDrained:
+class SocketsDrained(msgspec.Struct, frozen=True):
     """Ends the turn: every socket was read empty. ``at``: clock read after the drain.
 
     ``woke_late_by``: how long after the asked-for deadline the turn began (0 when woken by input in time), ns.
@@ -44,8 +42,7 @@ class SocketsDrained:
     woke_late_by: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorFailed:
+class MonitorFailed(msgspec.Struct, frozen=True):
     """An object watched for a group failed. ``name`` tells objects of one code apart (an interface name)."""
 
     group: int
@@ -57,8 +54,7 @@ class MonitorFailed:
     """What was found, and what it was held against, with their units; for the operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorRecovered:
+class MonitorRecovered(msgspec.Struct, frozen=True):
     """The object is well again."""
 
     group: int
@@ -68,42 +64,36 @@ class MonitorRecovered:
     limit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedInterfacesChanged:
+class WatchedInterfacesChanged(msgspec.Struct, frozen=True):
     """New state of this node's ``watched_interfaces``, one bit each. Interface monitors follow from it."""
 
     up: int
 
 
-@dataclass(frozen=True, slots=True)
-class FailoverRequested:
+class FailoverRequested(msgspec.Struct, frozen=True):
     """The operator wants ``group`` primary on ``node``. Checked with ``Cluster.refuse_failover`` beforehand."""
 
     group: int
     node: int
 
 
-@dataclass(frozen=True, slots=True)
-class FailoverReset:
+class FailoverReset(msgspec.Struct, frozen=True):
     """The operator ends a manual failover."""
 
     group: int
 
 
-@dataclass(frozen=True, slots=True)
-class FailoverCountCleared:
+class FailoverCountCleared(msgspec.Struct, frozen=True):
     """The operator set the failover counts of all groups to zero."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationChanged:
+class ConfigurationChanged(msgspec.Struct, frozen=True):
     """A new configuration was loaded; untouched groups see nothing."""
 
     configuration: ClusterConfiguration
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownRequested:
+class ShutdownRequested(msgspec.Struct, frozen=True):
     """SIGTERM, or the parent is gone: hand over what is primary, then ``Stopped``."""
 
 

@@ -6,7 +6,8 @@ nothing was heard since a claim, the group is *alone*: deadline = newest heartbe
 earlier than its last reception + T, and T > L, so in both regimes the old gate is shut before a new one opens.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import Instant, Timing
@@ -16,8 +17,7 @@ NEVER: Instant = 0
 """No acknowledgement yet; before every lease."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True):
     """A group's lease. ``alone_since`` is None while the peer's word carries the lease."""
 
     deadline: Instant = SHUT
@@ -30,8 +30,7 @@ class Lease:
         return now <= self.deadline
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptedLease:
+class AdoptedLease(msgspec.Struct, frozen=True):
     """What the previous engine pinned beside the map (LEASE 19)."""
 
     group: int
@@ -45,7 +44,7 @@ class AdoptedLease:
 
 def acknowledged(lease: Lease, sent_at: Instant) -> Lease:
     """A peer that is not primary for the group has acknowledged the heartbeat sent at ``sent_at``."""
-    return replace(lease, acknowledged_at=max(lease.acknowledged_at, sent_at))
+    return replace(lease, acknowledged_at=sent_at) if sent_at > lease.acknowledged_at else lease
 
 
 def claimed_alone(lease: Lease, now: Instant, timing: Timing) -> Lease:
@@ -84,9 +83,8 @@ def renewed(
     heard_since_alone = lease.alone_since is not None and last_heard is not None and last_heard > lease.alone_since
     if lease.alone_since is not None and not heard_since_alone:
         return replace(lease, deadline=sent_at + timing.lease)
-    by_word = replace(lease, deadline=lease.acknowledged_at + timing.lease, alone_since=None)
     if now - quiet_since < timing.lease_silence:
-        return by_word
+        return replace(lease, deadline=lease.acknowledged_at + timing.lease, alone_since=None)
     if not lease.is_open(now) or last_heard is None:
         return replace(lease, alone_since=None)
     if last_heard - lease.acknowledged_at <= timing.fresh:

@@ -64,6 +64,8 @@ class Peer:
         self.gone = False
         """Its newest heartbeat said that it has stopped."""
         self.heard_on: dict[PathId, Instant] = {}
+        self.control_heard: Instant | None = None
+        """When it was last heard on any control link."""
         self.control_run_since: Instant | None = None
         self.echoed_at: Instant | None = None
         self.floor: Instant = now
@@ -83,10 +85,10 @@ class Peer:
         """How long nothing was heard on any path; never negative."""
         return max(0, now - self.quiet_since)
 
+    @property
     def control_quiet_since(self) -> Instant:
         """From when the present silence of all control links counts."""
-        heard = [at for path, at in self.heard_on.items() if path < FIRST_FABRIC_PATH]
-        return max([self.floor, *heard])
+        return self.floor if self.control_heard is None else max(self.control_heard, self.floor)
 
     def note_lateness(self, at: Instant) -> None:
         """We were late: whatever silence we saw up to ``at`` is ours, not the peer's."""
@@ -141,7 +143,8 @@ class Peer:
     def _heard(self, path: PathId, at: Instant, timing: Timing) -> None:
         self.last_heard = at if self.last_heard is None else max(self.last_heard, at)
         if path < FIRST_FABRIC_PATH:
-            before = max((t for p, t in self.heard_on.items() if p < FIRST_FABRIC_PATH), default=None)
+            before = self.control_heard
             if before is None or self.control_run_since is None or at - before > timing.dead:
                 self.control_run_since = at
+            self.control_heard = at if before is None else max(before, at)
         self.heard_on[path] = at

@@ -40,10 +40,16 @@ class RedundancyGroup:
         self.node = node
         self.state = HOLD
         self.since = now
+        self.reason = "Started"
+        """Why the group is in its present state, for displays only."""
         self.generation = 0
         self.cleared_generation = 0
         self.manual = False
         self.failures: dict[tuple[FailureCode, str], int] = {}
+        """What has failed now; changed by ``fail`` and ``recover`` only."""
+        self.weight = weight_of(self.failures)
+        """255 less what has failed."""
+        self.failure_bits = failure_bits(self.failures)
         self.lease = Lease()
         self.stored: StoreLease | None = None
         self.hold_down_until: Instant = now
@@ -61,10 +67,23 @@ class RedundancyGroup:
         self.confirm_until: Instant | None = None
         """After a claim in a hand-over: repeat ``primary`` and announce once more until the old gate is known shut."""
 
-    @property
-    def weight(self) -> int:
-        """255 less what has failed."""
-        return weight_of(self.failures)
+    def fail(self, code: FailureCode, name: str, weight: int) -> bool:
+        """A watched object failed; True when it is the first of its code."""
+        first = not self.failure_bits >> code & 1
+        self.failures[code, name] = weight
+        self._recompute()
+        return first
+
+    def recover(self, code: FailureCode, name: str) -> bool:
+        """A watched object is well; True when it was the last of its code."""
+        if self.failures.pop((code, name), None) is None:
+            return False
+        self._recompute()
+        return not self.failure_bits >> code & 1
+
+    def _recompute(self) -> None:
+        self.weight = weight_of(self.failures)
+        self.failure_bits = failure_bits(self.failures)
 
     @property
     def failover_count(self) -> int:
@@ -93,7 +112,7 @@ class RedundancyGroup:
             configured_priority=self.configuration.priorities[self.node],
             effective_priority=self.effective_priority(eligible),
             weight=self.weight,
-            failures=failure_bits(self.failures),
+            failures=self.failure_bits,
             manual=self.manual,
             gate_open=self.holds_gate(now),
             generation=self.generation,
@@ -147,6 +166,7 @@ class RedundancyGroup:
         assert (old, new) in TRANSITIONS, f"illegal transition {old.label} -> {new.label}: {decision.reason}"
         self.state = new
         self.since = now
+        self.reason = decision.reason
         self.held_until = now
         self.gate_shut_since = None
         self.peer_preferred_since = None

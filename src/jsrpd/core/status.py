@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId, path_name
 from jsrpd.model.status import (
     ClusterStatus,
     FabricInterfaceStatus,
@@ -110,15 +110,15 @@ def _notices(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str]) -
     notices: list[str] = []
     heartbeat, configuration = cluster.peer.heartbeat, cluster.configuration
     for path, condition in sorted(conditions.items()):
-        notices.append(f"path {path}: heard, {condition}")
+        notices.append(f"{path_name(path)}: heard, {condition}")
     if heartbeat is not None and heartbeat.configuration_digest != configuration.digest:
         notices.append("the nodes run different configurations; load the same jsrpd.conf on both")
     if heartbeat is not None and heartbeat.mode != configuration.redundancy_mode:
         notices.append("the nodes run different redundancy modes")
     if configuration.gate == "none":
         notices.append("gate none: a hung node is not shut by its kernel; two owners are possible")
-    if not configuration.fabric_links:
-        notices.append("no fabric link: the failure of all control links looks like a dead peer")
+    if not configuration.fabric_links and not configuration.in_band_segments:
+        notices.append("no fabric link and no in-band heartbeat: the failure of all control links looks like a dead peer")
     for group in cluster.groups.values():
         if group.state.label == "primary" and not group.lease.is_open(now):
             notices.append(f"redundancy group {group.number}: the gate is shut until the peer acknowledges again")

@@ -1,4 +1,4 @@
-"""Frames that tell a segment who owns a virtual MAC and its addresses (SPEC 7, takeover). Pure bytes."""
+"""Frames that tell a segment who owns a virtual MAC and its addresses (SPEC 7, takeover), or ask it for a sign. Pure bytes."""
 
 import ipaddress
 import struct
@@ -7,7 +7,7 @@ BROADCAST = b"\xff" * 6
 ALL_NODES_MAC = b"\x33\x33\x00\x00\x00\x01"
 ALL_NODES = ipaddress.IPv6Address("ff02::1").packed
 ARP_REQUEST, ARP_REPLY = 1, 2
-ICMPV6, NEIGHBOUR_ADVERTISEMENT, TARGET_LINK_LAYER = 58, 136, 2
+ICMPV6, NEIGHBOUR_ADVERTISEMENT, TARGET_LINK_LAYER, ECHO_REQUEST = 58, 136, 2, 128
 ROUTER, OVERRIDE = 0x80000000, 0x20000000
 MINIMUM_FRAME = 60
 
@@ -34,7 +34,18 @@ def unsolicited_na(mac: bytes, address: str) -> bytes:
     """Neighbour advertisement to all nodes, override and router flags set (RFC 4861 sections 4.4 and 7.2.6)."""
     source = ipaddress.IPv6Address(address).packed
     option = struct.pack(">BB", TARGET_LINK_LAYER, 1) + mac
-    body = struct.pack(">BBHI", NEIGHBOUR_ADVERTISEMENT, 0, 0, ROUTER | OVERRIDE) + source + option
+    return _to_all_nodes(mac, source, struct.pack(">BBHI", NEIGHBOUR_ADVERTISEMENT, 0, 0, ROUTER | OVERRIDE) + source + option)
+
+
+def echo_to_all_nodes(mac: bytes, sequence: int) -> bytes:
+    """ICMPv6 echo request to every host of the segment (RFC 4443 section 4.1), from the link-local address that belongs to
+    the MAC (RFC 4291 appendix A)."""
+    source = b"\xfe\x80" + bytes(6) + bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
+    return _to_all_nodes(mac, source, struct.pack(">BBHHH", ECHO_REQUEST, 0, 0, 0x6A73, sequence & 0xFFFF))
+
+
+def _to_all_nodes(mac: bytes, source: bytes, body: bytes) -> bytes:
+    """An ICMPv6 message with its checksum, in a frame."""
     checksum = _checksum(source + ALL_NODES + struct.pack(">II", len(body), ICMPV6) + body)
     body = body[:2] + struct.pack(">H", checksum) + body[4:]
     header = struct.pack(">IHBB", 6 << 28, len(body), ICMPV6, 255) + source + ALL_NODES

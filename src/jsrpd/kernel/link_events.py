@@ -12,7 +12,7 @@ import fcntl
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jsrpd.kernel.netlink import Netlink, attributes, messages
 
@@ -126,6 +126,11 @@ class LinkMonitor:
     def is_up(self, interface: str) -> bool:
         """Exists, is administratively up and has carrier, as last told or asked."""
         return self._up[interface]
+
+    @property
+    def up(self) -> Mapping[str, bool]:
+        """The same for all of them, by name."""
+        return self._up
 
     def close(self) -> None:
         """Close both sockets."""

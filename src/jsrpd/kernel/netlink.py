@@ -31,7 +31,7 @@ def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     while offset + ATTRIBUTE.size <= len(data):
         length, kind = ATTRIBUTE.unpack_from(data, offset)
-        if length < ATTRIBUTE.size:
+        if length < ATTRIBUTE.size or offset + length > len(data):
             break
         found[kind & NLA_TYPE_MASK] = data[offset + ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
@@ -43,7 +43,7 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     offset = 0
     while offset + HEADER.size <= len(data):
         length, kind, _flags, sequence, _port = HEADER.unpack_from(data, offset)
-        if length < HEADER.size:
+        if length < HEADER.size or offset + length > len(data):
             return
         yield kind, sequence, data[offset + HEADER.size : offset + length]
         offset += (length + 3) & ~3

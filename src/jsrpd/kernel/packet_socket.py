@@ -14,6 +14,13 @@ class FrameSocket:
             self._socket.close()
             raise
 
+    @property
+    def mac(self) -> bytes:
+        """The interface's own MAC, 6 bytes."""
+        address = self._socket.getsockname()[4]
+        assert isinstance(address, bytes)
+        return address
+
     def send(self, frames: list[bytes]) -> int:
         """How many the kernel took; stops at the first refusal (queue full, interface down or gone)."""
         for count, frame in enumerate(frames):

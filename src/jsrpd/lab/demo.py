@@ -63,10 +63,17 @@ def steps(settings: Settings) -> list[Step]:
     return [
         Step("cut-lan", "the LAN link of the primary is cut", _fault("cut-lan"), wait_s),
         Step("cut-wan", "the WAN link of the primary is cut", _fault("cut-wan"), wait_s),
+        Step("silent-lan", "the LAN link of the primary falls silent, its carrier stays", _fault("silent-lan"), wait_s),
         Step("kill-engine", "the engine process of the primary is killed (its parent restarts it)", _fault("kill-engine"), wait_s),
         Step("kill", "every daemon process of the primary is killed", _fault("kill"), wait_s),
         Step("stop", "the daemon of the primary is stopped (SIGSTOP); it continues afterwards", _fault("stop"), wait_s),
         Step("cut-control", "the control link is cut", _fault("cut-control"), wait_s),
+        Step(
+            "silent-heartbeats",
+            "control and fabric links fall silent at once, LAN and WAN stay",
+            _fault("silent-heartbeats"),
+            wait_s,
+        ),
         Step("power-off", "the primary is powered off", _fault("power-off"), wait_s),
         Step("handover", "the operator moves group 1 to the other node", _fault("handover"), wait_s),
     ]

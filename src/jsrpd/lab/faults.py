@@ -44,6 +44,8 @@ class Broken:
     """Without carrier."""
     silent: frozenset[str] = frozenset()
     """Carrier stays, every frame is dropped, both ways."""
+    hellos_dropped: bool = False
+    """The segments carry everything but the nodes' hello frames."""
     loss_percent: int = 0
     """On the control links, each way."""
     off: frozenset[str] = frozenset()
@@ -71,14 +73,19 @@ def ruleset(broken: Broken, settings: Settings) -> str:
     ports = [port_of(node, cable) for node in NODES for cable in settings.cables]
     silent = sorted(broken.silent_ports(settings) & set(ports))
     control = [port for port in ports if port.partition("-")[2].startswith("ctl")]
+    segments = [port for port in ports if port.partition("-")[2] in SEGMENTS]
+    lossy = control if broken.loss_percent else []
+    deaf = segments if broken.hellos_dropped else []
     chains = ""
     for hook, word in (("ingress", "iifname"), ("egress", "oifname")):
         rules = [f"{word} {{ {', '.join(silent)} }} drop"] if silent else []
         # On the way in only, so that a frame runs the risk once.
-        if broken.loss_percent and hook == "ingress":
+        if lossy and hook == "ingress":
             rules.append(f"{word} {{ {', '.join(control)} }} numgen random mod 100 < {broken.loss_percent} drop")
+        if deaf:
+            rules.append(f"{word} {{ {', '.join(deaf)} }} ether type 0x88b5 drop")
         lines = "".join(f"        {rule}\n" for rule in rules)
-        devices = ", ".join(sorted({*silent, *(control if broken.loss_percent else ())}))
+        devices = ", ".join(sorted({*silent, *lossy, *deaf}))
         if lines:
             chains += f"    chain {hook} {{\n        type filter hook {hook} devices = {{ {devices} }} priority 0;\n{lines}    }}\n"
     # Adding before deleting makes the deletion succeed the first time too.
@@ -101,7 +108,7 @@ def broken(lab: Lab) -> Broken:
     with contextlib.suppress(FileNotFoundError):
         stored = json.loads(_state_file(lab).read_text())
         sets = {name: frozenset(stored[name]) for name in ("cut", "silent", "off", "hung")}
-        return Broken(loss_percent=stored["loss_percent"], **sets)
+        return Broken(loss_percent=stored["loss_percent"], hellos_dropped=stored["hellos_dropped"], **sets)
     return Broken()
 
 
@@ -170,6 +177,15 @@ def _silence(kind: str) -> Callable[[Lab, str], None]:
     return lambda lab, node: _apply(lab, replace(broken(lab), silent=broken(lab).silent | _ports(lab, node, kind)))
 
 
+def _drop_hellos(lab: Lab, _node: str) -> None:
+    _apply(lab, replace(broken(lab), hellos_dropped=True))
+
+
+def _cut_heartbeats(lab: Lab, node: str) -> None:
+    """Control and fabric at the same instant, as when their common switch dies."""
+    _apply(lab, replace(broken(lab), silent=broken(lab).silent | _ports(lab, node, "control") | _ports(lab, node, "fabric")))
+
+
 def _freeze_and_kill(pids: list[int]) -> None:
     # A parent must not replace a child that was killed before it, nor a child hand over because its parent died first.
     signal_all(pids, signal.SIGSTOP)
@@ -232,7 +248,7 @@ def heal(lab: Lab) -> None:
     """Plug in every cable, stop all loss, continue what was stopped, power on what was off, start what was killed."""
     at = time.time_ns()
     now = broken(lab)
-    _apply(lab, replace(now, cut=frozenset(), silent=frozenset(), loss_percent=0, hung=frozenset()))
+    _apply(lab, Broken(off=now.off))
     for node in NODES:
         if node in now.off:
             _power_on(lab, node)
@@ -251,6 +267,8 @@ FAULTS: dict[str, tuple[Callable[[Lab, str], None], str]] = {
     "silent-wan": (_silence("wan"), "the node's WAN link drops everything, its carrier stays"),
     "silent-control": (_silence("control"), "every control link drops everything, carriers stay"),
     "silent-fabric": (_silence("fabric"), "the fabric link drops everything, carriers stay"),
+    "silent-hellos": (_drop_hellos, "the hello frames on the LAN and the WAN are dropped, nothing else"),
+    "silent-heartbeats": (_cut_heartbeats, "control and fabric links drop everything at once, LAN and WAN stay"),
     "kill": (_kill, "SIGKILL to every jsrpd process of the node"),
     "kill-engine": (_kill_engine, "SIGKILL to the engine process alone"),
     "stop": (_stop, "SIGSTOP to every jsrpd process of the node"),
@@ -269,7 +287,7 @@ def inject(lab: Lab, name: str, node: str = "") -> int:
         raise LabError(f"{name}: no such fault; there are: {', '.join(FAULTS)}, loss, heal")
     if node and node not in NODES:
         raise LabError(f"{node}: the nodes are {' and '.join(NODES)}")
-    for_cables = name.endswith(("-control", "-fabric"))
+    for_cables = name.endswith(("-control", "-fabric", "-hellos", "-heartbeats"))
     victim = node or (NODES[0] if for_cables else primary_node(lab))
     at = time.time_ns()
     FAULTS[name][0](lab, victim)

@@ -17,6 +17,8 @@ class FailoverCommanded(msgspec.Struct, frozen=True, tag=True):
     id: int
     group: int
     node: int
+    by: str = ""
+    """Who wants it, for the journal; in the other commands too."""
 
 
 class FailoverResetCommanded(msgspec.Struct, frozen=True, tag=True):
@@ -24,12 +26,24 @@ class FailoverResetCommanded(msgspec.Struct, frozen=True, tag=True):
 
     id: int
     group: int | None
+    by: str = ""
 
 
 class FailoverCountsCleared(msgspec.Struct, frozen=True, tag=True):
     """Gateway: set the failover counts to zero."""
 
     id: int
+    by: str = ""
+
+
+class StateRequested(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: what does the core hold. Answered at the end of the turn."""
+
+    id: int
+
+
+class CheckpointWanted(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: let the next batch of the journal begin with a checkpoint."""
 
 
 class StatusReported(msgspec.Struct, frozen=True, tag=True):
@@ -37,6 +51,24 @@ class StatusReported(msgspec.Struct, frozen=True, tag=True):
 
     id: int
     status: ClusterStatus
+
+
+class StateReported(msgspec.Struct, frozen=True, tag=True):
+    """Engine's answer to StateRequested: ``state`` as ``core.checkpoint`` encodes it, at ``now`` on the boot-time clock.
+
+    ``wall_offset``: wall clock less boot-time clock, ns.
+    """
+
+    id: int
+    now: int
+    wall_offset: int
+    state: bytes
+
+
+class JournalClosed(msgspec.Struct, frozen=True, tag=True):
+    """Engine: one batch of the journal, as ``core.journal`` makes it, to be kept."""
+
+    batch: bytes
 
 
 class CommandReplied(msgspec.Struct, frozen=True, tag=True):
@@ -47,7 +79,18 @@ class CommandReplied(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
-Message = StatusRequested | FailoverCommanded | FailoverResetCommanded | FailoverCountsCleared | StatusReported | CommandReplied
+Message = (
+    StatusRequested
+    | FailoverCommanded
+    | FailoverResetCommanded
+    | FailoverCountsCleared
+    | StateRequested
+    | CheckpointWanted
+    | StatusReported
+    | StateReported
+    | JournalClosed
+    | CommandReplied
+)
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 

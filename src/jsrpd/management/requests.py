@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from jsrpd.model.explanation import GroupExplanation
 from jsrpd.model.ip_monitoring import IpGroupStatus
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
 from jsrpd.model.status import ClusterStatus
@@ -27,6 +28,14 @@ Node = Annotated[int, msgspec.Meta(ge=NODE_IDS[0], le=NODE_IDS[-1])]
 
 class ShowStatus(msgspec.Struct, frozen=True, tag="show-status"):
     """Snapshot for every display."""
+
+
+class ShowState(msgspec.Struct, frozen=True, tag="show-state"):
+    """All that the core holds, for what-if, which runs in the asking process on this copy."""
+
+
+class Explain(msgspec.Struct, frozen=True, tag="explain"):
+    """``show chassis cluster explain``, every group."""
 
 
 class Failover(msgspec.Struct, frozen=True, tag="failover"):
@@ -58,7 +67,15 @@ class ClearIpFailureCounts(msgspec.Struct, frozen=True, tag="clear-ip-failure-co
     address: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
-Request = ShowIpMonitoring | ClearIpFailureCounts | ShowStatus | Failover | FailoverReset | ClearFailoverCount
+Request = ShowStatus | ShowState | Explain | ShowIpMonitoring | ClearIpFailureCounts | Failover | FailoverReset | ClearFailoverCount
+
+
+class CoreState(msgspec.Struct, frozen=True):
+    """``state`` as ``core.checkpoint`` encodes it, at ``now`` on the boot-time clock; wall clock = that + ``wall_offset``."""
+
+    now: int
+    wall_offset: int
+    state: bytes
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,6 +86,8 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     node: int | None = None
     status: ClusterStatus | None = None
     ip_monitoring: tuple[IpGroupStatus, ...] | None = None
+    core: CoreState | None = None
+    explanations: tuple[GroupExplanation, ...] = ()
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -5,6 +5,7 @@
 
 import msgspec
 
+from jsrpd.model.link_messages import MAX_IN_BAND_PATHS
 from jsrpd.model.roles import RedundancyMode
 from jsrpd.model.time import MILLISECOND, Timing
 
@@ -161,6 +162,8 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     fabric_links: tuple[FabricLink, ...] = ()
     groups: tuple[GroupConfiguration, ...] = ()
     reths: tuple[Reth, ...] = ()
+    in_band_heartbeat: bool = True
+    """Hello frames on the segments of the reths."""
     syslog_hosts: tuple[SyslogHost, ...] = ()
     spu_monitoring: SpuMonitoring | None = None
     npc_monitoring: NpcMonitoring | None = None
@@ -179,6 +182,12 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     def peer_id(self) -> int:
         """The other node's id."""
         return 1 - self.node_id
+
+    @property
+    def in_band_segments(self) -> tuple[Reth, ...]:
+        """The reths whose segments carry hello frames, in the order of their paths. Enough of them to tell a dead peer from
+        a cut; not all of many."""
+        return self.reths[:MAX_IN_BAND_PATHS] if self.in_band_heartbeat else ()
 
     @property
     def watched_interfaces(self) -> tuple[str, ...]:

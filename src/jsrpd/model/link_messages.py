@@ -18,6 +18,7 @@ Incarnation: TypeAlias = int
 FIRST_FABRIC_PATH: PathId = 4
 FIRST_IN_BAND_PATH: PathId = 8
 MAX_PATHS = 16
+MAX_IN_BAND_PATHS = MAX_PATHS - FIRST_IN_BAND_PATH
 
 
 class PathKind(IntEnum):
@@ -33,6 +34,17 @@ def path_kind(path: PathId) -> PathKind:
     if path >= FIRST_IN_BAND_PATH:
         return PathKind.IN_BAND
     return PathKind.FABRIC if path >= FIRST_FABRIC_PATH else PathKind.CONTROL
+
+
+def path_name(path: PathId) -> str:
+    """A path in an operator's words, without what only the configuration knows."""
+    match path_kind(path):
+        case PathKind.CONTROL:
+            return f"control link {path}"
+        case PathKind.FABRIC:
+            return f"fabric link {path - FIRST_FABRIC_PATH}"
+        case PathKind.IN_BAND:
+            return f"segment {path - FIRST_IN_BAND_PATH}"
 
 
 class GroupReport(msgspec.Struct, frozen=True):

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import assert_never
 
 from jsrpd import __version__
+from jsrpd.core import checkpoint
 from jsrpd.core.actions import Action, Announce, ChangeRole, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
-from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
     ConfigurationChanged,
@@ -34,17 +34,20 @@ from jsrpd.data_plane.announcements import gratuitous_arp, switch_frame, unsolic
 from jsrpd.kernel.gate import LeaseMap
 from jsrpd.kernel.link_events import LinkMonitor
 from jsrpd.kernel.packet_socket import FrameSocket
-from jsrpd.kernel.path_socket import PathSocket
+from jsrpd.kernel.path_socket import HelloSocket, LinkSocket, PathSocket
 from jsrpd.kernel.segment_socket import SegmentSocket
 from jsrpd.management import children, engine_link
 from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_recv_hb_failure
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, fabric_address_link_local
 from jsrpd.model.configuration import ClusterConfiguration, Reth
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
+from jsrpd.processes.recorder import RecordedCluster, wall_offset
+from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
 
@@ -54,7 +57,10 @@ ANNOUNCEMENT_SPREAD: Duration = 100 * MILLISECOND
 LOG_RETRY: Duration = 250 * MILLISECOND
 FOREVER: Duration = 3600 * SECOND
 LOOK_AROUND: Duration = 500 * MILLISECOND
-"""How often a silent path is searched for nodes of another cluster."""
+"""How often a silent path is searched for nodes of another cluster, and what was dropped is said."""
+FLOOD_REST = 100e-6
+"""Sleep after a turn that could not read everything, s. A flood that never let the engine sleep would look to the kernel
+like a real-time process that spins, which it ends (RLIMIT_RTTIME)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,24 @@ class Announcer:
             self.sockets.pop(reth.name).close()
 
 
+def _link_ends(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str, int]]:
+    """Control and fabric links: interface, own address, peer's address, port."""
+    ends: dict[PathId, tuple[str, str, str, int]] = {}
+    for control in c.control_links:
+        derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
+        local, peer = control.local_address or derived[0], control.peer_address or derived[1]
+        ends[control.index] = (control.interface, local, peer, CONTROL_PORT)
+    for fabric in c.fabric_links:
+        own, other = (fabric_address_link_local(c.cluster_id, fabric.index, n) for n in (c.node_id, c.peer_id))
+        ends[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other, FABRIC_PORT)
+    return ends
+
+
+def _hello_interfaces(c: ClusterConfiguration) -> dict[PathId, str]:
+    """In-band paths: the child on each segment that carries hello frames."""
+    return {FIRST_IN_BAND_PATH + n: reth.child for n, reth in enumerate(c.in_band_segments)}
+
+
 def _announcement_frames(reth: Reth) -> list[bytes]:
     frames: list[bytes] = []
     for address in reth.addresses:
@@ -164,6 +188,9 @@ class Engine:
         self.said: dict[PathId, bytes] = {}
         """The newest heartbeat of each path as it was sent, to be called out again on a silent cable."""
         self.look_around_at: Instant = 0
+        self.drop_report = DropReport()
+        self.flooded = False
+        """A path had more to give than one turn takes."""
         self.links = LinkMonitor(self.configuration.watched_interfaces)
         self.announcer = Announcer(self.configuration)
         self.announcer.reconfigure(self.configuration)
@@ -179,7 +206,10 @@ class Engine:
             random_bytes=os.urandom,
         )
         now = clock()
-        self.cluster = Cluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        self.segment_watch = SegmentWatch(self.configuration, now)
+        self.cluster = RecordedCluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        self.state_asked: list[int] = []
+        """Questions for the core's state, answered when the turn has ended."""
         self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
@@ -230,6 +260,8 @@ class Engine:
             if woken_by_input:
                 _drain(wake_read)
             self._turn(judged, late)
+            if self.flooded:
+                time.sleep(FLOOD_REST)
         self.syslog.flush()
 
     def _wanted(self) -> Instant:
@@ -260,6 +292,8 @@ class Engine:
         self._drain_paths(judged)
         self._drain_children(judged)
         self._look_at_links()
+        for event in self.segment_watch.look(judged, self.cluster.peer.heard_on, self.links.up):
+            self.cluster.handle(judged, event)
         if self.terminated:
             self.cluster.handle(judged, ShutdownRequested())
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
@@ -272,6 +306,10 @@ class Engine:
         if judged >= self.look_around_at:
             self.look_around_at = judged + LOOK_AROUND
             self._look_around(judged)
+            for sentence in self.drop_report.due(judged, self.link.drops):
+                self.syslog.send(notice(sentence))
+        self.cluster.hand_over(judged, self.resources.gateway, last=self.stopped)
+        self._report_state(judged)
 
     def _owned(self) -> set[int]:
         return {g.number for g in self.cluster.groups.values() if g.state == GroupState.PRIMARY}
@@ -279,29 +317,20 @@ class Engine:
     # -- paths --------------------------------------------------------------------------------------------------
 
     def _open_paths(self, now: Instant) -> None:
-        for path, (interface, local, peer, port) in self._path_addresses().items():
+        for path, ends in _link_ends(self.configuration).items():
             if path not in self.paths:
-                self.paths[path] = PathSocket(interface, local, peer, port)
+                self.paths[path] = LinkSocket(*ends)
+        for path, interface in _hello_interfaces(self.configuration).items():
+            if path not in self.paths:
+                self.paths[path] = HelloSocket(interface, self.configuration.cluster_id, self.configuration.peer_id)
         for path_socket in self.paths.values():
             before = path_socket.socket
             if path_socket.ensure_open(now) and before is not path_socket.socket:
                 self._watch_again()
 
-    def _path_addresses(self) -> dict[PathId, tuple[str, str, str, int]]:
-        c = self.configuration
-        paths: dict[PathId, tuple[str, str, str, int]] = {}
-        for control in c.control_links:
-            derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
-            local, peer = control.local_address or derived[0], control.peer_address or derived[1]
-            paths[control.index] = (control.interface, local, peer, CONTROL_PORT)
-        for fabric in c.fabric_links:
-            own, other = (fabric_address_link_local(c.cluster_id, fabric.index, n) for n in (c.node_id, c.peer_id))
-            paths[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other, FABRIC_PORT)
-        return paths
-
     def _look_around(self, now: Instant) -> None:
         """On silent paths with derived addresses: call, and see whether somebody of another cluster calls."""
-        for path, (interface, local, _peer, port) in self._path_addresses().items():
+        for path, (interface, local, _peer, port) in _link_ends(self.configuration).items():
             if self.cluster.path_up(now, path) or not local.startswith("fe80"):
                 self._leave_segment(path)
                 continue
@@ -331,6 +360,7 @@ class Engine:
                 self.selector.register(path_socket.socket, selectors.EVENT_READ, "path")
 
     def _drain_paths(self, judged: Instant) -> None:
+        self.flooded = False
         for path, path_socket in self.paths.items():
             open_before = path_socket.socket
             for _ in range(DATAGRAMS_PER_TURN):
@@ -342,6 +372,8 @@ class Engine:
                 if datagram is None:
                     break
                 self._received(judged, path, datagram)
+            else:
+                self.flooded = True
             if path_socket.socket is not open_before:
                 self._watch_again()
 
@@ -391,15 +423,18 @@ class Engine:
             self._send_reply(self._answer(judged, engine_link.decode(data)))
 
     def _reconfigure(self, now: Instant, configuration: ClusterConfiguration) -> None:
-        before = self._path_addresses()
+        before = {**_link_ends(self.configuration), **_hello_interfaces(self.configuration)}
         self.configuration = configuration
         self.selector.unregister(self.links)
         self.links.close()
         self.links = LinkMonitor(configuration.watched_interfaces)
         self.selector.register(self.links, selectors.EVENT_READ)
         self.announcer.reconfigure(configuration)
+        for recovered in self.segment_watch.forget():
+            self.cluster.handle(now, recovered)
+        self.segment_watch = SegmentWatch(configuration, now)
         self.syslog.reconfigure(configuration.syslog_hosts)
-        after = self._path_addresses()
+        after = {**_link_ends(configuration), **_hello_interfaces(configuration)}
         for path in [p for p, address in before.items() if after.get(p) != address]:
             self.paths.pop(path).close()
         self._watch_again()
@@ -411,17 +446,29 @@ class Engine:
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
                 return engine_link.StatusReported(number, self.cluster.status(now, conditions, drops))
-            case engine_link.FailoverCommanded(number, group, node):
+            case engine_link.FailoverCommanded(number, group, node, by):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:
                     self.cluster.handle(now, FailoverRequested(group, node))
                 text = refusal or f"Initiated manual failover for redundancy group {group}"
+                self.cluster.commanded(now, by, f"failover redundancy-group {group} node {node}", refusal is None, text)
                 return engine_link.CommandReplied(number, refusal is None, text)
-            case engine_link.FailoverResetCommanded(number, group):
-                return self._reset(now, number, group)
-            case engine_link.FailoverCountsCleared(number):
+            case engine_link.FailoverResetCommanded(number, group, by):
+                reply = self._reset(now, number, group)
+                which = "" if group is None else f" redundancy-group {group}"
+                self.cluster.commanded(now, by, f"failover reset{which}", reply.ok, reply.text)
+                return reply
+            case engine_link.FailoverCountsCleared(number, by):
                 self.cluster.handle(now, FailoverCountCleared())
-                return engine_link.CommandReplied(number, True, "Cleared failover-count for all redundancy-groups")
+                text = "Cleared failover-count for all redundancy-groups"
+                self.cluster.commanded(now, by, "clear failover-count", True, text)
+                return engine_link.CommandReplied(number, True, text)
+            case engine_link.StateRequested(number):
+                self.state_asked.append(number)
+                return None
+            case engine_link.CheckpointWanted():
+                self.cluster.checkpoint_wanted = True
+                return None
             case _:
                 return None
 
@@ -438,6 +485,13 @@ class Engine:
             else:
                 lines.append(f"No reset required for redundancy group {one}.")
         return engine_link.CommandReplied(number, True, "\n".join(lines))
+
+    def _report_state(self, now: Instant) -> None:
+        if self.state_asked:
+            state = checkpoint.encode(self.cluster)
+            for number in self.state_asked:
+                self._send_reply(engine_link.StateReported(number, now, wall_offset(), state))
+            self.state_asked.clear()
 
     def _send_reply(self, reply: engine_link.Message | None) -> None:
         if reply is not None:

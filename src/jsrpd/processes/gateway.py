@@ -3,15 +3,22 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import os
+import pwd
 import signal
 import socket
+import struct
+import threading
 import time
 from pathlib import Path
 
 import msgspec
 
+from jsrpd.core import checkpoint
+from jsrpd.core.explain import explain
 from jsrpd.management import children, engine_link
+from jsrpd.management.journal import DIRECTORY
 from jsrpd.management.requests import (
     MAX_LINE,
     NOT_ENABLED,
@@ -19,17 +26,21 @@ from jsrpd.management.requests import (
     SOCKET_NAME,
     ClearFailoverCount,
     ClearIpFailureCounts,
+    CoreState,
+    Explain,
     Failover,
     FailoverReset,
     Reply,
     Request,
     ShowIpMonitoring,
+    ShowState,
     ShowStatus,
     decode_request,
     encode,
 )
 from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
 from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.processes.journal_writer import JournalWriter
 from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.syslog import SyslogSender
 
@@ -42,9 +53,14 @@ BACKLOG = 16
 ENGINE_SPACING_S = 0.02
 """Least time between two clients' questions: a snapshot of many groups costs the engine milliseconds."""
 LOG_RETRY_S = 0.5
+QUESTIONS = (ShowStatus, ShowState, Explain)
+"""Requests that change nothing."""
+NOBODY_LOGGED_IN = 0xFFFFFFFF
+"""The kernel's audit login uid of what no login has started (proc(5))."""
 ANSWERS_PER_WAKE_UP = 64
 ENGINE_SILENT = "error: the engine does not answer, so nothing was done; look at: journalctl -u jsrpd"
 OUTCOME_UNKNOWN = "error: the engine has stopped answering; whether this was done tells: show chassis cluster status"
+OTHER_VERSION = "error: the engine runs another version than the gateway; restart jsrpd"
 TOO_MANY_CLIENTS = Reply(False, "error: too many management clients; try again")
 
 
@@ -53,6 +69,7 @@ def run(
     parent: socket.socket,
     configuration: ClusterConfiguration | None,
     runtime_directory: Path,
+    state_directory: Path,
     syslog: SyslogSender,
     monitors: socket.socket | None = None,
 ) -> None:
@@ -60,7 +77,8 @@ def run(
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog, monitors).run())
+    journal = state_directory / DIRECTORY if configuration is not None else None
+    asyncio.run(Gateway(engine, parent, configuration, runtime_directory / SOCKET_NAME, syslog, journal, monitors).run())
 
 
 class Gateway:
@@ -73,6 +91,7 @@ class Gateway:
         configuration: ClusterConfiguration | None,
         path: Path,
         syslog: SyslogSender,
+        journal_directory: Path | None = None,
         monitors: socket.socket | None = None,
     ) -> None:
         self.monitors = MonitorQuestions(monitors) if monitors is not None else None
@@ -89,12 +108,26 @@ class Gateway:
         self.turn = asyncio.Lock()
         self.asked_at = 0.0
         self.reported = ""
+        self.journal_directory = journal_directory
+        self.journal: JournalWriter | None = None
+
+    def _tell_log(self, loop: asyncio.AbstractEventLoop, message: LogMessage) -> None:
+        """From the journal's thread; the sender is the loop's."""
+        loop.call_soon_threadsafe(self.syslog.send, message)
+
+    def _want_checkpoint(self) -> None:
+        with contextlib.suppress(OSError):
+            self.engine.send(engine_link.encode(engine_link.CheckpointWanted()), socket.MSG_DONTWAIT)
 
     async def run(self) -> None:
         """Listen for ever; a socket that cannot be had is said and tried again."""
         loop = asyncio.get_running_loop()
         self.engine.setblocking(False)
         self.parent.setblocking(False)
+        if threading.current_thread() is threading.main_thread():
+            loop.add_signal_handler(signal.SIGTERM, self._end)
+        if self.journal_directory is not None:
+            self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, functools.partial(self._tell_log, loop))
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
         if self.monitors is not None:
@@ -109,6 +142,13 @@ class Gateway:
                     await server.serve_forever()
             await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             attempt += 1
+
+    def _end(self) -> None:
+        """The engine has ended before us: what it handed over last is still in the channel."""
+        self._read_engine()
+        if self.journal is not None:
+            self.journal.close()
+        os._exit(0)
 
     def _flush_log(self) -> None:
         self.syslog.flush()
@@ -168,7 +208,8 @@ class Gateway:
                 except msgspec.DecodeError:
                     await _send(writer, Reply(False, NOT_UNDERSTOOD))
                     return
-                await _send(writer, await self._reply(request))
+                by = "" if isinstance(request, QUESTIONS) else await _operator(writer)
+                await _send(writer, await self._reply(request, by))
         except (TimeoutError, ValueError, ConnectionError):
             # Stalled, a line without end, or gone: this client is done, nobody else notices.
             return
@@ -194,7 +235,7 @@ class Gateway:
         _turn_away(longest)
         return True
 
-    async def _reply(self, request: Request) -> Reply:
+    async def _reply(self, request: Request, by: str) -> Reply:
         """One question at a time and spaced, so that the engine does not notice how many clients ask how often.
 
         A command goes only to an engine that has just answered: one left in the channel of a dead engine would be
@@ -208,16 +249,24 @@ class Gateway:
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S), self.turn:
                 await self._keep_spacing()
-                if not isinstance(request, ShowStatus):
-                    await self._ask(ShowStatus())
+                if not isinstance(request, QUESTIONS):
+                    await self._ask(ShowStatus(), by)
                     problem = OUTCOME_UNKNOWN
-                answer = await self._ask(request)
+                answer = await self._ask(request, by)
         except OSError:  # TimeoutError is one, and so is a channel that is full.
             return Reply(False, problem, self.configuration.node_id)
         # The vendor prints a failover's answer in the block of the node that was named (reference 7.9).
         node = request.node if isinstance(request, Failover) else self.configuration.node_id
         if isinstance(answer, engine_link.StatusReported):
             return Reply(True, node=node, status=answer.status)
+        if isinstance(answer, engine_link.StateReported):
+            if isinstance(request, Explain):
+                try:
+                    cluster = checkpoint.decode(answer.state)
+                except checkpoint.CheckpointError:
+                    return Reply(False, OTHER_VERSION, node)
+                return Reply(True, node=node, explanations=explain(cluster, answer.now, answer.wall_offset))
+            return Reply(True, node=node, core=CoreState(answer.now, answer.wall_offset, answer.state))
         assert isinstance(answer, engine_link.CommandReplied)
         return Reply(answer.ok, answer.text if answer.ok else f"error: {answer.text}", node)
 
@@ -226,13 +275,13 @@ class Gateway:
         await asyncio.sleep(max(0.0, self.asked_at + ENGINE_SPACING_S - loop.time()))
         self.asked_at = loop.time()
 
-    async def _ask(self, request: Request) -> engine_link.Message:
+    async def _ask(self, request: Request, by: str) -> engine_link.Message:
         self.questions += 1
         number = self.questions
         answer: asyncio.Future[engine_link.Message] = asyncio.get_running_loop().create_future()
         self.waiting[number] = answer
         try:
-            self.engine.send(engine_link.encode(_question(number, request)))
+            self.engine.send(engine_link.encode(_question(number, request, by)))
             return await answer
         finally:
             del self.waiting[number]
@@ -250,6 +299,10 @@ class Gateway:
                     message = engine_link.decode(data)
                 except msgspec.DecodeError:
                     continue
+                if isinstance(message, engine_link.JournalClosed):
+                    if self.journal is not None:
+                        self.journal.put(message.batch)
+                    continue
                 waiting = self.waiting.get(getattr(message, "id", 0))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
@@ -259,7 +312,8 @@ class Gateway:
             while True:
                 data = self.parent.recv(1 << 20)
                 if not data:
-                    os._exit(0)
+                    self._end()
+                    return
                 message = children.decode(data)
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
@@ -280,15 +334,41 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _question(number: int, request: Request) -> engine_link.Message:
+def _question(number: int, request: Request, by: str) -> engine_link.Message:
     match request:
         case ShowStatus():
             return engine_link.StatusRequested(number)
+        case ShowState() | Explain():
+            return engine_link.StateRequested(number)
         case Failover(group, node):
-            return engine_link.FailoverCommanded(number, group, node)
+            return engine_link.FailoverCommanded(number, group, node, by)
         case FailoverReset(group):
-            return engine_link.FailoverResetCommanded(number, group)
+            return engine_link.FailoverResetCommanded(number, group, by)
         case ClearFailoverCount():
-            return engine_link.FailoverCountsCleared(number)
+            return engine_link.FailoverCountsCleared(number, by)
         case ShowIpMonitoring() | ClearIpFailureCounts():
             raise AssertionError("the monitors answer this, not the engine")
+
+
+async def _operator(writer: asyncio.StreamWriter) -> str:
+    """Who is at the other end, for the journal: the user as the kernel knows it, and who had logged in as another before."""
+    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    process, user, _group = struct.unpack("3i", credentials)
+    # Looked up aside: a directory service may take its time.
+    return await asyncio.to_thread(_user, process, user)
+
+
+def _user(process: int, user: int) -> str:
+    logged_in = NOBODY_LOGGED_IN
+    with contextlib.suppress(OSError, ValueError):
+        logged_in = int(Path(f"/proc/{process}/loginuid").read_text())
+    if logged_in in (NOBODY_LOGGED_IN, user):
+        return _name(user)
+    return f"{_name(user)} (logged in as {_name(logged_in)})"
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"uid {user}"

@@ -343,6 +343,7 @@ class Parent:
             self.channels.parent_gateway.right,
             self.configuration,
             self.places.runtime,
+            self.places.state,
             self.syslog,
             self.channels.gateway_monitors.left,
         )

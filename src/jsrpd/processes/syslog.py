@@ -16,6 +16,8 @@ from jsrpd.messages.rendering import render_bsd, render_rfc5424
 from jsrpd.model.configuration import SyslogHost
 
 QUEUE_LENGTH = 1024
+MAX_DATAGRAM = 8192
+"""Longer messages are cut: receivers do the same, and one that no socket takes would stop all behind it."""
 MAX_LOCAL_NAME = 64
 
 
@@ -33,7 +35,7 @@ class Destination:
         if len(self.queue) >= QUEUE_LENGTH:
             self.queue.popleft()
             self.dropped += 1
-        self.queue.append(datagram)
+        self.queue.append(datagram[:MAX_DATAGRAM].decode(errors="ignore").encode())
 
     def flush(self) -> None:
         """Send what can be sent now."""
@@ -126,7 +128,8 @@ class SyslogSender:
         return [self._local, *self._remote.values()]
 
     def _copy_to_stderr(self, line: bytes) -> None:
-        """Option -l. A reader that does not read costs lines, not time."""
+        """Option -l. A reader that does not read costs lines, not time: only what a writable pipe takes whole is written."""
+        line = line[: select.PIPE_BUF - 1].rstrip(b"\n") + b"\n"
         with contextlib.suppress(OSError, ValueError):
             descriptor = sys.stderr.fileno()
             if select.select([], [descriptor], [], 0)[1]:

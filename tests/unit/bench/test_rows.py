@@ -12,6 +12,8 @@ BY_NAME = {row.name: row for row in ROWS}
     ("name", "targets"),
     [
         ("carrier", (Target("gap_ms", 5),)),
+        ("silent-lan", (Target("gap_ms", 1000), Target("tcp_died", 0))),
+        ("heartbeats-cut", (Target("two_owners_ms", 0), Target("nobody_ms", 0), Target("tcp_died", 0))),
         ("power-off-100", (Target("gap_ms", 305, below_rival=True),)),
         ("power-off-10", (Target("gap_ms", 35, below_rival=True),)),
         ("hang-100", (Target("gap_ms", 305),)),
@@ -28,7 +30,7 @@ def test_targets(name: str, targets: tuple[Target, ...]) -> None:
 
 
 def test_every_row_can_be_carried_out_and_judged() -> None:
-    assert len(BY_NAME) == len(ROWS) == 10
+    assert len(BY_NAME) == len(ROWS) == 12
     assert {row.act for row in ROWS} == set(ACTS)
     assert {target.measure for row in ROWS for target in row.targets} <= set(MEASURE)
 

@@ -66,7 +66,7 @@ def test_completions_after_words() -> None:
 @pytest.mark.parametrize(("said", "help_"), commands(COMMANDS))
 def test_every_command_of_jsrp_explains_itself(said: str, help_: str) -> None:
     """Its words lead to it, and its help is not empty."""
-    typed = said.replace("GROUP", "1").replace("NODE", "1").replace("ID", "1")
+    typed = said.replace("GROUP", "1").replace("NODE", "1").replace("ID", "1").replace("COUNT", "1")
     command, _ = parse(COMMANDS, typed.split())
     assert command.run.__doc__
     assert help_

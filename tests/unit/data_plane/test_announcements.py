@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsrpd.data_plane.announcements import gratuitous_arp, switch_frame, unsolicited_na
+from jsrpd.data_plane.announcements import echo_to_all_nodes, gratuitous_arp, switch_frame, unsolicited_na
 
 MAC = bytes.fromhex("02005e005301")
 macs = st.binary(min_size=6, max_size=6)
@@ -83,3 +83,15 @@ def test_na_checksum_verifies(mac: bytes, address: str) -> None:
 def test_only_a_plain_ipv4_address_is_announced_by_arp(address: str) -> None:
     with pytest.raises(ValueError):
         gratuitous_arp(MAC, address)
+
+
+def test_echo_to_all_nodes() -> None:
+    frame = echo_to_all_nodes(bytes.fromhex("020000000001"), 0x12345)
+    assert frame[:14].hex() == "333300000001" + "020000000001" + "86dd"
+    source, destination, body = frame[22:38], frame[38:54], frame[54:]
+    assert str(ipaddress.IPv6Address(source)) == "fe80::ff:fe00:1", "the address that belongs to the MAC"
+    assert str(ipaddress.IPv6Address(destination)) == "ff02::1"
+    assert (body[0], body[1], body[4:].hex()) == (128, 0, "6a732345")
+    words = struct.unpack(f">{(32 + 8 + len(body)) // 2}H", source + destination + struct.pack(">II", len(body), 58) + body)
+    total = sum(words)
+    assert (total & 0xFFFF) + (total >> 16) == 0xFFFF

@@ -129,6 +129,23 @@ def test_every_emitted_message_fills_its_variables() -> None:
         assert tuple(name for name, _ in message.values) == CATALOGUE[tag].variables
 
 
+ADDITIONS = (
+    catalogue.ha_control_link_up("ctl0"),
+    catalogue.ha_control_link_down("ctl0", "no heartbeat"),
+    catalogue.notice("a remark"),
+    catalogue.foreign_change_repaired("address 192.0.2.1 on reth0"),
+    catalogue.start_refused("jsrpd.conf:1:1: unexpected }"),
+)
+
+
+@pytest.mark.parametrize("message", ADDITIONS, ids=lambda message: message.tag)
+def test_our_own_messages_fill_their_variables(message: catalogue.LogMessage) -> None:
+    """They are marked as additions, and every variable of their text has a value."""
+    entry = CATALOGUE[message.tag]
+    assert entry.addition
+    assert tuple(name for name, _ in message.values) == entry.variables
+
+
 def test_help_has_the_vendors_layout() -> None:
     lines = render_help("JSRPD_RG_STATE_CHANGE").splitlines()
     assert lines[0] == "Name:          JSRPD_RG_STATE_CHANGE"

@@ -14,18 +14,24 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jsrpd.core import checkpoint
+from jsrpd.core.explain import explain
 from jsrpd.management import children, engine_link
 from jsrpd.management.client import DaemonUnreachable, ask
+from jsrpd.management.journal import contents
 from jsrpd.management.requests import (
     MAX_LINE,
     NOT_ENABLED,
     NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
+    CoreState,
+    Explain,
     Failover,
     FailoverReset,
     Reply,
     Request,
+    ShowState,
     ShowStatus,
     decode_reply,
     encode,
@@ -33,13 +39,15 @@ from jsrpd.management.requests import (
 from jsrpd.messages.catalogue import LogMessage
 from jsrpd.model.configuration import ClusterConfiguration, SyslogHost
 from jsrpd.processes import gateway
-from jsrpd.processes.gateway import ENGINE_SILENT, MAX_CLIENTS, OUTCOME_UNKNOWN, TOO_MANY_CLIENTS, Gateway
+from jsrpd.processes.gateway import ENGINE_SILENT, MAX_CLIENTS, OTHER_VERSION, OUTCOME_UNKNOWN, TOO_MANY_CLIENTS, Gateway
 from jsrpd.processes.syslog import SyslogSender
+from tests.unit.core import recorded
 from tests.unit.management.daemon import cluster
 
 PATIENCE_S = 10.0
 CONFIGURATION = ClusterConfiguration(cluster_id=7, node_id=0)
 STATUS = cluster()
+ME = gateway._user(os.getpid(), os.getuid())
 
 
 class Log(SyslogSender):
@@ -58,13 +66,13 @@ class Log(SyslogSender):
 class Running:
     """A gateway in a thread; ``engine`` and ``parent`` are the other processes' ends of its channels."""
 
-    def __init__(self, directory: Path, configuration: ClusterConfiguration | None) -> None:
+    def __init__(self, directory: Path, configuration: ClusterConfiguration | None, journal: Path | None = None) -> None:
         self.path = directory / SOCKET_NAME
         self.log = Log(directory / "log")
         self.engine, self._engine = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.parent, self._parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.engine.settimeout(PATIENCE_S)
-        self.gateway = Gateway(self._engine, self._parent, configuration, self.path, self.log)
+        self.gateway = Gateway(self._engine, self._parent, configuration, self.path, self.log, journal)
         self._loop = asyncio.new_event_loop()
         self._task = self._loop.create_task(self.gateway.run())
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -176,9 +184,9 @@ def test_a_client_may_ask_again(running: Running) -> None:
 @pytest.mark.parametrize(
     ("request_", "command", "node"),
     [
-        (Failover(5, 1), lambda number: engine_link.FailoverCommanded(number, 5, 1), 1),
-        (FailoverReset(5), lambda number: engine_link.FailoverResetCommanded(number, 5), 0),
-        (ClearFailoverCount(), engine_link.FailoverCountsCleared, 0),
+        (Failover(5, 1), lambda number: engine_link.FailoverCommanded(number, 5, 1, ME), 1),
+        (FailoverReset(5), lambda number: engine_link.FailoverResetCommanded(number, 5, ME), 0),
+        (ClearFailoverCount(), lambda number: engine_link.FailoverCountsCleared(number, ME), 0),
     ],
 )
 @pytest.mark.parametrize(("done", "text"), [(True, "said"), (False, "error: said")])
@@ -193,6 +201,86 @@ def test_a_command_goes_to_an_engine_that_has_just_answered(
         assert question == command(number)
         running.engine.send(engine_link.encode(engine_link.CommandReplied(number, done, "said")))
         assert answer(client) == Reply(done, text, node)
+
+
+def test_the_state_of_the_core_is_handed_on(running: Running) -> None:
+    state = bytes(range(256))
+    with running.connect() as client:
+        client.sendall(encode(ShowState()))
+        question = running.asked()
+        assert isinstance(question, engine_link.StateRequested)
+        running.engine.send(engine_link.encode(engine_link.StateReported(question.id, 5, 6, state)))
+        assert answer(client) == Reply(True, node=0, core=CoreState(5, 6, state))
+
+
+def test_groups_are_explained(running: Running) -> None:
+    core = recorded.core("at 2s node0 interface lan down\nuntil 5s\n")
+    with running.connect() as client:
+        client.sendall(encode(Explain()))
+        question = running.asked()
+        assert isinstance(question, engine_link.StateRequested)
+        reported = engine_link.StateReported(question.id, core.judged, 7, checkpoint.encode(core))
+        running.engine.send(engine_link.encode(reported))
+        assert answer(client) == Reply(True, node=0, explanations=explain(core, core.judged, 7))
+
+
+def test_a_state_that_is_not_understood(running: Running) -> None:
+    """Of an engine that was started from another version: said, and the next client is served."""
+    with running.connect() as client:
+        client.sendall(encode(Explain()))
+        question = running.asked()
+        running.engine.send(engine_link.encode(engine_link.StateReported(getattr(question, "id", 0), 5, 6, b"\x80")))
+        assert answer(client) == Reply(False, OTHER_VERSION, 0)
+    assert running.works()
+
+
+def test_the_journal_is_kept(tmp_path: Path) -> None:
+    """It asks for a checkpoint as soon as it runs, and writes what the engine hands over."""
+    running = Running(tmp_path, CONFIGURATION, tmp_path / "journal")
+    try:
+        assert isinstance(running.asked(), engine_link.CheckpointWanted)
+        (life,) = recorded.lives("until 2s\n")
+        batches = list(recorded.written(life))
+        for batch in batches:
+            running.engine.send(engine_link.encode(engine_link.JournalClosed(batch)))
+        until(lambda: list(contents(tmp_path / "journal")) == batches, "the journal is written")
+        assert running.works()
+    finally:
+        running.stop()
+
+
+def test_without_a_directory_there_is_no_journal(running: Running) -> None:
+    running.engine.send(engine_link.encode(engine_link.JournalClosed(b"batch")))
+    assert running.works()
+
+
+def test_what_the_engine_said_last_is_kept_when_the_gateway_is_told_to_end(tmp_path: Path) -> None:
+    parent, parents_child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    engine, engines_gateway = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    (life,) = recorded.lives("until 2s\n")
+    batches = list(recorded.written(life))
+
+    def child() -> None:
+        parent.close()
+        gateway.run(engines_gateway, parents_child, CONFIGURATION, tmp_path, tmp_path, SyslogSender(tmp_path / "log"))
+
+    process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
+    process.start()
+    try:
+        engine.settimeout(PATIENCE_S)
+        assert isinstance(engine_link.decode(engine.recv(1 << 16)), engine_link.CheckpointWanted)
+        os.kill(process.pid or 0, signal.SIGSTOP)
+        for batch in batches:
+            engine.send(engine_link.encode(engine_link.JournalClosed(batch)))
+        process.terminate()
+        os.kill(process.pid or 0, signal.SIGCONT)
+        process.join(PATIENCE_S)
+        assert process.exitcode == 0
+        assert list(contents(tmp_path / "journal")) == batches
+    finally:
+        process.kill()
+        for channel in (parent, parents_child, engine, engines_gateway):
+            channel.close()
 
 
 def test_not_clustered(tmp_path: Path) -> None:
@@ -493,7 +581,7 @@ def test_the_process_ends_with_its_parent_and_not_with_the_terminal(tmp_path: Pa
 
     def child() -> None:
         parent.close()
-        gateway.run(engines_gateway, parents_child, None, tmp_path, SyslogSender(tmp_path / "log"))
+        gateway.run(engines_gateway, parents_child, None, tmp_path, tmp_path, SyslogSender(tmp_path / "log"))
 
     process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
     process.start()

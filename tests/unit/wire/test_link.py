@@ -442,3 +442,16 @@ def test_a_heartbeat_sequence_that_does_not_grow_on_its_path_is_refused(sequence
 
 def test_incarnations_follow_start_ids() -> None:
     assert make_link(0, "a").incarnation == int.from_bytes(start_id("a")[:8])
+
+
+def test_another_cluster_on_the_cable_is_a_state_of_the_path() -> None:
+    """Seen only while searching a silent path; whatever else is overheard says nothing, and our own cluster is no stranger."""
+    listener, stranger, peer = make_link(0, "a"), make_link(1, "s", cluster=9), make_link(1, "b")
+    for datagram in (b"", b"JSRP", peer.heartbeat(0, 1, heartbeat())):
+        listener.overhear(0, datagram)
+    assert (listener.path_conditions, sum(listener.drops.values())) == ({}, 0)
+    listener.overhear(0, stranger.heartbeat(0, 1, heartbeat()))
+    assert listener.path_conditions == {0: DropCause.WRONG_CLUSTER}
+    assert listener.drops[DropCause.WRONG_CLUSTER] == 1
+    admit(listener, peer, sequence=2)
+    assert listener.path_conditions == {}

@@ -1,0 +1,102 @@
+"""What is remembered of the peer, and which silence counts from when."""
+
+from jsrpd.core.events import AcknowledgementReceived, HeartbeatReceived
+from jsrpd.core.peer import SENT_HISTORY, Peer, SentHeartbeats
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, Acknowledgement, PathId
+from jsrpd.model.time import SECOND, Instant
+from tests.unit.core.stage import OURS, THEIRS, heartbeat
+from tests.unit.core.views import TIMING, report
+
+START = 100 * SECOND
+
+
+def heard(peer: Peer, sequence: int, at: Instant, path: PathId = 0, life: int = THEIRS) -> bool:
+    event = HeartbeatReceived(path, life, sequence, at, heartbeat(groups=(report(generation=sequence),)))
+    return peer.heartbeat_received(event, TIMING)
+
+
+def acknowledged(peer: Peer, at: Instant, *, alone: bool) -> None:
+    event = AcknowledgementReceived(0, THEIRS, at, Acknowledgement(OURS, 1, 0, alone))
+    peer.acknowledgement_received(event, TIMING)
+
+
+def test_send_times() -> None:
+    """By sequence from 1; what was never sent or is forgotten has none."""
+    sent = SentHeartbeats()
+    for n in range(SENT_HISTORY + 2):
+        assert sent.record(START + n) == n + 1
+    assert sent.sent_at(SENT_HISTORY + 2) == START + SENT_HISTORY + 1
+    assert sent.sent_at(3) == START + 2
+    assert sent.sent_at(2) is None
+    assert sent.sent_at(0) is None
+    assert sent.sent_at(SENT_HISTORY + 3) is None
+
+
+def test_only_the_newest_is_believed() -> None:
+    """An overtaken heartbeat counts as heard, its state does not (LEASE 4), nor does it bind a claim."""
+    peer = Peer(START, OURS)
+    assert heard(peer, 5, START + 10)
+    assert not heard(peer, 4, START + 20)
+    assert peer.reports[1].generation == 5
+    assert peer.last_heard == START + 20
+    assert peer.unbound_since == START + 10
+
+
+def test_acknowledgements_prolong_no_life() -> None:
+    """They count as heard; a claim waits only for heartbeats, and for a peer whose gate stood open by itself."""
+    peer = Peer(START, OURS)
+    heard(peer, 1, START + 10)
+    acknowledged(peer, START + 20, alone=False)
+    assert (peer.quiet_since, peer.unbound_since) == (START + 20, START + 10)
+    acknowledged(peer, START + 30, alone=True)
+    assert peer.unbound_since == START + 30
+
+
+def test_lateness_moves_both_silences() -> None:
+    """Whoever slept cannot say that the other was silent (LEASE 3)."""
+    peer = Peer(START, OURS)
+    heard(peer, 1, START + 10)
+    peer.note_lateness(START + 50)
+    peer.note_lateness(START + 40)
+    assert (peer.quiet_since, peer.unbound_since) == (START + 50, START + 50)
+    assert peer.silence(START + 70) == 20
+    assert peer.silence(START + 20) == 0
+
+
+def test_never_heard_counts_from_the_start() -> None:
+    peer = Peer(START, OURS)
+    assert (peer.quiet_since, peer.unbound_since, peer.last_heard) == (START, START, None)
+
+
+def test_a_new_life_has_promised_nothing() -> None:
+    """It is another peer; that something was heard remains true."""
+    peer = Peer(START, OURS)
+    heard(peer, 9, START + 10)
+    assert peer.echo(OURS, 7, START + 10)
+    assert heard(peer, 1, START + 20, life=THEIRS + 1)
+    assert (peer.first_heard, peer.echoed, peer.echoed_at) == (START + 20, 0, None)
+    assert peer.reports[1].generation == 1
+
+
+def test_echoes_of_others_are_not_ours() -> None:
+    """An echo of an earlier life of ours, or of nothing, is none; an older echo takes nothing back."""
+    peer = Peer(START, OURS)
+    assert not peer.echo(OURS + 1, 5, START)
+    assert not peer.echo(OURS, 0, START)
+    assert peer.echo(OURS, 5, START)
+    assert peer.echo(OURS, 4, START + 1)
+    assert (peer.echoed, peer.echoed_at) == (5, START)
+
+
+def test_the_run_of_the_control_links() -> None:
+    """It begins anew after a silence longer than T; what the fabric carries is no part of it."""
+    peer = Peer(START, OURS)
+    heard(peer, 1, START, FIRST_FABRIC_PATH)
+    assert peer.control_run_since is None
+    heard(peer, 2, START + 1, 0)
+    heard(peer, 3, START + 2, 1)
+    assert peer.control_run_since == START + 1
+    heard(peer, 4, START + 3 + TIMING.dead, 0)
+    assert peer.control_run_since == START + 3 + TIMING.dead
+    heard(peer, 5, START + 4 + TIMING.dead, 1)
+    assert peer.control_run_since == START + 3 + TIMING.dead
