@@ -32,7 +32,7 @@ if [ -e "hang-$NODE" ]; then sleep 4321 & sleep 4321; fi
 
 
 def monitoring(lab: Lab) -> str:
-    """Statements of group 1 and of the cluster."""
+    """Statements of group 1 and of the cluster. Without hellos in the segments, whose monitor would be the first to tell."""
     return f"""
             ip-monitoring {{
                 global-threshold 100;
@@ -57,6 +57,7 @@ def monitoring(lab: Lab) -> str:
                 fall 2;
             }}
         }}
+        in-band-heartbeat off;
         spu-monitoring {{
             process {WORKER};
         }}
