@@ -67,6 +67,23 @@ def show_metrics(_call: Call) -> str:
     return _ask(ShowMetrics()).text
 
 
+def show_ip_monitoring(call: Call) -> str:
+    """``show chassis cluster ip-monitoring status [redundancy-group N]``: this node's own view."""
+    from jsrpd.cli import render_ip_monitoring
+    from jsrpd.management.requests import ShowIpMonitoring
+
+    reply = _ask(ShowIpMonitoring(call.number("group") if "group" in call.values else None))
+    render = render_ip_monitoring.as_json if call.display == "json" else render_ip_monitoring.as_text
+    return render(reply.node or 0, reply.ip_monitoring or ())
+
+
+def clear_ip_failure_counts(call: Call) -> str:
+    """``clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]``."""
+    from jsrpd.management.requests import ClearIpFailureCounts
+
+    return _done(_ask(ClearIpFailureCounts(call.values.get("address", ""))))
+
+
 def show_events(call: Call) -> str:
     """``show chassis cluster events [redundancy-group N] [last N]``: from the disk, so also of a daemon that is dead."""
     from jsrpd.cli import history

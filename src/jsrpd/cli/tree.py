@@ -29,6 +29,28 @@ def _cluster(below: dict[str, Place]) -> Place:
     return Word("Chassis", {"cluster": Word("Chassis cluster", below)})
 
 
+_SHOW_IP_MONITORING = Command(do.show_ip_monitoring, ("json",))
+_IP_MONITORING: Place = Word(
+    "Monitored addresses",
+    {
+        "status": Word(
+            "How they answer this node",
+            {"redundancy-group": _group(Word("Those of one group", command=_SHOW_IP_MONITORING))},
+            _SHOW_IP_MONITORING,
+        )
+    },
+)
+_CLEAR_IP_FAILURE_COUNTS = Command(do.clear_ip_failure_counts)
+_CLEAR_IP_MONITORING: Place = Word(
+    "Monitored addresses",
+    {
+        "failure-count": Word(
+            "How often each became unreachable",
+            {"ip-address": Word("One address", {"ADDRESS": Word("Address", command=_CLEAR_IP_FAILURE_COUNTS, argument="address")})},
+            _CLEAR_IP_FAILURE_COUNTS,
+        )
+    },
+)
 _EXPLAIN = Command(do.explain, ("json",))
 _EVENTS = Command(do.show_events, ("json",))
 _LAST: Place = Word("Only the newest", {"COUNT": _number("last", COUNTS, Word("How many", command=_EVENTS))})
@@ -50,6 +72,7 @@ _SHOW: Place = Word(
                     _EXPLAIN,
                 ),
                 "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
+                "ip-monitoring": _IP_MONITORING,
             }
         ),
         "metrics": Word("What a monitoring system reads, as OpenMetrics", command=Command(do.show_metrics)),
@@ -90,7 +113,10 @@ _CLEAR: Place = Word(
     "Clear counters",
     {
         "chassis": _cluster(
-            {"failover-count": Word("Failover counts of all groups", command=Command(do.clear_failover_count))},
+            {
+                "failover-count": Word("Failover counts of all groups", command=Command(do.clear_failover_count)),
+                "ip-monitoring": _CLEAR_IP_MONITORING,
+            },
         )
     },
 )

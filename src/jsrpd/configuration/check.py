@@ -62,7 +62,7 @@ def _block(node: Node, allowed: dict[str, Statement], path: str) -> list[Problem
 def _statement(node: Node, allowed: dict[str, Statement], path: str) -> list[Problem]:
     text = node.word.text
     here = f"{path} {text}".strip()
-    if "" in allowed:
+    if "" in allowed and text not in allowed:
         keyed = allowed[""]
         assert keyed.key is not None
         if not keyed.key.accepts(text):

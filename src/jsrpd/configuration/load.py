@@ -5,6 +5,7 @@ from pathlib import Path
 from jsrpd.configuration.check import check
 from jsrpd.configuration.identity import Identity
 from jsrpd.configuration.junos import SyntaxProblem, parse, without
+from jsrpd.configuration.one_line import spread
 from jsrpd.configuration.problems import ConfigurationError, Problem
 from jsrpd.configuration.resolve import Resolver
 from jsrpd.model.configuration import ClusterConfiguration
@@ -16,6 +17,7 @@ def load(text: str, identity: Identity, name: str = "jsrpd.conf") -> ClusterConf
         tree = parse(text)
     except SyntaxProblem as error:
         raise ConfigurationError(name, [Problem(error.line, error.column, "", error.message)]) from error
+    spread(tree)
     problems = check(tree)
     sound = without(tree, {(problem.line, problem.column) for problem in problems})
     # Both nodes read the same text, so what is wrong on either is wrong. What seems to be missing may stand in a

@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import re
 
+from jsrpd.configuration import monitoring
 from jsrpd.configuration.check import nearest
 from jsrpd.configuration.groups import expanded
 from jsrpd.configuration.junos import Node, Word, render_set, root
@@ -55,6 +56,9 @@ class Resolver:
             fabric_links=self._fabric_links(),
             groups=groups,
             reths=self._reths(),
+            spu_monitoring=monitoring.spu(cluster),
+            npc_monitoring=monitoring.npc(cluster),
+            hardware_monitoring=monitoring.hardware(cluster),
             in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
             syslog_hosts=_syslog_hosts(view),
             metrics_listeners=_metrics_listeners(view),
@@ -64,6 +68,9 @@ class Resolver:
         self._check_stanzas()
         self._check_uses(cluster)
         self._check_addresses()
+        where = (self.tree.find("chassis", "cluster", "redundancy-group") or self.tree).word
+        for path, message in monitoring.problems(configuration):
+            self._missing(where, path, message)
         return configuration
 
     def _problem(self, word: Word, path: str, message: str) -> None:
@@ -99,6 +106,8 @@ class Resolver:
             gratuitous_arp_count=int(_value(node, "4", "gratuitous-arp-count")),
             interface_monitors=self._monitors(self.node_id, number),
             peer_interface_monitors=self._monitors(1 - self.node_id, number),
+            ip_monitoring=monitoring.ip(node),
+            script_monitors=monitoring.scripts(node),
         )
 
     def _monitors(self, node_id: int, number: int) -> tuple[InterfaceMonitor, ...]:

@@ -6,8 +6,10 @@ and defaults: SPEC section 3, reference chapter 6.
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ def is_integer(text: str, low: int, high: int) -> bool:
 def integer(low: int, high: int, unit: str = "") -> Value:
     """A whole number within a range."""
     return Value(f"{low}..{high}{' ' + unit if unit else ''}", lambda text: is_integer(text, low, high))
+
+
+def seconds(low: str, high: str) -> Value:
+    """Seconds with up to three decimals, within a range."""
+
+    def accepts(text: str) -> bool:
+        return bool(re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text, re.ASCII)) and Decimal(low) <= Decimal(text) <= Decimal(high)
+
+    return Value(f"{low}..{high} s", accepts)
 
 
 def choice(*words: str) -> Value:
@@ -62,6 +73,8 @@ NAME = Value("a name of up to 63 letters, digits, - and .", lambda text: bool(re
 INTERFACE = Value("an interface name of up to 15 characters", lambda text: bool(re.fullmatch(r"[^\s/]{1,15}", text)))
 # Without a zone: the socket would look its name up, and the engine must not wait for anything.
 ADDRESS = Value("an IP address", lambda text: "%" not in text and _is(ipaddress.ip_address)(text))
+ADDRESS_V4 = Value("an IPv4 address", _is(ipaddress.IPv4Address))
+ADDRESS_V6 = Value("an IPv6 address", lambda text: "%" not in text and _is(ipaddress.IPv6Address)(text))
 PREFIX_V4 = Value("an IPv4 address with prefix length, such as 192.0.2.1/24", _interface_address(4))
 PREFIX_V6 = Value("an IPv6 address with prefix length, such as 2001:db8::1/64", _interface_address(6))
 PREFIX = Value("an address with prefix length", lambda t: PREFIX_V4.accepts(t) or PREFIX_V6.accepts(t))
@@ -88,6 +101,67 @@ class Statement:
 NOT_YET = "is not in this release"
 WEIGHT = Statement("what a failure costs of the group's 255", value=integer(0, 255), default="255")
 
+RETH_UNIT = Value("a reth unit such as reth0.0", lambda text: bool(re.fullmatch(r"reth\d{1,3}\.0", text, re.ASCII)))
+UNIT = Value("a systemd unit such as named.service", lambda text: bool(re.fullmatch(r"[\w.@:\\-]{1,255}", text)))
+PATH = Value("an absolute path", lambda text: text.startswith("/"))
+
+
+def _is_command(text: str) -> bool:
+    try:
+        return bool(shlex.split(text))
+    except ValueError:
+        return False
+
+
+COMMAND = Value("a command with balanced quotes", _is_command)
+
+
+def _targets(address: Value) -> Statement:
+    """Addresses of one family, each with its weight and the way it is asked."""
+    way = {"secondary-ip-address": Statement("source of the node that is not primary", value=address)}
+    target = {"weight": WEIGHT, "interface": Statement("asked by this reth unit", key=RETH_UNIT, below=way)}
+    entry = Statement("an address that shall answer", key=address, below=target)
+    # Junos hides the word before the address; both forms are taken.
+    return Statement("addresses of the family", below={"": entry, "address": entry})
+
+
+IP_MONITORING = {
+    "global-weight": Statement("what the failure costs of the group's 255", value=integer(0, 255), default="255"),
+    "global-threshold": Statement("sum of unreachable weights that is a failure", value=integer(0, 255), default="0"),
+    "retry-interval": Statement("time between requests", value=seconds("0.1", "30"), default="1"),
+    "retry-count": Statement("requests without an answer until unreachable", value=integer(5, 15), default="5"),
+    "family": Statement("families", below={"inet": _targets(ADDRESS_V4), "inet6": _targets(ADDRESS_V6)}),
+}
+SCRIPT_MONITOR = {
+    "command": Statement("program and arguments; exit status 0 is well", value=COMMAND),
+    "interval": Statement("time between runs", value=integer(1, 86400, "s"), default="10"),
+    "timeout": Statement("longest run; then it is killed and has failed", value=integer(1, 3600, "s"), default="5"),
+    "rise": Statement("good runs until recovered", value=integer(1, 100), default="2"),
+    "fall": Statement("bad runs until failed", value=integer(1, 100), default="3"),
+    "weight": WEIGHT,
+}
+DISABLE = Statement("do not watch")
+SPU_MONITORING = {
+    "disable": DISABLE,
+    "cpu": Statement("CPUs that carry packets", value=integer(0, 4095), many=True, default="every CPU, scheduling only"),
+    "latency-limit": Statement("longest wait for a CPU", value=integer(100, 60000, "ms"), default="5000"),
+    "softnet-drop-limit": Statement("packets dropped a second", value=integer(1, 10_000_000)),
+    "conntrack-limit": Statement("fill of the connection table", value=integer(1, 100, "%")),
+    "process": Statement("a process that must run", value=NAME, many=True),
+    "unit": Statement("a systemd unit that must be active", value=UNIT, many=True),
+}
+NPC_MONITORING = {
+    "disable": DISABLE,
+    "flap-limit": Statement("losses of carrier a minute", value=integer(1, 100_000)),
+    "error-limit": Statement("errors a minute", value=integer(1, 1_000_000_000)),
+    "transmit-timeout-limit": Statement("stalls of a transmit queue a minute", value=integer(1, 100_000)),
+}
+HARDWARE_MONITORING = {
+    "memory-limit": Statement("use of memory", value=integer(1, 100, "%")),
+    "disk-limit": Statement("use of a file system", key=PATH, value=integer(1, 100, "%")),
+    "temperature-limit": Statement("hottest sensor", value=integer(1, 150, "degrees Celsius")),
+}
+
 REDUNDANCY_GROUP = {
     "node": Statement(
         "priority of a node",
@@ -107,8 +181,8 @@ REDUNDANCY_GROUP = {
         "shortest stay in secondary-hold", value=integer(0, 1800, "s"), default="30 for group 0, else 1"
     ),
     "interface-monitor": Statement("watch an interface", key=INTERFACE, below={"weight": WEIGHT}),
-    "ip-monitoring": Statement("watch addresses", refuse=NOT_YET),
-    "script-monitor": Statement("watch the outcome of a command", refuse=NOT_YET),
+    "ip-monitoring": Statement("watch addresses", below=IP_MONITORING),
+    "script-monitor": Statement("watch what a command says", key=NAME, below=SCRIPT_MONITOR),
     "service": Statement("services that run where the group is primary", refuse=NOT_YET),
     "route": Statement("routes that exist where the group is primary", refuse=NOT_YET),
 }
@@ -146,6 +220,9 @@ CLUSTER = {
         refuse_values={"child": NOT_YET},
     ),
     "gate": Statement("who shuts a hung node", value=choice("bpf", "none"), default="bpf"),
+    "spu-monitoring": Statement("watch what carries packets", below=SPU_MONITORING),
+    "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),
+    "hardware-monitoring": Statement("watch the machine", below=HARDWARE_MONITORING),
     "arbitration": Statement("who may own a group during a complete cut", refuse=NOT_YET),
     "session-synchronization": Statement("sessions known on both nodes", refuse=NOT_YET),
     "redundancy-group": Statement("a unit of failover", key=integer(0, 128), below=REDUNDANCY_GROUP),

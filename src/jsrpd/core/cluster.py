@@ -33,9 +33,15 @@ from jsrpd.messages.catalogue import (
     ha_control_link_down,
     ha_control_link_up,
     set_intf_mon_failure,
+    set_ip_mon_failure,
+    set_npc_mon_failure,
     set_other_intf_mon_fail,
+    set_spu_mon_failure,
     unset_intf_mon_failure,
+    unset_ip_mon_failure,
+    unset_npc_mon_failure,
     unset_other_intf_mon_fail,
+    unset_spu_mon_failure,
 )
 from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration
 from jsrpd.model.link_messages import (
@@ -57,6 +63,13 @@ REPEAT = 2 * MILLISECOND
 RECOVERED_INTERVALS = 30
 """Heartbeat intervals a control link must be well before it counts as recovered (SPEC 6.2)."""
 MAX_REQUESTS = 16
+MONITOR_MESSAGES = {
+    FailureCode.IF: (set_intf_mon_failure, unset_intf_mon_failure),
+    FailureCode.IP: (set_ip_mon_failure, unset_ip_mon_failure),
+    FailureCode.SP: (set_spu_mon_failure, unset_spu_mon_failure),
+    FailureCode.NP: (set_npc_mon_failure, unset_npc_mon_failure),
+}
+"""What is said of a group when the first object of a code fails, and when the last one has recovered."""
 
 
 class Speech(msgspec.Struct, frozen=True):
@@ -224,12 +237,12 @@ class Cluster:
             self._recover(group, event.code, event.name)
 
     def _fail(self, group: RedundancyGroup, code: FailureCode, name: str, weight: int) -> None:
-        if group.fail(code, name, weight) and code == FailureCode.IF:
-            self._pending.append(Log(set_intf_mon_failure(group.number)))
+        if group.fail(code, name, weight) and code in MONITOR_MESSAGES:
+            self._pending.append(Log(MONITOR_MESSAGES[code][0](group.number)))
 
     def _recover(self, group: RedundancyGroup, code: FailureCode, name: str) -> None:
-        if group.recover(code, name) and code == FailureCode.IF:
-            self._pending.append(Log(unset_intf_mon_failure(group.number)))
+        if group.recover(code, name) and code in MONITOR_MESSAGES:
+            self._pending.append(Log(MONITOR_MESSAGES[code][1](group.number)))
 
     # -- what the operator wants ----------------------------------------------------------------------------------
 

@@ -49,6 +49,9 @@ class MonitorFailed(msgspec.Struct, frozen=True):
     code: FailureCode
     name: str
     weight: int
+    value: str = ""
+    limit: str = ""
+    """What was found, and what it was held against, with their units; for the operator."""
 
 
 class MonitorRecovered(msgspec.Struct, frozen=True):
@@ -57,6 +60,8 @@ class MonitorRecovered(msgspec.Struct, frozen=True):
     group: int
     code: FailureCode
     name: str
+    value: str = ""
+    limit: str = ""
 
 
 class WatchedInterfacesChanged(msgspec.Struct, frozen=True):

@@ -103,7 +103,34 @@ def desired(configuration: ClusterConfiguration, primary: frozenset[int]) -> Sta
     for reth in configuration.reths:
         things |= _pre_provisioned(reth)
         things |= _own_view(configuration, reth, reth.group in primary)
+        if reth.group not in primary:
+            things |= _secondary_addresses(configuration, reth)
     return frozenset(things)
+
+
+def movable_addresses(configuration: ClusterConfiguration) -> frozenset[str]:
+    """Addresses on children that stand on whichever node is not primary: taken away when it becomes primary."""
+    monitored = (group.ip_monitoring for group in configuration.groups)
+    return frozenset(t.secondary_address for m in monitored if m is not None for t in m.targets if t.secondary_address)
+
+
+def _secondary_addresses(c: ClusterConfiguration, reth: Reth) -> set[Thing]:
+    """From where a node that is not primary asks the monitored addresses of a segment (reference 5.3).
+
+    The route is worse than the way to the peer, so that only what is bound to the child takes it.
+    """
+    monitored = (group.ip_monitoring for group in c.groups if group.group == reth.group)
+    targets = [target for m in monitored if m is not None for target in m.targets if target.secondary_address]
+    things: set[Thing] = set()
+    for unit in reth.addresses:
+        prefix = ipaddress.ip_network(f"{unit.address}/{unit.prefix_length}", strict=False)
+        inside = sorted({t.secondary_address for t in targets if ipaddress.ip_address(t.secondary_address) in prefix})
+        for source in inside:
+            things.add(Address(reth.child, source, prefix.max_prefixlen))
+        has_route = any(ipaddress.ip_address(own.address) in prefix for own in reth.node_local_addresses)
+        if inside and not has_route:
+            things.add(Route(MAIN_TABLE, str(prefix), reth.child, source=inside[0], metric=NODE_LOCAL_METRIC))
+    return things
 
 
 def _links(c: ClusterConfiguration) -> set[Thing]:
@@ -172,28 +199,28 @@ def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
     return things
 
 
-def plan(wanted: State, observed: State, reths: frozenset[str]) -> list[Operation]:
+def plan(wanted: State, observed: State, reths: frozenset[str], movable: frozenset[str] = frozenset()) -> list[Operation]:
     """What makes ``observed`` into ``wanted``, in an order that never leaves a node without its ``local`` table.
 
-    ``reths``: interfaces that are ours altogether. On others (children, links) nothing is ever removed or taken down:
-    addresses there may be the administrator's. Removals come first where a new object would collide with an old one,
-    except that the rule for ``local`` behind ours is added before the kernel's own is taken away. Empty when nothing
-    is to be done.
+    ``reths``: interfaces that are ours altogether. On others (children, links) nothing is ever taken down, and of the
+    addresses there, which may be the administrator's, only those in ``movable`` are removed. Removals come first where a
+    new object would collide with an old one, except that the rule for ``local`` behind ours is added before the kernel's
+    own is taken away. Empty when nothing is to be done.
     """
     add = wanted - observed
-    remove = frozenset(thing for thing in observed - wanted if _removable(thing, reths))
+    remove = frozenset(thing for thing in observed - wanted if _removable(thing, reths, movable))
     operations: list[Operation] = [Add(rule) for rule in _sorted(add) if isinstance(rule, Rule)]
     operations += [Remove(thing) for thing in reversed(_sorted(remove))]
     operations += [Add(thing) for thing in _sorted(add) if not isinstance(thing, Rule)]
     return operations
 
 
-def _removable(thing: Thing, reths: frozenset[str]) -> bool:
+def _removable(thing: Thing, reths: frozenset[str], movable: frozenset[str]) -> bool:
     match thing:
         case LinkUp():
             return False
-        case Address(interface):
-            return interface in reths
+        case Address(interface, address):
+            return interface in reths or address in movable
         case MacVlan(name):
             return name in reths
         case _:

@@ -5,6 +5,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from jsrpd.model.explanation import GroupExplanation
+from jsrpd.model.ip_monitoring import IpGroupStatus
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
 from jsrpd.model.status import ClusterStatus
 
@@ -58,7 +59,29 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
-Request = ShowStatus | ShowMetrics | ShowState | Explain | Failover | FailoverReset | ClearFailoverCount
+class ShowIpMonitoring(msgspec.Struct, frozen=True, tag="show-ip-monitoring"):
+    """``show chassis cluster ip-monitoring status [redundancy-group GROUP]``."""
+
+    group: Group | None = None
+
+
+class ClearIpFailureCounts(msgspec.Struct, frozen=True, tag="clear-ip-failure-counts"):
+    """``clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]``; an empty address: all of them."""
+
+    address: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+Request = (
+    ShowStatus
+    | ShowMetrics
+    | ShowState
+    | Explain
+    | ShowIpMonitoring
+    | ClearIpFailureCounts
+    | Failover
+    | FailoverReset
+    | ClearFailoverCount
+)
 
 
 class CoreState(msgspec.Struct, frozen=True):
@@ -70,12 +93,13 @@ class CoreState(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``text`` for the operator; ``status`` for displays; ``node`` which node answered."""
+    """``text`` for the operator; ``status`` and ``ip_monitoring`` for displays; ``node`` which node answered."""
 
     ok: bool
     text: str = ""
     node: int | None = None
     status: ClusterStatus | None = None
+    ip_monitoring: tuple[IpGroupStatus, ...] | None = None
     core: CoreState | None = None
     explanations: tuple[GroupExplanation, ...] = ()
 

@@ -267,6 +267,27 @@ _ENTRIES = [
         addition=True,
     ),
     Entry(
+        "JSRPD_MONITOR_FAILED",
+        "Monitor <code> for redundancy-group <rg-id>: <object> failed: <value>, limit <limit>",
+        Severity.WARNING,
+        "Event",
+        "One monitored object failed",
+        "A monitor has found an object beyond its limit often enough to call it failed. Its weight counts against the "
+        "redundancy group until it has recovered.",
+        actions=("Look at the object named; what it was found as, and what is allowed, stand in the message.",),
+        addition=True,
+    ),
+    Entry(
+        "JSRPD_MONITOR_RECOVERED",
+        "Monitor <code> for redundancy-group <rg-id>: <object> recovered: <value>, limit <limit>",
+        Severity.NOTICE,
+        "Event",
+        "One monitored object is well again",
+        "The object was found within its limit often enough. Its weight no longer counts against the redundancy group.",
+        actions=("None.",),
+        addition=True,
+    ),
+    Entry(
         "JSRPD_NOTICE",
         "<text>",
         Severity.NOTICE,
@@ -319,6 +340,36 @@ def set_intf_mon_failure(group: int) -> LogMessage:
 def unset_intf_mon_failure(group: int) -> LogMessage:
     """The last failed monitored interface of the group is back here."""
     return _of_group("JSRPD_UNSET_INTF_MON_FAILURE", group)
+
+
+def set_ip_mon_failure(group: int) -> LogMessage:
+    """Too many of the group's monitored addresses do not answer this node."""
+    return _of_group("JSRPD_SET_IP_MON_FAILURE", group)
+
+
+def unset_ip_mon_failure(group: int) -> LogMessage:
+    """Enough of them answer again."""
+    return _of_group("JSRPD_UNSET_IP_MON_FAILURE", group)
+
+
+def set_npc_mon_failure(group: int) -> LogMessage:
+    """The first network card that carries the group is in trouble here."""
+    return _of_group("JSRPD_SET_NPC_MON_FAILURE", group)
+
+
+def unset_npc_mon_failure(group: int) -> LogMessage:
+    """The last of them is well again."""
+    return _of_group("JSRPD_UNSET_NPC_MON_FAILURE", group)
+
+
+def set_spu_mon_failure(group: int) -> LogMessage:
+    """The first CPU, process or table that carries packets is in trouble here."""
+    return _of_group("JSRPD_SET_SPU_MON_FAILURE", group)
+
+
+def unset_spu_mon_failure(group: int) -> LogMessage:
+    """The last of them is well again."""
+    return _of_group("JSRPD_UNSET_SPU_MON_FAILURE", group)
 
 
 def set_other_intf_mon_fail(group: int) -> LogMessage:
@@ -389,6 +440,18 @@ def ha_control_link_down(link: str, cause: str) -> LogMessage:
 def notice(text: str) -> LogMessage:
     """A remark."""
     return LogMessage("JSRPD_NOTICE", (("text", text),))
+
+
+def monitor_failed(group: int, code: str, name: str, value: str, limit: str) -> LogMessage:
+    """One object of a monitor failed."""
+    values = (("code", code), ("rg-id", str(group)), ("object", name), ("value", value), ("limit", limit))
+    return LogMessage("JSRPD_MONITOR_FAILED", values)
+
+
+def monitor_recovered(group: int, code: str, name: str, value: str, limit: str) -> LogMessage:
+    """It is well again."""
+    values = (("code", code), ("rg-id", str(group)), ("object", name), ("value", value), ("limit", limit))
+    return LogMessage("JSRPD_MONITOR_RECOVERED", values)
 
 
 def foreign_change_repaired(what: str) -> LogMessage:

@@ -34,6 +34,68 @@ class InterfaceMonitor(msgspec.Struct, frozen=True):
     weight: int
 
 
+class IpTarget(msgspec.Struct, frozen=True):
+    """An address that shall answer echo requests; ``reth`` it is asked by, empty: whatever the routes say."""
+
+    address: str
+    weight: int = 255
+    reth: str = ""
+    secondary_address: str = ""
+    """Source of the node that is not primary, on its child of the reth; empty where it has none."""
+
+
+class IpMonitoring(msgspec.Struct, frozen=True):
+    """``ip-monitoring`` of a group (reference 5.3)."""
+
+    global_weight: int = 255
+    global_threshold: int = 0
+    retry_interval_ms: int = 1000
+    retry_count: int = 5
+    targets: tuple[IpTarget, ...] = ()
+
+
+class ScriptMonitor(msgspec.Struct, frozen=True):
+    """A command whose exit status is watched. ``command``: the program and its arguments."""
+
+    name: str
+    command: tuple[str, ...]
+    interval_s: int = 10
+    timeout_s: int = 5
+    rise: int = 2
+    fall: int = 3
+    weight: int = 255
+
+
+class SpuMonitoring(msgspec.Struct, frozen=True):
+    """What carries packets: CPUs, softnet, conntrack, declared processes and units. ``None``: not watched."""
+
+    cpus: tuple[int, ...] = ()
+    """CPUs that must be online and scheduling; empty: scheduling is judged on every CPU this node may use."""
+    latency_limit_ms: int = 5000
+    softnet_drop_limit: int | None = None
+    """Packets a second."""
+    conntrack_limit_percent: int | None = None
+    processes: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+
+
+class NpcMonitoring(msgspec.Struct, frozen=True):
+    """Network cards. Device and driver are always watched; the limits are per minute, ``None``: not watched."""
+
+    flap_limit: int | None = None
+    error_limit: int | None = None
+    transmit_timeout_limit: int | None = None
+
+
+class HardwareMonitoring(msgspec.Struct, frozen=True):
+    """Limits of the machine; ``None`` or empty: not watched."""
+
+    memory_limit_percent: int | None = None
+    disk_limits_percent: tuple[tuple[str, int], ...] = ()
+    """(mount point, limit)."""
+    temperature_limit_celsius: int | None = None
+
+
 class Preempt(msgspec.Struct, frozen=True):
     """``preempt``; delay in seconds (0: at once)."""
 
@@ -52,6 +114,8 @@ class GroupConfiguration(msgspec.Struct, frozen=True):
     gratuitous_arp_count: int = 4
     interface_monitors: tuple[InterfaceMonitor, ...] = ()
     peer_interface_monitors: tuple[InterfaceMonitor, ...] = ()
+    ip_monitoring: IpMonitoring | None = None
+    script_monitors: tuple[ScriptMonitor, ...] = ()
 
 
 class RethUnitAddress(msgspec.Struct, frozen=True):
@@ -111,6 +175,9 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     """Hello frames on the segments of the reths."""
     syslog_hosts: tuple[SyslogHost, ...] = ()
     metrics_listeners: tuple[MetricsListener, ...] = ()
+    spu_monitoring: SpuMonitoring | None = None
+    npc_monitoring: NpcMonitoring | None = None
+    hardware_monitoring: HardwareMonitoring | None = None
     gate: str = "bpf"
     """``bpf``, or ``none``: promise 1 is off and said so."""
     digest: bytes = b"\0" * 8

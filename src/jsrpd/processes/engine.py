@@ -44,6 +44,7 @@ from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, Pat
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes.drop_report import DropReport
+from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.segments import SegmentWatch
@@ -69,6 +70,7 @@ class EngineResources:
     parent: socket.socket
     kernel: socket.socket
     gateway: socket.socket
+    monitors: socket.socket
     lease_map: LeaseMap | None
     configuration: ClusterConfiguration
     key: bytes
@@ -208,6 +210,7 @@ class Engine:
         self.cluster = RecordedCluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
         self.state_asked: list[int] = []
         """Questions for the core's state, answered when the turn has ended."""
+        self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -243,7 +246,8 @@ class Engine:
         for end in (wake_read, wake_write):
             end.setblocking(False)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
-        for readable in (wake_read, self.resources.parent, self.resources.kernel, self.resources.gateway, self.links):
+        channels = (self.resources.parent, self.resources.kernel, self.resources.gateway, self.resources.monitors)
+        for readable in (wake_read, *channels, self.links):
             self.selector.register(readable, selectors.EVENT_READ)
         self._open_paths(clock())
         for sentence in make_punctual():
@@ -297,6 +301,7 @@ class Engine:
         if self.syslog.pending:
             self.syslog.flush()
         self._send_roles()
+        self.monitors.tell_ownership(judged)
         self._open_paths(judged)
         if judged >= self.look_around_at:
             self.look_around_at = judged + LOOK_AROUND
@@ -411,6 +416,8 @@ class Engine:
                 self.syslog.send(foreign_change_repaired(message.object))
             elif isinstance(message, children.Notice):
                 self.syslog.send(notice(message.text))
+        for remark in self.monitors.drain(judged):
+            self.syslog.send(remark)
         for data in _messages(self.resources.gateway):
             self._send_reply(self._answer(judged, engine_link.decode(data)))
 

@@ -28,12 +28,14 @@ from jsrpd.management.requests import (
     NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
+    ClearIpFailureCounts,
     CoreState,
     Explain,
     Failover,
     FailoverReset,
     Reply,
     Request,
+    ShowIpMonitoring,
     ShowMetrics,
     ShowState,
     ShowStatus,
@@ -44,6 +46,7 @@ from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket
 from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
 from jsrpd.model.status import ClusterStatus
 from jsrpd.processes.journal_writer import JournalWriter
+from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.privileges import drop_all
 from jsrpd.processes.syslog import SyslogSender
 
@@ -76,6 +79,7 @@ def run(
     state_directory: Path,
     syslog: SyslogSender,
     restarts: dict[str, int],
+    monitors: socket.socket | None = None,
 ) -> None:
     """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered. ``restarts``: by child."""
     drop_all()
@@ -84,7 +88,7 @@ def run(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     journal = state_directory / DIRECTORY if configuration is not None else None
     path = runtime_directory / SOCKET_NAME
-    asyncio.run(Gateway(engine, parent, configuration, path, syslog, journal, restarts).run())
+    asyncio.run(Gateway(engine, parent, configuration, path, syslog, journal, restarts, monitors).run())
 
 
 class Gateway:
@@ -99,7 +103,9 @@ class Gateway:
         syslog: SyslogSender,
         journal_directory: Path | None = None,
         restarts: dict[str, int] | None = None,
+        monitors: socket.socket | None = None,
     ) -> None:
+        self.monitors = MonitorQuestions(monitors) if monitors is not None else None
         self.engine, self.parent = engine, parent
         self.configuration = configuration
         self.path = path
@@ -139,6 +145,8 @@ class Gateway:
             self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, functools.partial(self._tell_log, loop))
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
+        if self.monitors is not None:
+            self.monitors.listen(loop)
         self._flush_log()
         self._listen_for_http()
         attempt = 0
@@ -272,6 +280,8 @@ class Gateway:
             return Reply(True, families.open_metrics(await self.scrape.read()))
         if self.configuration is None:
             return Reply(False, NOT_ENABLED)
+        if isinstance(request, (ShowIpMonitoring, ClearIpFailureCounts)) and self.monitors is not None:
+            return await self.monitors.reply(request, self.configuration.node_id)
         problem = ENGINE_SILENT
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S), self.turn:
@@ -376,6 +386,8 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.FailoverResetCommanded(number, group, by)
         case ClearFailoverCount():
             return engine_link.FailoverCountsCleared(number, by)
+        case ShowIpMonitoring() | ClearIpFailureCounts():
+            raise AssertionError("the monitors answer this, not the engine")
 
 
 async def _operator(writer: asyncio.StreamWriter) -> str:

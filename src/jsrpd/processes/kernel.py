@@ -16,7 +16,7 @@ import time
 from dataclasses import astuple
 from pathlib import Path
 
-from jsrpd.data_plane.plan import Add, Address, MacVlan, Operation, Remove, describe, desired, plan
+from jsrpd.data_plane.plan import Add, Address, MacVlan, Operation, Remove, describe, desired, movable_addresses, plan
 from jsrpd.kernel import sysctl
 from jsrpd.kernel.gate import Gate, LeaseMap
 from jsrpd.kernel.rtnetlink import Observed, RtNetlink, concerns_us
@@ -126,6 +126,7 @@ class Keeper:
         self.settled = False
         self.reported: set[str] = set()
         self.repaired_at: dict[str, float] = {}
+        self.movable = movable_addresses(configuration)
         self.notifications = self._listen()
 
     def _listen(self) -> socket.socket:
@@ -163,6 +164,8 @@ class Keeper:
             message = children.decode(data)
             if isinstance(message, children.ConfigurationLoaded):
                 self.configuration = message.configuration
+                # What is no longer wanted is still ours to take away.
+                self.movable |= movable_addresses(message.configuration)
                 self.settled = False
                 self._load_gate()
 
@@ -195,7 +198,7 @@ class Keeper:
         wanted = desired(self.configuration, frozenset(self.primary))
         for only_macvlans in (True, False):
             observed = self.rtnetlink.observe(reths, self._link_names())
-            operations = plan(wanted, frozenset(observed.things), reths)
+            operations = plan(wanted, frozenset(observed.things), reths, self.movable)
             if only_macvlans:
                 operations = [op for op in operations if isinstance(op.thing, MacVlan)]
             present = [op for op in operations if not _waits_for_interface(op, observed)]

@@ -41,7 +41,7 @@ from jsrpd.messages.catalogue import (
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.processes import engine, gateway, kernel, preflight
+from jsrpd.processes import engine, gateway, kernel, monitors, preflight
 from jsrpd.processes.directories import Directories, directories
 from jsrpd.processes.notify import ServiceManager
 from jsrpd.processes.options import Options, UsageError, parse
@@ -188,9 +188,12 @@ class Channels:
 
     engine_kernel: Channel = field(default_factory=Channel.create)
     engine_gateway: Channel = field(default_factory=Channel.create)
+    engine_monitors: Channel = field(default_factory=Channel.create)
+    gateway_monitors: Channel = field(default_factory=Channel.create)
     parent_engine: Channel = field(default_factory=Channel.create)
     parent_kernel: Channel = field(default_factory=Channel.create)
     parent_gateway: Channel = field(default_factory=Channel.create)
+    parent_monitors: Channel = field(default_factory=Channel.create)
 
 
 class Parent:
@@ -335,6 +338,7 @@ class Parent:
                 parent=self.channels.parent_engine.right,
                 kernel=self.channels.engine_kernel.left,
                 gateway=self.channels.engine_gateway.left,
+                monitors=self.channels.engine_monitors.left,
                 lease_map=self.lease_map,
                 configuration=self.configuration,
                 key=self.key,
@@ -352,6 +356,16 @@ class Parent:
             self.places.state,
             self.syslog,
             {child.name: child.restarts for child in self.children.values()},
+            self.channels.gateway_monitors.left,
+        )
+
+    def _monitors(self) -> None:
+        assert self.configuration is not None
+        monitors.run(
+            self.channels.engine_monitors.right,
+            self.channels.gateway_monitors.right,
+            self.channels.parent_monitors.right,
+            self.configuration,
         )
 
     def _read_kernel(self) -> None:
@@ -363,6 +377,7 @@ class Parent:
             message = children.decode(data)
             if isinstance(message, children.DataPlaneReady) and "engine" not in self.children:
                 self._add("engine", self._engine)
+                self._add("monitors", self._monitors)
                 self._ready()
             elif isinstance(message, children.DataPlaneFailed):
                 self.syslog.send(notice(f"data plane: {message.problem}"))
@@ -426,7 +441,8 @@ class Parent:
         self.configuration = fresh
         self.syslog.reconfigure(fresh.syslog_hosts)
         message = children.encode(children.ConfigurationLoaded(fresh))
-        for channel in (self.channels.parent_kernel, self.channels.parent_engine, self.channels.parent_gateway):
+        channels = self.channels
+        for channel in (channels.parent_kernel, channels.parent_engine, channels.parent_gateway, channels.parent_monitors):
             with contextlib.suppress(BlockingIOError):
                 channel.left.send(message, socket.MSG_DONTWAIT)
         self.syslog.send(notice("configuration reloaded"))
@@ -434,7 +450,7 @@ class Parent:
     def _stop(self) -> None:
         """The engine first: it hands over. Then the rest; the gates stay attached and shut."""
         self.service_manager.stopping()
-        for name in ("engine", "gateway", "kernel"):
+        for name in ("engine", "gateway", "monitors", "kernel"):
             child = self.children.get(name)
             if child is not None and child.pid:
                 self._end(child)

@@ -91,8 +91,6 @@ def test_other_values(line: str, message: str) -> None:
         "chassis cluster session-synchronization",
         "chassis cluster redundancy-group 1 preempt limit 3",
         "chassis cluster redundancy-group 1 preempt period 60",
-        "chassis cluster redundancy-group 1 ip-monitoring global-weight 100",
-        "chassis cluster redundancy-group 1 script-monitor s command true",
         "chassis cluster redundancy-group 1 service named unit named.service",
         "chassis cluster redundancy-group 1 route 198.51.100.0/24 next-hop 192.0.2.9",
         "interfaces reth0 unit 0 vlan-id 5",

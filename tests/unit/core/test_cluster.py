@@ -156,13 +156,19 @@ def test_a_group_that_is_not_configured_here() -> None:
 
 
 def test_other_monitors_have_their_own_words() -> None:
-    """Only the interface monitor says SET_INTF; the weight counts for all, the recovery of what never failed for none."""
-    stage = primary_of_all()
-    stage.tell(MonitorFailed(1, FailureCode.IP, "192.0.2.1", 100))
-    stage.tell(MonitorRecovered(1, FailureCode.SP, ""))
-    assert (stage.cluster.groups[1].weight, said(stage.turn())) == (155, [])
-    stage.tell(MonitorRecovered(1, FailureCode.IP, "192.0.2.1"))
-    assert (stage.cluster.groups[1].weight, said(stage.turn())) == (255, [])
+    """Once per group for the first object of a code and the last; the recovery of what never failed counts for nothing."""
+    for code, word in ((FailureCode.IP, "IP"), (FailureCode.SP, "SPU"), (FailureCode.NP, "NPC"), (FailureCode.HW, "")):
+        stage = primary_of_all()
+        stage.tell(MonitorFailed(1, code, "one", 100))
+        stage.tell(MonitorRecovered(1, FailureCode.SC, ""))
+        expected = [f"{word} Monitor failed for redundancy-group 1"] if word else []
+        assert (stage.cluster.groups[1].weight, said(stage.turn())) == (155, expected)
+        stage.tell(MonitorFailed(1, code, "two", 5))
+        stage.tell(MonitorRecovered(1, code, "one"))
+        assert (stage.cluster.groups[1].weight, said(stage.turn())) == (250, [])
+        stage.tell(MonitorRecovered(1, code, "two"))
+        expected = [f"{word} Monitor failure recovered for redundancy-group 1"] if word else []
+        assert (stage.cluster.groups[1].weight, said(stage.turn())) == (255, expected)
 
 
 def test_an_echo_of_what_was_never_sent() -> None:

@@ -61,7 +61,9 @@ def told(script: str, node: int = 0) -> list[JournalEvent]:
             [
                 "node1 RG1 monitor: interface lan down: weight 255 of redundancy group 1",
                 "node0 RG1 monitor: IP 192.0.2.9 failed: weight 20",
+                "node0 message: JSRPD_SET_IP_MON_FAILURE: IP Monitor failed for redundancy-group 1",
                 "node0 RG1 monitor: IP 192.0.2.9 recovered",
+                "node0 message: JSRPD_UNSET_IP_MON_FAILURE: IP Monitor failure recovered for redundancy-group 1",
             ],
         ),
         (

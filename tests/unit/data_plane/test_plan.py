@@ -27,10 +27,20 @@ from jsrpd.data_plane.plan import (
     Thing,
     describe,
     desired,
+    movable_addresses,
     plan,
 )
 from jsrpd.model.addressing import fabric_address_v4, fabric_address_v6
-from jsrpd.model.configuration import ClusterConfiguration, ControlLink, FabricLink, Reth, RethUnitAddress
+from jsrpd.model.configuration import (
+    ClusterConfiguration,
+    ControlLink,
+    FabricLink,
+    GroupConfiguration,
+    IpMonitoring,
+    IpTarget,
+    Reth,
+    RethUnitAddress,
+)
 
 LAN_MAC, WAN_MAC = bytes.fromhex("02005e005301"), bytes.fromhex("02005e005302")
 V4, V6 = "192.0.2.1", "2001:db8::1"
@@ -316,3 +326,59 @@ def test_a_reth_that_is_no_longer_configured_goes_with_all_that_lies_on_it() -> 
 )
 def test_the_log_names_the_object(thing: Thing, said: str) -> None:
     assert describe(thing) == said
+
+
+# -- addresses of a standby -----------------------------------------------------------------------------------------
+
+SECOND_V4, SECOND_V6 = "192.0.2.9", "2001:db8::9"
+MONITORED = msgspec.structs.replace(
+    CONFIGURATION,
+    reths=(msgspec.structs.replace(CONFIGURATION.reths[0], node_local_addresses=()), CONFIGURATION.reths[1]),
+    groups=(
+        GroupConfiguration(
+            1,
+            ip_monitoring=IpMonitoring(
+                targets=(
+                    IpTarget("192.0.2.100", 255, "reth0", SECOND_V4),
+                    IpTarget("192.0.2.101", 255, "reth0", SECOND_V4),
+                    IpTarget("2001:db8::100", 255, "reth0", SECOND_V6),
+                    IpTarget("198.51.100.7", 255, "reth1"),
+                )
+            ),
+        ),
+    ),
+)
+OF_STANDBY = {
+    Address("lan", SECOND_V4, 32),
+    Address("lan", SECOND_V6, 128),
+    Route(MAIN_TABLE, "192.0.2.0/24", "lan", source=SECOND_V4, metric=NODE_LOCAL_METRIC),
+    Route(MAIN_TABLE, "2001:db8::/64", "lan", source=SECOND_V6, metric=NODE_LOCAL_METRIC),
+}
+
+
+def test_a_standby_has_its_own_addresses_and_the_owner_has_not() -> None:
+    standby, owner = desired(MONITORED, frozenset()), desired(MONITORED, frozenset({1}))
+    assert standby >= OF_STANDBY
+    assert not owner & OF_STANDBY
+    assert movable_addresses(MONITORED) == {SECOND_V4, SECOND_V6}
+
+
+def test_they_move_with_the_role_and_nothing_else_on_the_child_does() -> None:
+    standby, owner = desired(MONITORED, frozenset()), desired(MONITORED, frozenset({1}))
+    administrators = Address("lan", "192.0.2.77", 24)
+    removed = {
+        op.thing for op in plan(owner, standby | {administrators}, RETHS, movable_addresses(MONITORED)) if isinstance(op, Remove)
+    }
+    assert {thing for thing in removed if isinstance(thing, Address)} == {
+        Address("lan", SECOND_V4, 32),
+        Address("lan", SECOND_V6, 128),
+    }
+    assert not {op.thing for op in plan(owner, standby, RETHS) if isinstance(op, Remove) and isinstance(op.thing, Address)}
+    added = [op.thing for op in plan(standby, owner, RETHS, movable_addresses(MONITORED)) if isinstance(op, Add)]
+    assert [thing for thing in added if isinstance(thing, Address)] == added[:2], "addresses before the routes that use them"
+
+
+def test_with_a_node_local_address_there_is_a_route_already() -> None:
+    configuration = msgspec.structs.replace(MONITORED, reths=CONFIGURATION.reths)
+    routes = {thing for thing in desired(configuration, frozenset()) if isinstance(thing, Route) and thing.source == SECOND_V4}
+    assert routes == set()

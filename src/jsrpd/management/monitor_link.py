@@ -1,0 +1,98 @@
+"""Messages of the monitors process: msgpack on SOCK_SEQPACKET.
+
+To the engine it tells every change at once, and every second all that is failed. The second is the truth: what was lost
+on the way, or was not told by a process that crashed, is put right by it, and its absence tells that the process is dead.
+"""
+
+import msgspec
+
+from jsrpd.model.ip_monitoring import IpGroupStatus
+from jsrpd.model.roles import FailureCode
+
+
+class MonitorFailed(msgspec.Struct, frozen=True, tag=True):
+    """Monitors to engine: an object failed for a group."""
+
+    group: int
+    code: FailureCode
+    name: str
+    weight: int
+    value: str
+    limit: str
+
+
+class MonitorRecovered(msgspec.Struct, frozen=True, tag=True):
+    """Monitors to engine: the object is well again."""
+
+    group: int
+    code: FailureCode
+    name: str
+    value: str
+    limit: str
+
+
+class MonitorsAlive(msgspec.Struct, frozen=True, tag=True):
+    """Monitors to engine, every second: everything that is failed now.
+
+    ``settled``: every monitor has had the time for a verdict, so what is not among the failed is well.
+    """
+
+    failed: tuple[MonitorFailed, ...]
+    settled: bool
+
+
+class MonitorRemark(msgspec.Struct, frozen=True, tag=True):
+    """Monitors to engine: worth a line in the log."""
+
+    text: str
+
+
+class OwnedGroups(msgspec.Struct, frozen=True, tag=True):
+    """Engine to monitors: the groups whose gate is open here, and those that are primary here behind a shut gate."""
+
+    groups: tuple[int, ...]
+    shut: tuple[int, ...]
+
+
+class IpMonitoringRequested(msgspec.Struct, frozen=True, tag=True):
+    """Gateway to monitors: how do the addresses answer."""
+
+    id: int
+
+
+class IpFailureCountsCleared(msgspec.Struct, frozen=True, tag=True):
+    """Gateway to monitors: set the failure counts to zero, of one address or of all (empty)."""
+
+    id: int
+    address: str = ""
+
+
+class IpMonitoringReported(msgspec.Struct, frozen=True, tag=True):
+    """Monitors to gateway, the answer to both."""
+
+    id: int
+    groups: tuple[IpGroupStatus, ...]
+
+
+Message = (
+    MonitorFailed
+    | MonitorRecovered
+    | MonitorsAlive
+    | MonitorRemark
+    | OwnedGroups
+    | IpMonitoringRequested
+    | IpFailureCountsCleared
+    | IpMonitoringReported
+)
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """One datagram."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """msgspec.DecodeError for anything that is not a message."""
+    return _decoder.decode(data)
