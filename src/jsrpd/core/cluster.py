@@ -30,8 +30,10 @@ from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.messages.catalogue import (
     ha_control_link_down,
     ha_control_link_up,
+    set_cs_mon_failure,
     set_intf_mon_failure,
     set_other_intf_mon_fail,
+    unset_cs_mon_failure,
     unset_intf_mon_failure,
     unset_other_intf_mon_fail,
 )
@@ -55,6 +57,11 @@ REPEAT = 2 * MILLISECOND
 RECOVERED_INTERVALS = 30
 """Heartbeat intervals a control link must be well before it counts as recovered (SPEC 6.2)."""
 MAX_REQUESTS = 16
+MONITOR_MESSAGES = {
+    FailureCode.IF: (set_intf_mon_failure, unset_intf_mon_failure),
+    FailureCode.CS: (set_cs_mon_failure, unset_cs_mon_failure),
+}
+"""What is logged with the first failure and the last recovery of a monitor in a group."""
 
 
 class Cluster:
@@ -211,15 +218,15 @@ class Cluster:
     def _fail(self, group: RedundancyGroup, code: FailureCode, name: str, weight: int) -> None:
         first = not any(failed == code for failed, _ in group.failures)
         group.failures[code, name] = weight
-        if first and code == FailureCode.IF:
-            self._pending.append(Log(set_intf_mon_failure(group.number)))
+        if first and code in MONITOR_MESSAGES:
+            self._pending.append(Log(MONITOR_MESSAGES[code][0](group.number)))
 
     def _recover(self, group: RedundancyGroup, code: FailureCode, name: str) -> None:
         if group.failures.pop((code, name), None) is None:
             return
         last = not any(failed == code for failed, _ in group.failures)
-        if last and code == FailureCode.IF:
-            self._pending.append(Log(unset_intf_mon_failure(group.number)))
+        if last and code in MONITOR_MESSAGES:
+            self._pending.append(Log(MONITOR_MESSAGES[code][1](group.number)))
 
     # -- what the operator wants ----------------------------------------------------------------------------------
 

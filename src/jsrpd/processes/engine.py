@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
+import msgspec
+
 from jsrpd import __version__
 from jsrpd.core.actions import Action, Announce, ChangeRole, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
 from jsrpd.core.cluster import Cluster
@@ -25,6 +27,8 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MonitorFailed,
+    MonitorRecovered,
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
@@ -41,10 +45,12 @@ from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_rec
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, fabric_address_link_local
 from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
-from jsrpd.model.roles import GroupState
+from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState
+from jsrpd.model.status import SessionStatus
 from jsrpd.model.time import MILLISECOND, Duration, Instant
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.syslog import SyslogSender
+from jsrpd.sessions.coverage import Coverage
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
 
 DATAGRAMS_PER_TURN = 64
@@ -62,6 +68,7 @@ class EngineResources:
     parent: socket.socket
     kernel: socket.socket
     gateway: socket.socket
+    sessions: socket.socket
     lease_map: LeaseMap | None
     configuration: ClusterConfiguration
     key: bytes
@@ -177,6 +184,10 @@ class Engine:
         )
         now = clock()
         self.cluster = Cluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        self.coverage = Coverage(now, self.configuration.session_synchronization.on)
+        self.uncovered: frozenset[int] = frozenset()
+        self.ownership_told: children.OwnershipTold | None = None
+        self.session_status: SessionStatus | None = None
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -212,7 +223,8 @@ class Engine:
         for end in (wake_read, wake_write):
             end.setblocking(False)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
-        for readable in (wake_read, self.resources.parent, self.resources.kernel, self.resources.gateway, self.links):
+        channels = (self.resources.parent, self.resources.kernel, self.resources.gateway, self.resources.sessions)
+        for readable in (wake_read, *channels, self.links):
             self.selector.register(readable, selectors.EVENT_READ)
         self._open_paths(clock())
         for sentence in make_punctual():
@@ -235,7 +247,7 @@ class Engine:
         """When to wake: the core's deadline, the carrier poll, an announcement, a log retry."""
         now = clock()
         core = self.cluster.deadline()
-        others = [self.announcer.deadline(), now + LOG_RETRY if self.syslog.pending else None]
+        others = [self.announcer.deadline(), self.coverage.deadline(), now + LOG_RETRY if self.syslog.pending else None]
         turns = [at for at in (core, *others) if at is not None]
         if any(path.socket is None for path in self.paths.values()):
             turns.append(now + 20 * MILLISECOND)
@@ -253,7 +265,9 @@ class Engine:
         self._look_at_links()
         if self.terminated:
             self.cluster.handle(judged, ShutdownRequested())
+        self._judge_coverage(judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
+        self._tell_ownership()
         self.announcer.repeat(judged, self._owned())
         if self.syslog.pending:
             self.syslog.flush()
@@ -378,8 +392,39 @@ class Engine:
                 self.syslog.send(foreign_change_repaired(message.object))
             elif isinstance(message, children.Notice):
                 self.syslog.send(notice(message.text))
+        for data in _messages(self.resources.sessions):
+            self._session_process_said(judged, children.decode(data))
         for data in _messages(self.resources.gateway):
             self._send_reply(self._answer(judged, engine_link.decode(data)))
+
+    # -- sessions -------------------------------------------------------------------------------------------------
+
+    def _session_process_said(self, now: Instant, message: children.Message) -> None:
+        if isinstance(message, children.SessionsReported):
+            self.session_status = message.status
+            self.coverage.reported(now, message.status.covered)
+            if message.started:
+                self.ownership_told = None
+        elif isinstance(message, children.Notice):
+            self.syslog.send(notice(message.text))
+
+    def _judge_coverage(self, now: Instant) -> None:
+        """The cold-sync monitor of each group follows from what the session process says, or from its silence."""
+        failing = self.coverage.failing(now, self.cluster.groups, self._owned())
+        for group in sorted(failing - self.uncovered):
+            self.cluster.handle(now, MonitorFailed(group, FailureCode.CS, "sessions", FULL_WEIGHT))
+        for group in sorted(self.uncovered - failing):
+            self.cluster.handle(now, MonitorRecovered(group, FailureCode.CS, "sessions"))
+        self.uncovered = failing
+
+    def _tell_ownership(self) -> None:
+        """Kept until the session process takes it; it asks again after a restart."""
+        told = children.OwnershipTold(tuple(sorted(self._owned())), self.cluster.peer.heartbeat is not None)
+        if told == self.ownership_told:
+            return
+        with contextlib.suppress(OSError):
+            self.resources.sessions.send(children.encode(told), socket.MSG_DONTWAIT)
+            self.ownership_told = told
 
     def _reconfigure(self, now: Instant, configuration: ClusterConfiguration) -> None:
         before = self._path_addresses()
@@ -390,6 +435,7 @@ class Engine:
         self.selector.register(self.links, selectors.EVENT_READ)
         self.announcer.reconfigure(configuration)
         self.syslog.reconfigure(configuration.syslog_hosts)
+        self.coverage.configured(configuration.session_synchronization.on)
         after = self._path_addresses()
         for path in [p for p, address in before.items() if after.get(p) != address]:
             self.paths.pop(path).close()
@@ -401,7 +447,8 @@ class Engine:
             case engine_link.StatusRequested(number):
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
-                return engine_link.StatusReported(number, self.cluster.status(now, conditions, drops))
+                status = self.cluster.status(now, conditions, drops)
+                return engine_link.StatusReported(number, msgspec.structs.replace(status, sessions=self.session_status))
             case engine_link.FailoverCommanded(number, group, node):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:

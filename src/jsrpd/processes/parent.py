@@ -41,7 +41,7 @@ from jsrpd.messages.catalogue import (
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.processes import engine, gateway, kernel, preflight
+from jsrpd.processes import engine, gateway, kernel, preflight, sessions
 from jsrpd.processes.directories import Directories, directories
 from jsrpd.processes.options import Options, UsageError, parse
 from jsrpd.processes.pid_file import AlreadyRunning, PidFile
@@ -186,9 +186,11 @@ class Channels:
 
     engine_kernel: Channel = field(default_factory=Channel.create)
     engine_gateway: Channel = field(default_factory=Channel.create)
+    engine_sessions: Channel = field(default_factory=Channel.create)
     parent_engine: Channel = field(default_factory=Channel.create)
     parent_kernel: Channel = field(default_factory=Channel.create)
     parent_gateway: Channel = field(default_factory=Channel.create)
+    parent_sessions: Channel = field(default_factory=Channel.create)
 
 
 class Parent:
@@ -325,12 +327,22 @@ class Parent:
                 parent=self.channels.parent_engine.right,
                 kernel=self.channels.engine_kernel.left,
                 gateway=self.channels.engine_gateway.left,
+                sessions=self.channels.engine_sessions.left,
                 lease_map=self.lease_map,
                 configuration=self.configuration,
                 key=self.key,
                 syslog_path=SYSLOG_PATH,
                 copy_log=self.options.log_to_stderr,
             )
+        )
+
+    def _sessions(self) -> None:
+        assert self.configuration is not None
+        sessions.run(
+            self.channels.engine_sessions.right,
+            self.channels.parent_sessions.right,
+            self.configuration,
+            self.key,
         )
 
     def _gateway(self) -> None:
@@ -351,6 +363,7 @@ class Parent:
             message = children.decode(data)
             if isinstance(message, children.DataPlaneReady) and "engine" not in self.children:
                 self._add("engine", self._engine)
+                self._add("sessions", self._sessions)
                 self._ready()
             elif isinstance(message, children.DataPlaneFailed):
                 self.syslog.send(notice(f"data plane: {message.problem}"))
@@ -405,14 +418,15 @@ class Parent:
         self.configuration = fresh
         self.syslog.reconfigure(fresh.syslog_hosts)
         message = children.encode(children.ConfigurationLoaded(fresh))
-        for channel in (self.channels.parent_kernel, self.channels.parent_engine, self.channels.parent_gateway):
+        c = self.channels
+        for channel in (c.parent_kernel, c.parent_engine, c.parent_gateway, c.parent_sessions):
             with contextlib.suppress(BlockingIOError):
                 channel.left.send(message, socket.MSG_DONTWAIT)
         self.syslog.send(notice("configuration reloaded"))
 
     def _stop(self) -> None:
         """The engine first: it hands over. Then the rest; the gates stay attached and shut."""
-        for name in ("engine", "gateway", "kernel"):
+        for name in ("engine", "sessions", "gateway", "kernel"):
             child = self.children.get(name)
             if child is not None and child.pid:
                 self._end(child)

@@ -1,0 +1,23 @@
+"""Addresses of this node that no reth carries: what ends there stays at home."""
+
+from jsrpd.kernel.netlink import Netlink, attributes
+from jsrpd.kernel.rtnetlink import ADDRESS, GETADDR, IFA_ADDRESS, IFA_LOCAL
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.sessions.attribution import packed_address
+
+
+def local_addresses(configuration: ClusterConfiguration) -> frozenset[bytes]:
+    """Packed; of all interfaces, less the gateway addresses. Empty when the kernel does not tell."""
+    netlink = Netlink()
+    try:
+        answers = [body for _kind, body in netlink.dump(GETADDR, ADDRESS.pack(0, 0, 0, 0, 0))]
+    except OSError:
+        return frozenset()
+    finally:
+        netlink.close()
+    found = set()
+    for body in answers:
+        values = attributes(body, ADDRESS.size)
+        found.add(values.get(IFA_LOCAL) or values.get(IFA_ADDRESS) or b"")
+    gateways = {packed_address(unit.address) for reth in configuration.reths for unit in reth.addresses}
+    return frozenset(found - gateways - {b""})

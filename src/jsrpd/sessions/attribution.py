@@ -1,0 +1,135 @@
+"""Which redundancy group a connection belongs to, and whether it is to travel at all.
+
+Events carry no interface (kernel facts), so the addresses decide: the longest match of either direction's tuples on the
+prefixes of the reths and the configured pools. Traffic between networks that lie behind other routers matches none; it
+belongs to the lowest group. What ends on an address of this node outside the reths stays at home.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from jsrpd.model.configuration import ClusterConfiguration, SessionFilter
+from jsrpd.sessions.ctnetlink import MARK, TUPLE_ORIG, TUPLE_REPLY, ZONE, Parts, Tuple, number_of, tuple_of
+
+REMEMBERED = 1 << 16
+"""Pairs of addresses whose group is remembered; then all are forgotten, which costs microseconds each."""
+HOME = 0
+"""In place of a group: a connection of the node itself. Group 0 has no addresses and no connections."""
+NEVER_TRAVELS = (
+    ("127.0.0.0", 8),
+    ("169.254.0.0", 16),
+    ("224.0.0.0", 4),
+    ("255.255.255.255", 32),
+    ("::1", 128),
+    ("fe80::", 10),
+    ("ff00::", 8),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """``bits`` of the address, as a number shifted right by ``shift``."""
+
+    size: int
+    length: int
+    bits: int
+    group: int
+
+
+@dataclass(slots=True)
+class Attribution:
+    """Made for one configuration. ``local``: addresses of this node that no reth has, packed."""
+
+    configuration: ClusterConfiguration
+    local: frozenset[bytes] = frozenset()
+    ambiguous: int = 0
+    """Connections whose addresses match several groups equally; the lowest got them."""
+    _prefixes: list[Prefix] = field(default_factory=list)
+    _known: dict[bytes, int] = field(default_factory=dict)
+    _default: int = HOME
+
+    def __post_init__(self) -> None:
+        self._prefixes = sorted(_prefixes(self.configuration), key=lambda p: (-p.length, p.group))
+        self._default = min((reth.group for reth in self.configuration.reths), default=HOME)
+
+    def group(self, parts: Parts) -> int:
+        """The group of a connection; ``HOME`` when it does not travel."""
+        sync = self.configuration.session_synchronization
+        if sync.zones or sync.marks:
+            stated = dict(sync.zones).get(number_of(parts, ZONE)) or dict(sync.marks).get(number_of(parts, MARK))
+            if stated is not None:
+                return stated
+        original = parts[TUPLE_ORIG]
+        size = 24 if original[8] == 8 else 48
+        key = original[8:size] + parts.get(TUPLE_REPLY, original)[8:size]
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[key] = known = self._look_up(parts)
+        return known
+
+    def admits(self, parts: Parts) -> bool:
+        """The operator's filter lets it travel."""
+        wanted = self.configuration.session_synchronization.filter
+        return wanted == NO_FILTER or _passes(tuple_of(parts[TUPLE_ORIG]), wanted)
+
+    def _look_up(self, parts: Parts) -> int:
+        original = tuple_of(parts[TUPLE_ORIG])
+        reply = tuple_of(parts[TUPLE_REPLY]) if TUPLE_REPLY in parts else original
+        addresses = (original.source, original.destination, reply.source, reply.destination)
+        if any(address in self.local for address in addresses) or any(_never(address) for address in addresses):
+            return HOME
+        best: list[Prefix] = []
+        for prefix in self._prefixes:
+            if best and prefix.length < best[0].length:
+                break
+            if any(_matches(prefix, address) for address in addresses):
+                best.append(prefix)
+        if not best:
+            return self._default
+        self.ambiguous += len({prefix.group for prefix in best}) > 1
+        return min(prefix.group for prefix in best)
+
+
+NO_FILTER = SessionFilter()
+
+
+def _passes(original: Tuple, wanted: SessionFilter) -> bool:
+    if wanted.protocols and original.protocol not in wanted.protocols:
+        return False
+    if original.ports[1] in wanted.except_ports and original.l4:
+        return False
+    excepted = [_prefix(address.address, address.prefix_length, 1) for address in wanted.except_prefixes]
+    return not any(_matches(p, address) for p in excepted for address in (original.source, original.destination))
+
+
+def _prefixes(configuration: ClusterConfiguration) -> Iterable[Prefix]:
+    for reth in configuration.reths:
+        for unit in reth.addresses:
+            yield _prefix(unit.address, unit.prefix_length, reth.group)
+            yield _prefix(unit.address, 128 if ":" in unit.address else 32, reth.group)
+    for pool in configuration.session_synchronization.nat_pools:
+        yield _prefix(pool.prefix.address, pool.prefix.prefix_length, pool.group)
+
+
+def _prefix(address: str, length: int, group: int) -> Prefix:
+    packed = packed_address(address)
+    return Prefix(len(packed), length, int.from_bytes(packed) >> (8 * len(packed) - length), group)
+
+
+def _matches(prefix: Prefix, address: bytes) -> bool:
+    return len(address) == prefix.size and int.from_bytes(address) >> (8 * prefix.size - prefix.length) == prefix.bits
+
+
+def _never(address: bytes) -> bool:
+    return any(_matches(prefix, address) for prefix in _HOME_PREFIXES)
+
+
+def packed_address(address: str) -> bytes:
+    """4 or 16 bytes of an address."""
+    return ipaddress.ip_address(address).packed
+
+
+_HOME_PREFIXES = [_prefix(address, length, HOME) for address, length in NEVER_TRAVELS]
