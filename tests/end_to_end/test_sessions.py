@@ -6,6 +6,7 @@ shown by a cluster with session synchronisation switched off.
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from jsrpd.lab import faults, firewall, topology
-from jsrpd.lab.topology import NODES, WAN, Lab, Settings, wait_until
+from jsrpd.lab.topology import NODES, WAN, Lab, Settings, inside, run, wait_until
+from jsrpd.model.roles import render_codes
 from tests.end_to_end.session_flows import PROTOCOLS, Hosts, Talk
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -99,6 +101,63 @@ def test_every_connection_survives(lab: Lab, hosts: Hosts, fault: str) -> None:
     wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
     move_back(lab, first)
     assert dead(talks) == [], "after the failback"
+
+
+def process(lab: Lab, node: str, name: str) -> int:
+    (pid,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == name]
+    return pid
+
+
+def test_a_broken_session_process_costs_no_session_and_moves_nothing(lab: Lab, hosts: Hosts) -> None:
+    """Killed on either node, then hung for a while: everything recovers by itself, and the group stays where it is."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    talks = connect(hosts)
+    for node in (other, first):
+        os.kill(process(lab, node, "jsrpd: sessions"), signal.SIGKILL)
+        more = {f"new while {node} had none: {name}": talk for name, talk in connect(hosts).items()}
+        talks |= more
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "both session processes are back")
+    os.kill(process(lab, other, "jsrpd: sessions"), signal.SIGSTOP)
+    wait_until(lambda: "CS" in failures(lab, other), PATIENCE_S, "the cold-sync monitor fails")
+    talks |= {f"new while it hung: {name}": talk for name, talk in connect(hosts).items()}
+    os.kill(process(lab, other, "jsrpd: sessions"), signal.SIGCONT)
+    wait_until(lambda: is_covered(lab) and not failures(lab, other), PATIENCE_S, "it has caught up")
+    assert primary(lab) == first, "nothing has moved"
+    log = "".join(topology.log_file(lab, node).read_text() for node in NODES)
+    assert "JSRPD_UNSET_CS_MON_FAILURE" in log
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead(talks) == []
+
+
+def failures(lab: Lab, node: str) -> str:
+    """Monitor failures of group 1 on a node, as that node sees them."""
+    for group in topology.cluster_status(lab, node)["groups"]:  # type: ignore[attr-defined]
+        if group["group"] == 1:
+            bits = group["nodes"][NODES.index(node)]["failures"] or 0
+            return render_codes(bits)
+    return ""
+
+
+def test_a_cut_fabric_is_caught_up(lab: Lab, hosts: Hosts) -> None:
+    """What began and what ended during the cut is known to the standby afterwards."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    talks = connect(hosts)
+    faults.inject(lab, "silent-fabric")
+    wait_until(lambda: not sessions(lab, other)["peer"], PATIENCE_S, "the silence is noticed")
+    talks |= {f"new during the cut: {name}": talk for name, talk in connect(hosts).items()}
+    gone = talks.pop("udp IPv4 NAT source #0")
+    run(*inside(lab.namespace(first), "conntrack", "-D", "-p", "udp", "-f", "ipv4", "-n"), timeout_s=10)
+    talks = {name: talk for name, talk in talks.items() if "udp IPv4 NAT source" not in name and "udp IPv4 NAT both" not in name}
+    faults.heal(lab)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "caught up")
+    assert primary(lab) == first
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead(talks) == []
+    assert not gone(), "ended during the cut, and not brought back to life"
 
 
 def test_what_is_not_carried_over_dies(lab: Lab, hosts: Hosts) -> None:

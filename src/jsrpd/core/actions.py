@@ -67,6 +67,11 @@ class ChangeRole:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainSessions:
+    """A planned hand-over is near: see that the peer has every session, then tell (SPEC 6.4, step 0)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """A catalogued message to the operator."""
 
@@ -78,4 +83,4 @@ class Stop:
     """Everything is handed over; the engine may exit."""
 
 
-Action: TypeAlias = SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | Log | Stop
+Action: TypeAlias = SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | DrainSessions | Log | Stop

@@ -98,6 +98,18 @@ class ConfigurationChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionLinkChanged:
+    """Whether the peer's session process is heard: only then does a planned hand-over wait for sessions."""
+
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsDrained:
+    """Answers the newest ``DrainSessions``: the peer has every session this node had then."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """SIGTERM, or the parent is gone: hand over what is primary, then ``Stopped``."""
 
@@ -113,5 +125,7 @@ Event: TypeAlias = (
     | FailoverReset
     | FailoverCountCleared
     | ConfigurationChanged
+    | SessionLinkChanged
+    | SessionsDrained
     | ShutdownRequested
 )

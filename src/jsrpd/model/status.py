@@ -74,6 +74,8 @@ class SessionStatus(msgspec.Struct, frozen=True):
     failed: int = 0
     events: tuple[str, ...] = ()
     backlog_bytes: int = 0
+    services: tuple[tuple[str, int, int], ...] = ()
+    """Name in the vendor's list, messages sent, messages received."""
     counters: dict[str, int] = {}
 
 

@@ -18,7 +18,17 @@ from typing import assert_never
 import msgspec
 
 from jsrpd import __version__
-from jsrpd.core.actions import Action, Announce, ChangeRole, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.actions import (
+    Action,
+    Announce,
+    ChangeRole,
+    DrainSessions,
+    Log,
+    SendAcknowledgement,
+    SendHeartbeat,
+    Stop,
+    StoreLease,
+)
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
@@ -29,6 +39,8 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    SessionLinkChanged,
+    SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
@@ -188,6 +200,7 @@ class Engine:
         self.uncovered: frozenset[int] = frozenset()
         self.ownership_told: children.OwnershipTold | None = None
         self.session_status: SessionStatus | None = None
+        self.drain_number = 0
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -405,6 +418,11 @@ class Engine:
             self.coverage.reported(now, message.status.covered)
             if message.started:
                 self.ownership_told = None
+            up = message.status.on and message.status.peer
+            if up != self.cluster.session_link_up:
+                self.cluster.handle(now, SessionLinkChanged(up))
+        elif isinstance(message, children.Drained) and message.number == self.drain_number:
+            self.cluster.handle(now, SessionsDrained())
         elif isinstance(message, children.Notice):
             self.syslog.send(notice(message.text))
 
@@ -425,6 +443,11 @@ class Engine:
         with contextlib.suppress(OSError):
             self.resources.sessions.send(children.encode(told), socket.MSG_DONTWAIT)
             self.ownership_told = told
+
+    def _drain_sessions(self) -> None:
+        self.drain_number += 1
+        with contextlib.suppress(OSError):
+            self.resources.sessions.send(children.encode(children.DrainRequested(self.drain_number)), socket.MSG_DONTWAIT)
 
     def _reconfigure(self, now: Instant, configuration: ClusterConfiguration) -> None:
         before = self._path_addresses()
@@ -510,6 +533,8 @@ class Engine:
                     self.announcer.announce(clock(), group, repeat)
                 case ChangeRole(group, state, generation):
                     self.roles[group] = children.RoleChanged(group, state == GroupState.PRIMARY, generation)
+                case DrainSessions():
+                    self._drain_sessions()
                 case Log(message):
                     self.syslog.send(message)
                 case Stop():

@@ -27,17 +27,21 @@ from jsrpd.model.roles import MAX_GROUP
 from jsrpd.model.status import SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Instant
 from jsrpd.processes.local_addresses import local_addresses
+from jsrpd.processes.neighbour_keeper import NeighbourKeeper
 from jsrpd.processes.session_walks import Outgoing, Retention, Sweep, Walk
 from jsrpd.sessions import cold_sync, stream
 from jsrpd.sessions.attribution import HOME, Attribution
 from jsrpd.sessions.audit import Digests, decode_buckets, encode_buckets
 from jsrpd.sessions.ctnetlink import (
+    AF_INET,
+    AF_INET6,
     ATTRIBUTE,
     CREATE,
     DELETE,
     HEADER,
     PREFIX,
     MalformedMessageError,
+    Service,
     ended,
     is_injectable,
     mended,
@@ -114,10 +118,14 @@ class Sessions:
         self.reader = EventReader(self.injector)
         self.paths: dict[PathId, PathSocket] = {}
         self.attribution = Attribution(configuration, local_addresses(configuration))
+        self.neighbours = NeighbourKeeper(configuration, now)
         self.look_around_at = now + LOOK_AROUND
         self.owned: frozenset[int] = frozenset()
         self.told = False
         self.counters: Counter[str] = Counter()
+        # By service and address family.
+        self.sent: Counter[tuple[int, int]] = Counter()
+        self.received: Counter[tuple[int, int]] = Counter()
         self.events: list[str] = []
         self.to_inject: list[bytes] = []
         self.inject_bytes = 0
@@ -152,7 +160,7 @@ class Sessions:
         if self.walks or (self.outgoing is not None and self.stream.room):
             return 0.0
         now = clock()
-        wanted = [self.stream.deadline(), self.report_at, self.audit_at, *self.settle_at.values()]
+        wanted = [self.stream.deadline(), self.report_at, self.audit_at, self.neighbours.due, *self.settle_at.values()]
         cold = self.cold.deadline()
         wanted += [] if cold is None else [cold]
         wanted += [now + 50 * MILLISECOND] if any(path.socket is None for path in self.paths.values()) else []
@@ -176,6 +184,12 @@ class Sessions:
         self._report(now)
 
     def _timely(self, now: Instant) -> None:
+        if now >= self.neighbours.due:
+            owned = self.owned if self.configuration.session_synchronization.on else frozenset[int]()
+            try:
+                self.neighbours.look(now, owned, lambda body: self._say(RecordKind.NEIGHBOURS, body))
+            except OSError as error:
+                self._notice(f"neighbours cannot be read: {error.strerror or error}")
         if now >= self.look_around_at:
             self.look_around_at = now + LOOK_AROUND
             local = local_addresses(self.configuration)
@@ -198,6 +212,7 @@ class Sessions:
             if isinstance(message, children.ConfigurationLoaded):
                 self.configuration = message.configuration
                 self.attribution = Attribution(self.configuration, local_addresses(self.configuration))
+                self.neighbours.configuration = self.configuration
 
     def _read_engine(self, now: Instant) -> None:
         for data in _messages(self.engine):
@@ -256,6 +271,7 @@ class Sessions:
             failed=self.cold.failed,
             events=tuple(self.events),
             backlog_bytes=self.stream.backlog,
+            services=tuple((name, self.sent[key], self.received[key]) for name, key in SERVICES),
             counters={name: count for name, count in sorted(counters.items()) if count},
         )
 
@@ -402,22 +418,22 @@ class Sessions:
                 _number, groups, rest = _numbered_groups(content)
                 self._digests_came(groups - self.owned, Digests.decode(rest))
             case RecordKind.NEIGHBOURS:
-                pass
+                self.neighbours.heard(clock(), content, self.owned)
 
     def _connections_came(self, content: bytes) -> None:
         at, end, count = 0, len(content), 0
         foreign: list[bytes] = []
         while at < end:
-            length, kind, _flags, _sequence, _port = HEADER.unpack_from(content, at)
+            length, kind, _flags, service, _port = HEADER.unpack_from(content, at)
             if not is_injectable(kind) or length < PREFIX or at + length > end or length % 4:
                 raise MalformedMessageError("not a connection")
+            self.received[service, content[at + HEADER.size]] += 1
             if self.sweep is not None:
                 self.sweep.came(content[at : at + length])
             if self.owned and self.attribution.group(parts_of(content[at : at + length])) not in self.owned:
                 foreign.append(content[at : at + length])
             at += length
             count += 1
-        self.counters["messages received"] += count
         if self.owned:
             # A node that was stopped and continues does not know yet that its group, and its word, is another's now.
             self.counters["messages about our own groups"] += count - len(foreign)
@@ -511,7 +527,6 @@ class Sessions:
         if self.stream.peer is None or not self.owned:
             return
         told = self._told(events)
-        self.counters["messages sent"] += len(told)
         for body in packed(told, BODY_BYTES):
             self._queue(body)
 
@@ -526,6 +541,8 @@ class Sessions:
                 if group_of(parts) not in owned or not admits(parts):
                     continue
                 kind, flags = kind_and_flags(event, 4)
+                service = Service.CLOSE if kind == DELETE else Service.CREATE if flags & CREATE else Service.CHANGE
+                self.sent[service, event[HEADER.size]] += 1
                 if kind == DELETE:
                     told.append(ended(event, parts))
                     if self.outgoing is not None:
@@ -599,6 +616,17 @@ class Sessions:
                 walk.close()
                 self.walks.remove(walk)
                 return
+
+
+SERVICES = (
+    ("Session create", (Service.CREATE, AF_INET)),
+    ("IPv6 session create", (Service.CREATE, AF_INET6)),
+    ("Session close", (Service.CLOSE, AF_INET)),
+    ("IPv6 session close", (Service.CLOSE, AF_INET6)),
+    ("Session change", (Service.CHANGE, AF_INET)),
+    ("IPv6 session change", (Service.CHANGE, AF_INET6)),
+)
+"""In the vendor's order and words (reference 7.6). NAT travels with its session and has no row of its own."""
 
 
 def _encode_groups(groups: frozenset[int]) -> bytes:

@@ -8,6 +8,7 @@ windows stand still; and the NAT, which no kernel rebuilds from tuples alone. So
 import errno
 import struct
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 
 NEW, GET, DELETE = 0x100, 0x101, 0x102
@@ -43,6 +44,16 @@ _STANDBY_TIMEOUT = struct.pack("=HH", 8, TIMEOUT) + struct.pack(">I", STANDBY_TI
 
 Parts = dict[int, bytes]
 """Top-level attributes of a message by type, each whole: header, value, padding."""
+
+
+class Service(IntEnum):
+    """What a message is about, in the vendor's list of synchronised services. It travels in the message's sequence number."""
+
+    CREATE = 1
+    CHANGE = 2
+    CLOSE = 3
+    TRANSLATION = 4
+    """NAT of a connection that is created by the message behind it."""
 
 
 class MalformedMessageError(Exception):
@@ -139,9 +150,9 @@ def attribute(kind: int, value: bytes) -> bytes:
     return ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def message(kind: int, flags: int, family: int, body: bytes) -> bytes:
+def message(kind: int, flags: int, family: int, body: bytes, service: int = 0) -> bytes:
     """One netlink message of ctnetlink."""
-    return HEADER.pack(PREFIX + len(body), kind, flags, 0, 0) + bytes((family, 0, 0, 0)) + body
+    return HEADER.pack(PREFIX + len(body), kind, flags, service, 0) + bytes((family, 0, 0, 0)) + body
 
 
 def relayed(event: bytes, parts: Parts, *, whole: bool) -> bytes:
@@ -153,9 +164,10 @@ def relayed(event: bytes, parts: Parts, *, whole: bool) -> bytes:
     """
     family = event[HEADER.size]
     status = number_of(parts, STATUS)
+    service = Service.CREATE if whole else Service.CHANGE
     if not status & (SRC_NAT | DST_NAT | EXPECTED):
-        return message(NEW, REQUEST | CREATE, family, _kept(parts))
-    update = message(NEW, REQUEST, family, _kept(parts))
+        return message(NEW, REQUEST | CREATE, family, _kept(parts), service)
+    update = message(NEW, REQUEST, family, _kept(parts), service)
     return created(family, parts) + update if whole else update
 
 
@@ -164,12 +176,12 @@ def created(family: int, parts: Parts) -> bytes:
     reply, nat = _nat(parts)
     master = parts.get(TUPLE_MASTER, b"")
     body = b"".join((_kept(parts | {TUPLE_REPLY: reply}), nat, master))
-    return message(NEW, REQUEST | CREATE | EXCLUSIVE, family, body)
+    return message(NEW, REQUEST | CREATE | EXCLUSIVE, family, body, Service.TRANSLATION)
 
 
 def ended(event: bytes, parts: Parts) -> bytes:
     """What ends a connection in the peer's kernel. Without the ID, which is another there."""
-    return message(DELETE, REQUEST, event[HEADER.size], parts[TUPLE_ORIG] + parts.get(ZONE, b""))
+    return message(DELETE, REQUEST, event[HEADER.size], parts[TUPLE_ORIG] + parts.get(ZONE, b""), Service.CLOSE)
 
 
 def retained(event: bytes, parts: Parts, timeout_s: int, *, liberal: bool) -> bytes:
@@ -284,7 +296,7 @@ def mended(refused: bytes, number: int) -> bytes:
     if STATUS in parts:
         without_master[STATUS] = attribute(STATUS, struct.pack(">I", number_of(parts, STATUS) & ~EXPECTED))
     if number == errno.ENOENT and not flags & CREATE and TUPLE_REPLY in parts:
-        return created(family, without_master) + message(NEW, REQUEST, family, _kept(without_master))
+        return created(family, without_master) + message(NEW, REQUEST, family, _kept(without_master), Service.CREATE)
     if number == errno.ENOENT and TUPLE_MASTER in parts:
         return message(NEW, flags, family, b"".join(without_master.values()))
     if number == errno.EBUSY and number_of(parts, STATUS) & EXPECTED:
