@@ -15,7 +15,6 @@ import pytest
 
 from jsrpd.lab import faults, firewall, topology
 from jsrpd.lab.topology import NODES, WAN, Lab, Settings, inside, run, wait_until
-from jsrpd.model.roles import render_codes
 from tests.end_to_end.session_flows import PROTOCOLS, Hosts, Talk
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -135,8 +134,7 @@ def failures(lab: Lab, node: str) -> str:
     """Monitor failures of group 1 on a node, as that node sees them."""
     for group in topology.cluster_status(lab, node)["groups"]:  # type: ignore[attr-defined]
         if group["group"] == 1:
-            bits = group["nodes"][NODES.index(node)]["failures"] or 0
-            return render_codes(bits)
+            return " ".join(group["nodes"][NODES.index(node)]["failures"] or [])
     return ""
 
 

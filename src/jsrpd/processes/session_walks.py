@@ -18,10 +18,10 @@ from jsrpd.sessions.ctnetlink import (
     message,
     number_of,
     parts_of,
-    relayed,
     retained,
     tuple_of,
 )
+from jsrpd.sessions.layout import Layouts
 
 IPPROTO_TCP, IPPROTO_UDP = 6, 17
 PIECES_BETWEEN_BREATHS = 64
@@ -57,6 +57,7 @@ class Outgoing:
         self.done = False
         self.groups = owned
         self._attribution = attribution
+        self._layouts = Layouts()
         self._gone: set[bytes] = set()
         self._dump = Dump()
 
@@ -68,8 +69,11 @@ class Outgoing:
         """What the peer is told about the next piece."""
         told: list[bytes] = []
         for entry in self._dump.read():
-            parts = parts_of(entry)
-            if self._attribution.group(parts) not in self.groups or not self._attribution.admits(parts):
+            layout = self._layouts.of(entry)
+            if self._attribution.group_of(entry, layout) not in self.groups:
+                continue
+            parts = layout.parts(entry)
+            if not self._attribution.admits(parts):
                 continue
             key = key_of(parts)
             if key in self._gone:
@@ -77,7 +81,7 @@ class Outgoing:
             if self.digests_only:
                 self.digests.add(key)
             elif self.buckets is None or place(key)[0] in self.buckets:
-                told.append(relayed(entry, parts, whole=True))
+                told.append(layout.relayed(entry, whole=True))
         self.count += len(told)
         if self._dump.done:
             self.done = True
@@ -104,13 +108,16 @@ class Sweep:
         self.number = number
         self.digests = Digests()
         self._held: dict[bytes, tuple[int, int]] = {}
-        dump, pieces = Dump(), 0
+        dump, pieces, layouts = Dump(), 0, Layouts()
         try:
             while not dump.done:
                 for entry in dump.read():
-                    parts = parts_of(entry)
-                    group = attribution.group(parts)
-                    if group not in groups or not attribution.admits(parts):
+                    layout = layouts.of(entry)
+                    group = attribution.group_of(entry, layout)
+                    if group not in groups:
+                        continue
+                    parts = layout.parts(entry)
+                    if not attribution.admits(parts):
                         continue
                     key = key_of(parts)
                     if digests:

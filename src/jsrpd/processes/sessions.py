@@ -42,12 +42,11 @@ from jsrpd.sessions.ctnetlink import (
     PREFIX,
     MalformedMessageError,
     Service,
-    ended,
     is_injectable,
     mended,
     parts_of,
-    relayed,
 )
+from jsrpd.sessions.layout import Layouts
 from jsrpd.wire.session import (
     OVERHEAD_BYTES,
     SEQUENCE,
@@ -118,6 +117,7 @@ class Sessions:
         self.reader = EventReader(self.injector)
         self.paths: dict[PathId, PathSocket] = {}
         self.attribution = Attribution(configuration, local_addresses(configuration))
+        self.layouts = Layouts()
         self.neighbours = NeighbourKeeper(configuration, now)
         self.look_around_at = now + LOOK_AROUND
         self.owned: frozenset[int] = frozenset()
@@ -533,22 +533,25 @@ class Sessions:
     def _told(self, events: list[bytes]) -> list[bytes]:
         """What the peer is to be told about these events."""
         told: list[bytes] = []
-        owned, group_of, admits = self.owned, self.attribution.group, self.attribution.admits
-        kind_and_flags = ATTRIBUTE.unpack_from
+        owned, group_of, attribution, layout_of = self.owned, self.attribution.group_of, self.attribution, self.layouts.of
+        kind_and_flags, sent = ATTRIBUTE.unpack_from, self.sent
         for event in events:
             try:
-                parts = parts_of(event)
-                if group_of(parts) not in owned or not admits(parts):
+                layout = layout_of(event)
+                if group_of(event, layout) not in owned:
+                    continue
+                if not attribution.unfiltered and not attribution.admits(layout.parts(event)):
                     continue
                 kind, flags = kind_and_flags(event, 4)
-                service = Service.CLOSE if kind == DELETE else Service.CREATE if flags & CREATE else Service.CHANGE
-                self.sent[service, event[HEADER.size]] += 1
                 if kind == DELETE:
-                    told.append(ended(event, parts))
+                    sent[Service.CLOSE, event[HEADER.size]] += 1
+                    told.append(layout.ended(event))
                     if self.outgoing is not None:
-                        self.outgoing.destroyed(parts)
+                        self.outgoing.destroyed(layout.parts(event))
                 else:
-                    told.append(relayed(event, parts, whole=bool(flags & CREATE)))
+                    whole = bool(flags & CREATE)
+                    sent[Service.CREATE if whole else Service.CHANGE, event[HEADER.size]] += 1
+                    told.append(layout.relayed(event, whole=whole))
             except (MalformedMessageError, struct.error, IndexError):
                 self.counters["events not understood"] += 1
         return told

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from jsrpd.model.configuration import ClusterConfiguration, SessionFilter
 from jsrpd.sessions.ctnetlink import MARK, TUPLE_ORIG, TUPLE_REPLY, ZONE, Parts, Tuple, number_of, tuple_of
+from jsrpd.sessions.layout import Layout
 
 REMEMBERED = 1 << 16
 """Pairs of addresses whose group is remembered; then all are forgotten, which costs microseconds each."""
@@ -48,15 +49,21 @@ class Attribution:
     _prefixes: list[Prefix] = field(default_factory=list)
     _known: dict[bytes, int] = field(default_factory=dict)
     _default: int = HOME
+    _stated: bool = False
+    """Zones or marks name groups."""
+    unfiltered: bool = True
 
     def __post_init__(self) -> None:
         self._prefixes = sorted(_prefixes(self.configuration), key=lambda p: (-p.length, p.group))
+        sync = self.configuration.session_synchronization
+        self._stated = bool(sync.zones or sync.marks)
+        self.unfiltered = sync.filter == NO_FILTER
         self._default = min((reth.group for reth in self.configuration.reths), default=HOME)
 
     def group(self, parts: Parts) -> int:
         """The group of a connection; ``HOME`` when it does not travel."""
         sync = self.configuration.session_synchronization
-        if sync.zones or sync.marks:
+        if self._stated:
             stated = dict(sync.zones).get(number_of(parts, ZONE)) or dict(sync.marks).get(number_of(parts, MARK))
             if stated is not None:
                 return stated
@@ -64,16 +71,27 @@ class Attribution:
         size = 24 if original[8] == 8 else 48
         key = original[8:size] + parts.get(TUPLE_REPLY, original)[8:size]
         known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[key] = known = self._look_up(parts)
-        return known
+        return self._remember(key, parts) if known is None else known
+
+    def group_of(self, event: bytes, layout: Layout) -> int:
+        """The same for an event whose layout is known."""
+        if self._stated:
+            return self.group(layout.parts(event))
+        original, reply = layout.addresses
+        key = event[original] + event[reply]
+        known = self._known.get(key)
+        return self._remember(key, layout.parts(event)) if known is None else known
+
+    def _remember(self, key: bytes, parts: Parts) -> int:
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[key] = group = self._look_up(parts)
+        return group
 
     def admits(self, parts: Parts) -> bool:
         """The operator's filter lets it travel."""
         wanted = self.configuration.session_synchronization.filter
-        return wanted == NO_FILTER or _passes(tuple_of(parts[TUPLE_ORIG]), wanted)
+        return self.unfiltered or _passes(tuple_of(parts[TUPLE_ORIG]), wanted)
 
     def _look_up(self, parts: Parts) -> int:
         original = tuple_of(parts[TUPLE_ORIG])

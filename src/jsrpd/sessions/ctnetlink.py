@@ -40,7 +40,7 @@ BE_LIBERAL, FLAG_MASK = 0x08, 0x0B
 EXPECTED, SEEN_REPLY, CONFIRMED, SRC_NAT, DST_NAT, DYING = 0x1, 0x2, 0x8, 0x10, 0x20, 0x200
 STANDBY_TIMEOUT_S = 86_400
 """On a standby the owner's DESTROY ends a connection, not the clock: no event tells of the packets that refresh it."""
-_STANDBY_TIMEOUT = struct.pack("=HH", 8, TIMEOUT) + struct.pack(">I", STANDBY_TIMEOUT_S)
+STANDBY_TIMEOUT = struct.pack("=HH", 8, TIMEOUT) + struct.pack(">I", STANDBY_TIMEOUT_S)
 
 Parts = dict[int, bytes]
 """Top-level attributes of a message by type, each whole: header, value, padding."""
@@ -205,22 +205,22 @@ _LIBERAL_WINDOWS = attribute(
 def _kept(parts: Parts) -> bytes:
     kept = [parts[kind] for kind in KEPT if kind in parts and kind not in (STATUS, PROTOINFO)]
     if STATUS in parts:
-        kept.append(_settled(parts[STATUS]))
+        kept.append(settled_status(parts[STATUS]))
     if PROTOINFO in parts:
-        kept.append(_with_liberal_windows(parts[PROTOINFO]))
-    kept.append(_STANDBY_TIMEOUT)
+        kept.append(liberal_windows(parts[PROTOINFO]))
+    kept.append(STANDBY_TIMEOUT)
     return b"".join(kept)
 
 
 @lru_cache(256)
-def _settled(status: bytes) -> bytes:
+def settled_status(status: bytes) -> bytes:
     """A status the kernel takes: confirmed and not dying."""
     value = int.from_bytes(value_of(status))
     return attribute(STATUS, struct.pack(">I", (value | CONFIRMED) & ~DYING))
 
 
 @lru_cache(4096)
-def _with_liberal_windows(protoinfo: bytes) -> bytes:
+def liberal_windows(protoinfo: bytes) -> bytes:
     """TCP's flags with a mask, so that they are applied, and liberal; other protocols' information as it is."""
     tcp = _nested(value_of(protoinfo)).get(PROTOINFO_TCP)
     if tcp is None:

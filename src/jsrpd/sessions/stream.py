@@ -26,7 +26,9 @@ QUEUE_BYTES = 24 << 20
 """Bound of what is under way and waiting."""
 REORDERED = 1024
 """Pieces kept beyond a gap."""
-RESEND_AFTER: Duration = 20 * MILLISECOND
+RESEND_AFTER: Duration = 60 * MILLISECOND
+GAP_AFTER: Duration = 5 * MILLISECOND
+"""A piece that others have overtaken is sent again, but not twice within this."""
 RESEND_AT_MOST: Duration = 400 * MILLISECOND
 RESEND_BURST = 64
 RETIRED = 64
@@ -313,10 +315,10 @@ class Stream:
         out = self._out
         if told.stream != out.number or told.expected > out.next:
             return []
-        for number in [n for n in out.under_way if n < told.expected]:
-            out.bytes -= len(out.under_way.pop(number).body)
+        while out.under_way and (first := next(iter(out.under_way))) < told.expected:
+            out.bytes -= len(out.under_way.pop(first).body)
         again = [n for first, last in told.missing for n in range(max(first, told.expected), min(last + 1, out.next))]
-        return self._resend(now, again[:RESEND_BURST], RESEND_AFTER // 4) + self._fill(now)
+        return self._resend(now, again[:RESEND_BURST], GAP_AFTER) + self._fill(now)
 
     def _resend(self, now: Instant, numbers: list[int], not_within: Duration) -> list[Action]:
         path, actions = self._best_path(now), list[Action]()
