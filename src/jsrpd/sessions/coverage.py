@@ -19,7 +19,7 @@ class Coverage:
     def __init__(self, now: Instant, on: bool) -> None:
         self._on = on
         self._covered = False
-        self._heard_at = now
+        self._heard_at = self._looked_at = now
 
     def configured(self, on: bool) -> None:
         """Session synchronisation was switched on or off."""
@@ -31,10 +31,12 @@ class Coverage:
 
     def failing(self, now: Instant, groups: Iterable[int], primary: Iterable[int]) -> frozenset[int]:
         """The groups whose cold-sync monitor has failed on this node."""
+        self._looked_at = now
         if not self._on or (self._covered and now - self._heard_at < SILENT_AFTER):
             return frozenset()
         return frozenset(groups) - frozenset(primary) - {RG0}
 
     def deadline(self) -> Instant | None:
-        """When silence would begin to count."""
-        return self._heard_at + SILENT_AFTER if self._on and self._covered else None
+        """When silence will begin to count; None once it does."""
+        due = self._heard_at + SILENT_AFTER
+        return due if self._on and self._covered and due > self._looked_at else None

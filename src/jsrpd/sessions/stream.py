@@ -195,6 +195,8 @@ class Stream:
         self.peer: Incarnation | None = None
         self.resent = 0
         self.overflows = 0
+        self._known: Incarnation = 0
+        """The life that was admitted last, heard or not."""
         self._candidate: Incarnation = 0
         self._retired: deque[Incarnation] = deque(maxlen=RETIRED)
         self._out, self._in = Outgoing(), Incoming()
@@ -256,12 +258,15 @@ class Stream:
         if echo != self.incarnation:
             self._candidate = incarnation
             return None
+        if self.peer is None and incarnation == self._known and sequence <= self._newest:
+            return None
         actions: list[Action] = []
         if incarnation != self.peer:
-            if self.peer is not None:
-                self._retired.append(self.peer)
-            self.peer, self._newest = incarnation, 0
-            self._in = Incoming()
+            if incarnation != self._known:
+                # A peer that was silent and is the same may go on with its stream where we are.
+                self._newest, self._in = 0, Incoming()
+                self._retired.append(self._known)
+            self.peer = self._known = incarnation
             self._out.restart()
             self._hello_at = now
             actions.append(PeerJoined())
@@ -366,7 +371,6 @@ class Stream:
             # Its next word, in whatever life, makes it join again.
             self.peer = None
             self._out.restart()
-            self._in = Incoming()
             actions.append(PeerLost())
         if now >= self._hello_at:
             self._hello_at = now + HELLO_INTERVAL

@@ -174,6 +174,7 @@ def test_silence_counts_as_uncovered() -> None:
     assert due == START + SILENT_AFTER
     assert coverage.failing(due - MILLISECOND, GROUPS, ()) == frozenset()
     assert coverage.failing(due, GROUPS, ()) == {1, 2}
+    assert coverage.deadline() is None, "or the engine would turn without a pause"
 
 
 def test_switched_off_nothing_fails() -> None:

@@ -59,12 +59,15 @@ class World:
     repeat: float = 0.0
     delay: tuple[int, int] = (MILLISECOND // 10, MILLISECOND // 5)
     dead_paths: set[int] = field(default_factory=set)
+    stopped: str = ""
+    """A side that does nothing for now, as a stopped process; what comes for it waits."""
     now: Instant = SECOND
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.flying: list[tuple[Instant, int, str, Event]] = []
         self.order = itertools.count()
+        self.waiting: list[Event] = []
         self.sides = {name: Side(name, self.born()) for name in "ab"}
 
     def born(self) -> Stream:
@@ -108,7 +111,7 @@ class World:
     def run(self, duration: int) -> None:
         end = self.now + duration
         while True:
-            turns = [(side.machine.deadline(), name) for name, side in self.sides.items()]
+            turns = [(side.machine.deadline(), name) for name, side in self.sides.items() if name != self.stopped]
             due, name = min(turns)
             arrival = self.flying[0][0] if self.flying else end
             at = min(due, arrival, end)
@@ -117,6 +120,9 @@ class World:
                 return
             if arrival <= due:
                 _, _, name, event = heapq.heappop(self.flying)
+                if name == self.stopped:
+                    self.waiting.append(event)
+                    continue
                 side = self.sides[name]
                 self.do(side, side.machine.handle(self.now, event))
             side = self.sides[name]
@@ -212,6 +218,31 @@ def test_silence_is_noticed_and_what_comes_after_is_known_as_a_gap() -> None:
     assert b.delivered == [b"after"]
 
 
+@pytest.mark.parametrize("other", "ab")
+def test_a_side_that_was_stopped_goes_on(other: str) -> None:
+    """It has not noticed that it was missed, and takes up its stream in the middle."""
+    world = World(7)
+    world.run(SECOND)
+    for name in "ab":
+        for body in bodies(20):
+            world.give(name, body)
+    world.run(SECOND)
+    world.stopped = other
+    world.run(LOST_AFTER + SECOND)
+    world.stopped = ""
+    side = world.sides[other]
+    for event in world.waiting:
+        world.do(side, side.machine.handle(world.now, event))
+    world.run(2 * SECOND)
+    for name in "ab":
+        world.give(name, b"again")
+    world.run(2 * SECOND)
+    for one in world.sides.values():
+        assert one.delivered[-1] == b"again"
+        assert one.machine.settled
+    assert PeerLost in world.sides["a" if other == "b" else "b"].happened
+
+
 def test_too_much_waiting_is_a_gap_and_not_silent() -> None:
     """The queue is bounded; when it overflows a new stream begins and the receiver is told."""
     world = World(5)
@@ -280,6 +311,9 @@ def test_repeated_words_are_no_sign_of_life() -> None:
     made.handle(late - 1, HelloHeard(4, 5, 9, 77, ALL))
     made.handle(late - 1, HelloHeard(4, 5, 8, 77, ALL))
     assert PeerLost() in made.handle(late, TurnEnded())
+    made.handle(late, HelloHeard(4, 5, 9, 77, ALL))
+    assert made.peer is None, "a recording does not bring it back"
+    assert PeerJoined() in made.handle(late, HelloHeard(4, 5, 10, 77, ALL))
 
 
 @pytest.mark.parametrize("told", [Acknowledged(1, 10**9), Acknowledged(99, 1), Acknowledged(1, 0, ((0, 10**9),))])
