@@ -5,6 +5,7 @@ shown by a cluster with session synchronisation switched off.
 """
 
 import itertools
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -100,6 +101,20 @@ def test_every_connection_survives(lab: Lab, hosts: Hosts, fault: str) -> None:
     wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
     move_back(lab, first)
     assert dead(talks) == [], "after the failback"
+
+
+def test_the_standby_knows_the_neighbours(lab: Lab, hosts: Hosts) -> None:
+    """Those the owner has resolved, usable at once, on a node that cannot resolve behind its shut gate."""
+    standby = faults.peer_of(primary(lab))
+    connect(hosts)
+
+    def known() -> bool:
+        said = run(*inside(lab.namespace(standby), "ip", "-json", "neigh", "show"))
+        entries = {one["dst"]: one["state"] for one in json.loads(said) if one["dev"].startswith("reth")}
+        wanted = (*topology.LAN.hosts, *WAN.hosts)
+        return all(entries.get(address) == ["STALE"] for address in wanted)
+
+    wait_until(known, PATIENCE_S, "the hosts of both segments among the standby's neighbours")
 
 
 def process(lab: Lab, node: str, name: str) -> int:

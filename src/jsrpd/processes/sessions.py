@@ -399,6 +399,9 @@ class Sessions:
             self.counters["malformed"] += 1
             # Something of the stream is lost with it.
             self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+        except OSError as error:
+            self._notice(f"the connection table cannot be read: {error.strerror or error}")
+            self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
 
     def _record(self, kind: RecordKind, content: bytes) -> None:
         match kind:
