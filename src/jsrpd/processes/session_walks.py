@@ -117,7 +117,7 @@ class Sweep:
                     if group not in groups:
                         continue
                     parts = layout.parts(entry)
-                    if not attribution.admits(parts):
+                    if not attribution.admits(parts) or not attribution.is_ours_to_remove(parts):
                         continue
                     key = key_of(parts)
                     if digests:

@@ -10,11 +10,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jsrpd.model.configuration import ClusterConfiguration, SessionFilter
-from jsrpd.sessions.ctnetlink import MARK, TUPLE_ORIG, TUPLE_REPLY, ZONE, Parts, Tuple, number_of, tuple_of
+from jsrpd.sessions.ctnetlink import (
+    MARK,
+    STANDBY_TIMEOUT_S,
+    TIMEOUT,
+    TUPLE_ORIG,
+    TUPLE_REPLY,
+    ZONE,
+    Parts,
+    Tuple,
+    number_of,
+    tuple_of,
+)
 from jsrpd.sessions.layout import Layout
 
 REMEMBERED = 1 << 16
 """Pairs of addresses whose group is remembered; then all are forgotten, which costs microseconds each."""
+KEPT_AT_LEAST_S = 3600
 HOME = 0
 """In place of a group: a connection of the node itself. Group 0 has no addresses and no connections."""
 NEVER_TRAVELS = (
@@ -48,6 +60,7 @@ class Attribution:
     """Connections whose addresses match several groups equally; the lowest got them."""
     _prefixes: list[Prefix] = field(default_factory=list)
     _known: dict[bytes, int] = field(default_factory=dict)
+    _named: dict[bytes, bool] = field(default_factory=dict)
     _default: int = HOME
     _stated: bool = False
     """Zones or marks name groups."""
@@ -67,9 +80,7 @@ class Attribution:
             stated = dict(sync.zones).get(number_of(parts, ZONE)) or dict(sync.marks).get(number_of(parts, MARK))
             if stated is not None:
                 return stated
-        original = parts[TUPLE_ORIG]
-        size = 24 if original[8] == 8 else 48
-        key = original[8:size] + parts.get(TUPLE_REPLY, original)[8:size]
+        key = _addresses(parts)
         known = self._known.get(key)
         return self._remember(key, parts) if known is None else known
 
@@ -88,6 +99,20 @@ class Attribution:
         self._known[key] = group = self._look_up(parts)
         return group
 
+    def is_ours_to_remove(self, parts: Parts) -> bool:
+        """A standby may take it out when the owner does not have it.
+
+        What no prefix, pool, mark or zone names may as well be traffic this node forwards beside the cluster: of that, only
+        what is kept alive artificially has come from the peer.
+        """
+        key = _addresses(parts)
+        named = self._named.get(key)
+        if named is None:
+            if len(self._named) >= REMEMBERED:
+                self._named.clear()
+            self._named[key] = named = self._stated or bool(self._best(parts))
+        return named or KEPT_AT_LEAST_S < number_of(parts, TIMEOUT) <= STANDBY_TIMEOUT_S
+
     def admits(self, parts: Parts) -> bool:
         """The operator's filter lets it travel."""
         wanted = self.configuration.session_synchronization.filter
@@ -99,16 +124,29 @@ class Attribution:
         addresses = (original.source, original.destination, reply.source, reply.destination)
         if any(address in self.local for address in addresses) or any(_never(address) for address in addresses):
             return HOME
+        groups = self._best(parts)
+        self.ambiguous += len(groups) > 1
+        return min(groups, default=self._default)
+
+    def _best(self, parts: Parts) -> set[int]:
+        """The groups of the longest prefixes that match."""
+        original = tuple_of(parts[TUPLE_ORIG])
+        reply = tuple_of(parts[TUPLE_REPLY]) if TUPLE_REPLY in parts else original
+        addresses = (original.source, original.destination, reply.source, reply.destination)
         best: list[Prefix] = []
         for prefix in self._prefixes:
             if best and prefix.length < best[0].length:
                 break
             if any(_matches(prefix, address) for address in addresses):
                 best.append(prefix)
-        if not best:
-            return self._default
-        self.ambiguous += len({prefix.group for prefix in best}) > 1
-        return min(prefix.group for prefix in best)
+        return {prefix.group for prefix in best}
+
+
+def _addresses(parts: Parts) -> bytes:
+    """Both addresses of either tuple, with their attribute headers."""
+    original = parts[TUPLE_ORIG]
+    size = 24 if original[8] == 8 else 48
+    return original[8:size] + parts.get(TUPLE_REPLY, original)[8:size]
 
 
 NO_FILTER = SessionFilter()

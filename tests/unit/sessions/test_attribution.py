@@ -14,7 +14,7 @@ from jsrpd.model.configuration import (
     SessionSynchronization,
 )
 from jsrpd.sessions.attribution import HOME, Attribution
-from jsrpd.sessions.ctnetlink import MARK, STATUS, TUPLE_ORIG, TUPLE_REPLY, ZONE, Parts, attribute
+from jsrpd.sessions.ctnetlink import MARK, STANDBY_TIMEOUT_S, STATUS, TIMEOUT, TUPLE_ORIG, TUPLE_REPLY, ZONE, Parts, attribute
 
 NESTED = 0x8000
 
@@ -109,6 +109,20 @@ def test_pool_mark_and_zone_name_the_group() -> None:
     assert made.group(flow("10.1.0.9", "192.0.2.1", mark=7)) == 3
     assert made.group(flow("10.1.0.9", "192.0.2.1", zone=9)) == 2
     assert made.group(flow("10.1.0.9", "192.0.2.1", mark=8)) == 1
+
+
+def test_what_a_standby_may_remove() -> None:
+    """Traffic it forwards beside the cluster is left alone; what came from the peer is not."""
+    made = attribution()
+    beside, carried = (flow("172.16.0.1", "192.0.2.1") | {TIMEOUT: timeout(s)} for s in (120, STANDBY_TIMEOUT_S - 5))
+    assert not made.is_ours_to_remove(beside)
+    assert not made.is_ours_to_remove(beside | {TIMEOUT: timeout(432_000)})
+    assert made.is_ours_to_remove(carried)
+    assert made.is_ours_to_remove(flow("10.1.0.9", "192.0.2.1") | {TIMEOUT: timeout(120)})
+
+
+def timeout(seconds: int) -> bytes:
+    return attribute(TIMEOUT, struct.pack(">I", seconds))
 
 
 def test_filter() -> None:
