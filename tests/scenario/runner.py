@@ -14,6 +14,8 @@ dashes, the expected transcript. The time is simulated; the links take 200 µs e
     at TIME NODE request failover redundancy-group N node M
     at TIME NODE request failover reset redundancy-group N
     at TIME NODE clear failover-count
+    at TIME NODE session-link up|down
+    at TIME NODE sessions drained
     until TIME
 
 PATHS is all, control, fabric, or one control link: control0 and so on. ``kill`` ends the engine and leaves the kernel's
@@ -31,13 +33,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from jsrpd.core.actions import Action, Announce, ChangeRole, Log, Stop
+from jsrpd.core.actions import Action, Announce, ChangeRole, DrainSessions, Log, Stop
 from jsrpd.core.events import (
     FailoverCountCleared,
     FailoverRequested,
     FailoverReset,
     MonitorFailed,
     MonitorRecovered,
+    SessionLinkChanged,
+    SessionsDrained,
     ShutdownRequested,
 )
 from jsrpd.messages.rendering import render_text
@@ -226,6 +230,10 @@ class Run:
                 node.tell(FailoverReset(int(group)))
             case ["clear", "failover-count"]:
                 node.tell(FailoverCountCleared())
+            case ["session-link", state]:
+                node.tell(SessionLinkChanged(state == "up"))
+            case ["sessions", "drained"]:
+                node.tell(SessionsDrained())
             case _:
                 raise ValueError(f"node{node.number} {' '.join(words)}")
 
@@ -287,6 +295,8 @@ def _told(action: Action, states: dict[int, GroupState]) -> str | None:
             return f"RG{group} {what}, generation {generation}" if what else None
         case Announce(group, repeat):
             return f"RG{group} announce{'' if repeat else ' once more'}"
+        case DrainSessions():
+            return "drain sessions"
         case Stop():
             return "stop"
     return None
