@@ -12,18 +12,16 @@ from jsrpd.sessions.ctnetlink import (
     REQUEST,
     STANDBY_TIMEOUT_S,
     TIMEOUT,
-    TUPLE_ORIG,
     Parts,
     key_of,
     message,
     number_of,
     parts_of,
     retained,
-    tuple_of,
+    timeout_name,
 )
 from jsrpd.sessions.layout import Layouts
 
-IPPROTO_TCP, IPPROTO_UDP = 6, 17
 PIECES_BETWEEN_BREATHS = 64
 
 
@@ -159,9 +157,8 @@ class Retention:
         """This node has claimed the group: what no packet has refreshed gets an owner's timeout again."""
 
         def timeout_of(parts: Parts) -> int | None:
-            protocol = tuple_of(parts[TUPLE_ORIG]).protocol
-            name = "tcp" if protocol == IPPROTO_TCP else "udp" if protocol == IPPROTO_UDP else "other"
-            return nominal[name] if number_of(parts, TIMEOUT) > nominal[name] else None
+            wanted_s = nominal[timeout_name(parts)]
+            return wanted_s if number_of(parts, TIMEOUT) > wanted_s else None
 
         return cls(group, attribution, timeout_of, liberal=False)
 

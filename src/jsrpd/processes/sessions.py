@@ -40,6 +40,7 @@ from jsrpd.sessions.ctnetlink import (
     DELETE,
     HEADER,
     PREFIX,
+    TIMEOUTS,
     MalformedMessageError,
     Service,
     is_injectable,
@@ -663,16 +664,9 @@ def _path_addresses(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str
     return paths
 
 
-TIMEOUT_SYSCTLS = {
-    "tcp": "net/netfilter/nf_conntrack_tcp_timeout_established",
-    "udp": "net/netfilter/nf_conntrack_udp_timeout_stream",
-    "other": "net/netfilter/nf_conntrack_generic_timeout",
-}
-
-
 def _nominal_timeouts() -> dict[str, int]:
-    """Seconds by protocol, as this kernel has them."""
-    return {name: int(sysctl.read(path) or 600) for name, path in TIMEOUT_SYSCTLS.items()}
+    """Seconds by name, as this kernel has them."""
+    return {name: int(sysctl.read(f"net/netfilter/nf_conntrack_{name}") or default) for name, default in TIMEOUTS.items()}
 
 
 def _messages(channel: socket.socket) -> list[bytes]:

@@ -26,7 +26,8 @@ from jsrpd.sessions.layout import Layout
 
 REMEMBERED = 1 << 16
 """Pairs of addresses whose group is remembered; then all are forgotten, which costs microseconds each."""
-KEPT_AT_LEAST_S = 3600
+KEPT_AT_LEAST_S = 5 * 86_400
+"""The longest timeout a kernel gives by itself; what has more left has it from a peer."""
 HOME = 0
 """In place of a group: a connection of the node itself. Group 0 has no addresses and no connections."""
 NEVER_TRAVELS = (

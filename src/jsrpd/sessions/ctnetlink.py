@@ -33,12 +33,13 @@ V4_SRC, V4_DST, V6_SRC, V6_DST = 1, 2, 3, 4
 PROTO_NUM, SRC_PORT, DST_PORT, ICMP_ID, ICMP_TYPE, ICMP_CODE, ICMPV6_ID, ICMPV6_TYPE, ICMPV6_CODE = range(1, 10)
 NAT_V4_MIN, NAT_V4_MAX, NAT_PROTO, NAT_V6_MIN, NAT_V6_MAX = 1, 2, 3, 4, 5
 NAT_PORT_MIN, NAT_PORT_MAX = 1, 2
-PROTOINFO_TCP, TCP_FLAGS_ORIG, TCP_FLAGS_REPLY = 1, 4, 5
+PROTOINFO_TCP, TCP_STATE, TCP_FLAGS_ORIG, TCP_FLAGS_REPLY = 1, 1, 4, 5
+IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6 = 1, 6, 17, 58
 BE_LIBERAL, FLAG_MASK = 0x08, 0x0B
 """Liberal windows; the mask also covers window scaling and SACK, which the event brings with a mask of 0."""
 
-EXPECTED, SEEN_REPLY, CONFIRMED, SRC_NAT, DST_NAT, DYING = 0x1, 0x2, 0x8, 0x10, 0x20, 0x200
-STANDBY_TIMEOUT_S = 86_400
+EXPECTED, ASSURED, CONFIRMED, SRC_NAT, DST_NAT, DYING = 0x1, 0x4, 0x8, 0x10, 0x20, 0x200
+STANDBY_TIMEOUT_S = 30 * 86_400
 """On a standby the owner's DESTROY ends a connection, not the clock: no event tells of the packets that refresh it."""
 STANDBY_TIMEOUT = struct.pack("=HH", 8, TIMEOUT) + struct.pack(">I", STANDBY_TIMEOUT_S)
 
@@ -140,6 +141,37 @@ def _nested(data: bytes) -> dict[int, bytes]:
         found[kind & TYPE_MASK] = data[at + 4 : at + length]
         at += (length + 3) & ~3
     return found
+
+
+TIMEOUTS = {
+    "tcp_timeout_syn_sent": 120,
+    "tcp_timeout_syn_recv": 60,
+    "tcp_timeout_established": 432_000,
+    "tcp_timeout_fin_wait": 120,
+    "tcp_timeout_close_wait": 60,
+    "tcp_timeout_last_ack": 30,
+    "tcp_timeout_time_wait": 120,
+    "tcp_timeout_close": 10,
+    "udp_timeout": 30,
+    "udp_timeout_stream": 120,
+    "icmp_timeout": 30,
+    "icmpv6_timeout": 30,
+    "generic_timeout": 600,
+}
+"""The kernel's own timeouts by sysctl (``nf_conntrack_`` before each), with its defaults in seconds."""
+TCP_STATES = ("", *(name for name in TIMEOUTS if name.startswith("tcp")), "tcp_timeout_syn_sent")
+"""By the number of the state; 9 is a simultaneous open."""
+
+
+def timeout_name(parts: Parts) -> str:
+    """Which of the kernel's timeouts a connection in this state has."""
+    protocol = tuple_of(parts[TUPLE_ORIG]).protocol
+    if protocol == IPPROTO_TCP and PROTOINFO in parts:
+        state = _nested(_nested(value_of(parts[PROTOINFO])).get(PROTOINFO_TCP, b"")).get(TCP_STATE, b"\0")[0]
+        return TCP_STATES[state] if 0 < state < len(TCP_STATES) else "generic_timeout"
+    if protocol == IPPROTO_UDP:
+        return "udp_timeout_stream" if number_of(parts, STATUS) & ASSURED else "udp_timeout"
+    return {IPPROTO_ICMP: "icmp_timeout", IPPROTO_ICMPV6: "icmpv6_timeout"}.get(protocol, "generic_timeout")
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------

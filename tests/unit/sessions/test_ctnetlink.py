@@ -49,6 +49,7 @@ from jsrpd.sessions.ctnetlink import (
     parts_of,
     relayed,
     retained,
+    timeout_name,
     tuple_of,
     value_of,
 )
@@ -166,6 +167,27 @@ def test_retained_changes_timeout_and_windows_only() -> None:
     assert number_of(parts_of(said), TIMEOUT) == 77
     assert PROTOINFO not in parts_of(retained(first("udp4 none"), parts_of(first("udp4 none")), 77, liberal=True))
     assert PROTOINFO not in parts_of(retained(event, parts_of(event), 77, liberal=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "timeout"),
+    [
+        ("tcp4 both", 0, "tcp_timeout_syn_sent"),
+        ("tcp4 both", 1, "tcp_timeout_syn_recv"),
+        ("tcp4 both", 2, "tcp_timeout_established"),
+        ("udp4 none", 0, "udp_timeout"),
+        ("icmp4 source", 0, "icmp_timeout"),
+        ("icmp6 source", 0, "icmpv6_timeout"),
+    ],
+)
+def test_the_kernels_own_timeout_of_a_state(name: str, event: int, timeout: str) -> None:
+    assert timeout_name(parts_of(RECORDED[name][event])) == timeout
+
+
+def test_an_assured_udp_connection_is_a_stream() -> None:
+    parts = parts_of(first("udp4 none"))
+    assured = parts | {STATUS: attribute(STATUS, struct.pack(">I", number_of(parts, STATUS) | 4))}
+    assert timeout_name(assured) == "udp_timeout_stream"
 
 
 # -- what a kernel refuses ------------------------------------------------------------------------------------------
