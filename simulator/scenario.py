@@ -19,6 +19,8 @@
     at TIME NODE request failover redundancy-group N node M
     at TIME NODE request failover reset redundancy-group N
     at TIME NODE clear failover-count
+    at TIME NODE session-link up|down
+    at TIME NODE sessions drained
     at TIME NODE status                                       for transcripts
     at TIME NODE commit cluster ... | group ...               this node only: the other's commit is a line of its own
     until TIME
@@ -35,7 +37,14 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from jsrpd.core.cluster import Cluster
-from jsrpd.core.events import FailoverCountCleared, FailoverRequested, FailoverReset, ShutdownRequested
+from jsrpd.core.events import (
+    FailoverCountCleared,
+    FailoverRequested,
+    FailoverReset,
+    SessionLinkChanged,
+    SessionsDrained,
+    ShutdownRequested,
+)
 from jsrpd.model.configuration import (
     ClusterConfiguration,
     ControlLink,
@@ -298,6 +307,10 @@ class Run:
             case ["clear", "failover-count"]:
                 world.history.disturb("operator clear", node.number, world.now)
                 node.tell(FailoverCountCleared())
+            case ["session-link", "up" | "down" as state]:
+                node.tell(SessionLinkChanged(state == "up"))
+            case ["sessions", "drained"]:
+                node.tell(SessionsDrained())
             case ["status"]:
                 pass  # Only transcripts show it.
             case ["commit", *what]:

@@ -326,7 +326,7 @@ def test_reload(owner: Node) -> None:
 ADOPTED = "Redundancy-group {} transitioned from 'hold' to 'primary' state due to Restarted in place"
 
 
-@pytest.mark.parametrize("child", ["engine", "kernel", "gateway"])
+@pytest.mark.parametrize("child", ["engine", "kernel", "sessions", "gateway"])
 def test_child_killed(owner: Node, child: str) -> None:
     """Replaced at once, the others run on, and the address stays where it is."""
     before, since = owner.pids(), len(owner.log.lines)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = {contract["name"]: contract for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}
 BANNED = PYPROJECT["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]
-PURE = ("core", "data_plane", "messages", "model", "monitors", "wire")
+PURE = ("core", "data_plane", "messages", "model", "monitors", "sessions", "wire")
 MAY_IMPORT = {
     "model": (),
     "core": ("messages", "model"),
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "messages": ("model",),
     "monitors": ("model",),
     "data_plane": ("model",),
+    "sessions": ("model",),
     "configuration": ("model",),
     "management": ("model",),
     "kernel": ("data_plane", "model"),

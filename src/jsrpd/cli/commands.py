@@ -162,6 +162,20 @@ def replay(call: Call) -> str:
     return "".join(shown)
 
 
+def show_data_plane_statistics(call: Call) -> str:
+    """``show chassis cluster data-plane statistics``."""
+    from jsrpd.cli import render_json, render_sessions
+
+    return (render_json.snapshot if call.display == "json" else render_sessions.data_plane_statistics)(_snapshot())
+
+
+def show_cold_sync(call: Call) -> str:
+    """``show chassis cluster information detail coldsync``."""
+    from jsrpd.cli import render_json, render_sessions
+
+    return (render_json.snapshot if call.display == "json" else render_sessions.cold_synchronization)(_snapshot())
+
+
 def show_configuration(call: Call) -> str:
     """``show configuration``: the file, not what the daemon runs with."""
     from jsrpd.configuration import junos

@@ -71,6 +71,19 @@ _SHOW: Place = Word(
                     {"redundancy-group": _group(Word("Of one group", command=_EXPLAIN))},
                     _EXPLAIN,
                 ),
+                "data-plane": Word(
+                    "The data plane",
+                    {"statistics": Word("Synchronised sessions", command=Command(do.show_data_plane_statistics, ("json",)))},
+                ),
+                "information": Word(
+                    "Details of the cluster",
+                    {
+                        "detail": Word(
+                            "All there is to tell",
+                            {"coldsync": Word("Cold synchronisation", command=Command(do.show_cold_sync, ("json",)))},
+                        )
+                    },
+                ),
                 "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
                 "ip-monitoring": _IP_MONITORING,
             }

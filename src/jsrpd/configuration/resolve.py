@@ -3,12 +3,14 @@
 import hashlib
 import ipaddress
 import re
+from collections.abc import Iterable
 
 from jsrpd.configuration import monitoring
 from jsrpd.configuration.check import nearest
 from jsrpd.configuration.groups import expanded
 from jsrpd.configuration.junos import Node, Word, render_set, root
 from jsrpd.configuration.problems import Problem, problem_at
+from jsrpd.configuration.schema import PROTOCOLS
 from jsrpd.model.configuration import (
     ClusterConfiguration,
     ControlLink,
@@ -16,9 +18,12 @@ from jsrpd.model.configuration import (
     GroupConfiguration,
     InterfaceMonitor,
     MetricsListener,
+    NatPool,
     Preempt,
     Reth,
     RethUnitAddress,
+    SessionFilter,
+    SessionSynchronization,
     SyslogHost,
 )
 from jsrpd.model.roles import NODE_IDS, RG0
@@ -62,6 +67,7 @@ class Resolver:
             in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
             syslog_hosts=_syslog_hosts(view),
             metrics_listeners=_metrics_listeners(view),
+            session_synchronization=self._session_synchronization(cluster, {group.group for group in groups}),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
         )
@@ -118,6 +124,37 @@ class Resolver:
                 path = f"redundancy-group {number} interface-monitor {name}"
                 self._missing(node.word, path, "Interface must be defined before configuring monitoring")
         return tuple(InterfaceMonitor(name, int(_value(node, "255", "weight"))) for name, node in entries.items())
+
+    # -- sessions -------------------------------------------------------------------------------------------------
+
+    def _session_synchronization(self, cluster: Node, groups: set[int]) -> SessionSynchronization:
+        stated = cluster.find("session-synchronization") or root()
+        if "on" in stated.children and "off" in stated.children:
+            self._problem(stated.word, "session-synchronization", "on and off exclude each other")
+        wanted = stated.find("filter") or root()
+        return SessionSynchronization(
+            on="off" not in stated.children,
+            filter=SessionFilter(
+                protocols=tuple(PROTOCOLS[word] for word in _words(wanted, "protocol")),
+                except_ports=tuple(int(word) for word in _words(wanted, "except-destination-port")),
+                except_prefixes=_prefixes(wanted.find("except-address")),
+            ),
+            nat_pools=tuple(
+                NatPool(_prefixes_of([text])[0], group) for text, group in self._owned_sessions(stated, "nat-pool", groups)
+            ),
+            marks=tuple((int(text), group) for text, group in self._owned_sessions(stated, "mark", groups)),
+            zones=tuple((int(text), group) for text, group in self._owned_sessions(stated, "zone", groups)),
+        )
+
+    def _owned_sessions(self, stated: Node, word: str, groups: set[int]) -> list[tuple[str, int]]:
+        found = stated.find(word)
+        owned = []
+        for text, node in (found.children if found else {}).items():
+            group = int(_value(node, "0", "redundancy-group"))
+            if group not in groups - {RG0}:
+                self._problem(node.word, f"session-synchronization {word} {text}", "needs a redundancy-group that is configured")
+            owned.append((text, group))
+        return owned
 
     # -- links ----------------------------------------------------------------------------------------------------
 
@@ -303,8 +340,18 @@ def _value(node: Node | None, default: str, *path: str) -> str:
     return next(iter(found.children)) if found is not None and found.children else default
 
 
+def _words(node: Node, path: str) -> list[str]:
+    """All values at a place."""
+    found = node.find(path)
+    return list(found.children) if found is not None else []
+
+
 def _prefixes(node: Node | None) -> tuple[RethUnitAddress, ...]:
-    interfaces = [ipaddress.ip_interface(text) for text in (node.children if node else {})]
+    return _prefixes_of(node.children if node else ())
+
+
+def _prefixes_of(texts: Iterable[str]) -> tuple[RethUnitAddress, ...]:
+    interfaces = [ipaddress.ip_interface(text) for text in texts]
     return tuple(RethUnitAddress(str(i.ip), i.network.prefixlen) for i in interfaces)
 
 

@@ -187,6 +187,24 @@ REDUNDANCY_GROUP = {
     "route": Statement("routes that exist where the group is primary", refuse=NOT_YET),
 }
 
+PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "icmpv6": 58, "sctp": 132, "udplite": 136}
+OWNING_GROUP = {"redundancy-group": Statement("the group they move with", value=integer(1, 128))}
+SESSION_SYNCHRONIZATION = {
+    "off": Statement("the peer is told of no session: a failover loses them"),
+    "on": Statement("the peer is told of sessions; the default"),
+    "filter": Statement(
+        "which sessions the peer is told of",
+        below={
+            "protocol": Statement("only these", value=choice(*PROTOCOLS), many=True),
+            "except-destination-port": Statement("none with this destination port", value=integer(1, 65535), many=True),
+            "except-address": Statement("none from or to this prefix", value=PREFIX, many=True),
+        },
+    ),
+    "nat-pool": Statement("addresses that NAT gives out and no reth has", key=PREFIX, below=OWNING_GROUP),
+    "mark": Statement("sessions with this conntrack mark", key=integer(1, 0xFFFFFFFF), below=OWNING_GROUP),
+    "zone": Statement("sessions in this conntrack zone", key=integer(1, 65535), below=OWNING_GROUP),
+}
+
 CLUSTER = {
     "reth-count": Statement("number of reth interfaces", value=integer(1, 128)),
     "heartbeat-interval": Statement("time between heartbeats", value=integer(5, 2000, "ms"), default="100"),
@@ -219,12 +237,12 @@ CLUSTER = {
         default="local",
         refuse_values={"child": NOT_YET},
     ),
+    "session-synchronization": Statement("sessions survive a failover", below=SESSION_SYNCHRONIZATION),
     "gate": Statement("who shuts a hung node", value=choice("bpf", "none"), default="bpf"),
     "spu-monitoring": Statement("watch what carries packets", below=SPU_MONITORING),
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),
     "hardware-monitoring": Statement("watch the machine", below=HARDWARE_MONITORING),
     "arbitration": Statement("who may own a group during a complete cut", refuse=NOT_YET),
-    "session-synchronization": Statement("sessions known on both nodes", refuse=NOT_YET),
     "redundancy-group": Statement("a unit of failover", key=integer(0, 128), below=REDUNDANCY_GROUP),
 }
 

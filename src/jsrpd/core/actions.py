@@ -62,6 +62,10 @@ class ChangeRole(msgspec.Struct, frozen=True):
     generation: int
 
 
+class DrainSessions(msgspec.Struct, frozen=True):
+    """A planned hand-over is near: see that the peer has every session, then tell (SPEC 6.4, step 0)."""
+
+
 class Log(msgspec.Struct, frozen=True):
     """A catalogued message to the operator."""
 
@@ -72,4 +76,4 @@ class Stop(msgspec.Struct, frozen=True):
     """Everything is handed over; the engine may exit."""
 
 
-Action: TypeAlias = SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | Log | Stop
+Action: TypeAlias = SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | DrainSessions | Log | Stop

@@ -107,6 +107,9 @@ class ClusterState(_Record, frozen=True):
     control_failed: bool
     stopping_since: Instant | None
     stopped: bool
+    session_link_up: bool
+    _draining_until: Instant | None
+    _drained: bool
     _requests: dict[int, tuple[PeerRequest, int]]
     _request_ids: int
     _peer_request_id: int

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from jsrpd.core import status as snapshot
-from jsrpd.core.actions import Action, Announce, Log, SendAcknowledgement, SendHeartbeat, Stop
+from jsrpd.core.actions import Action, Announce, DrainSessions, Log, SendAcknowledgement, SendHeartbeat, Stop
 from jsrpd.core.election import GroupView, decide
 from jsrpd.core.events import (
     AcknowledgementReceived,
@@ -22,6 +22,8 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    SessionLinkChanged,
+    SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
@@ -32,11 +34,13 @@ from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.messages.catalogue import (
     ha_control_link_down,
     ha_control_link_up,
+    set_cs_mon_failure,
     set_intf_mon_failure,
     set_ip_mon_failure,
     set_npc_mon_failure,
     set_other_intf_mon_fail,
     set_spu_mon_failure,
+    unset_cs_mon_failure,
     unset_intf_mon_failure,
     unset_ip_mon_failure,
     unset_npc_mon_failure,
@@ -63,8 +67,12 @@ REPEAT = 2 * MILLISECOND
 RECOVERED_INTERVALS = 30
 """Heartbeat intervals a control link must be well before it counts as recovered (SPEC 6.2)."""
 MAX_REQUESTS = 16
+LONGEST_DRAIN = 50 * MILLISECOND
+UNHURRIED = ("Node shutdown", "Manual failover", "Preempt/yield")
+"""Reasons of a planned hand-over that can wait for the sessions. A failed monitor yields first (SPEC 6.4)."""
 MONITOR_MESSAGES = {
     FailureCode.IF: (set_intf_mon_failure, unset_intf_mon_failure),
+    FailureCode.CS: (set_cs_mon_failure, unset_cs_mon_failure),
     FailureCode.IP: (set_ip_mon_failure, unset_ip_mon_failure),
     FailureCode.SP: (set_spu_mon_failure, unset_spu_mon_failure),
     FailureCode.NP: (set_npc_mon_failure, unset_npc_mon_failure),
@@ -107,6 +115,9 @@ class Cluster:
         self.control_failed = False
         self.stopping_since: Instant | None = None
         self.stopped = False
+        self.session_link_up = False
+        self._draining_until: Instant | None = None
+        self._drained = False
         self._requests: dict[int, tuple[PeerRequest, int]] = {}
         self._request_ids = 0
         self._peer_request_id = 0
@@ -147,6 +158,10 @@ class Cluster:
                 self._ask_peer(RequestKind.CLEAR_FAILOVER_COUNT, RG0, self.configuration.peer_id)
             case ConfigurationChanged():
                 self._configuration_changed(now, event.configuration)
+            case SessionLinkChanged(up):
+                self.session_link_up = up
+            case SessionsDrained():
+                self._drained = self._draining_until is not None
             case ShutdownRequested():
                 self.stopping_since = now if self.stopping_since is None else self.stopping_since
         return []
@@ -357,6 +372,8 @@ class Cluster:
         after: list[Action] = []
         for group in self.groups.values():
             after += self._judge_group(now, group)
+        if self._draining_until is not None and now >= self._draining_until:
+            self._draining_until, self._drained = None, False
         for group in self.groups.values():
             if group.state != GroupState.PRIMARY:
                 actions += self._give_up(group)
@@ -411,7 +428,22 @@ class Cluster:
         decision = decide(self._view(now, group))
         if decision is None:
             return []
-        return group.apply(now, self._timing, decision, self.peer.reports.get(group.number))
+        report = self.peer.reports.get(group.number)
+        healing = report is not None and report.state == GroupState.PRIMARY
+        planned = (
+            group.state == GroupState.PRIMARY and group.number != RG0 and decision.reason.startswith(UNHURRIED) and not healing
+        )
+        drain = self._drain(now) if planned else None
+        return group.apply(now, self._timing, decision, report) if drain is None else drain
+
+    def _drain(self, now: Instant) -> list[Action] | None:
+        """What to do instead of yielding: wait until the sessions are with the peer, for a bounded time; None to go on."""
+        if not self.session_link_up or self._drained:
+            return None
+        if self._draining_until is None:
+            self._draining_until = now + min(LONGEST_DRAIN, self._timing.dead // 2)
+            return [DrainSessions()]
+        return [] if now < self._draining_until else None
 
     def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
         """Conditions that must have lasted: the shut gate of a primary, the preferred peer, the operator's wish, our word."""
@@ -610,6 +642,8 @@ class Cluster:
 
     def _next_turn(self, now: Instant) -> Instant:
         wanted = [self._next_send(now), *self._peer_deadlines()]
+        if self._draining_until is not None:
+            wanted.append(self._draining_until)
         for group in self.groups.values():
             wanted += self._group_deadlines(group)
         return min((at for at in wanted if at > now), default=now + self._timing.interval)

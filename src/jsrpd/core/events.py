@@ -93,6 +93,16 @@ class ConfigurationChanged(msgspec.Struct, frozen=True):
     configuration: ClusterConfiguration
 
 
+class SessionLinkChanged(msgspec.Struct, frozen=True):
+    """Whether the peer's session process is heard: only then does a planned hand-over wait for sessions."""
+
+    up: bool
+
+
+class SessionsDrained(msgspec.Struct, frozen=True):
+    """Answers the newest ``DrainSessions``: the peer has every session this node had then."""
+
+
 class ShutdownRequested(msgspec.Struct, frozen=True):
     """SIGTERM, or the parent is gone: hand over what is primary, then ``Stopped``."""
 
@@ -108,5 +118,7 @@ Event: TypeAlias = (
     | FailoverReset
     | FailoverCountCleared
     | ConfigurationChanged
+    | SessionLinkChanged
+    | SessionsDrained
     | ShutdownRequested
 )

@@ -25,6 +25,8 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    SessionLinkChanged,
+    SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
@@ -176,6 +178,8 @@ _TOLD: dict[str, type[Event]] = {
         FailoverReset,
         FailoverCountCleared,
         ConfigurationChanged,
+        SessionLinkChanged,
+        SessionsDrained,
         ShutdownRequested,
     )
 }

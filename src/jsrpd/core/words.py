@@ -1,6 +1,16 @@
 """Events and actions of the core in words, for replay, the list of events and explanations."""
 
-from jsrpd.core.actions import Action, Announce, ChangeRole, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.actions import (
+    Action,
+    Announce,
+    ChangeRole,
+    DrainSessions,
+    Log,
+    SendAcknowledgement,
+    SendHeartbeat,
+    Stop,
+    StoreLease,
+)
 from jsrpd.core.events import (
     AcknowledgementReceived,
     ConfigurationChanged,
@@ -11,6 +21,8 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    SessionLinkChanged,
+    SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
@@ -113,6 +125,10 @@ def event_text(event: Event, configuration: ClusterConfiguration) -> str:
             return "operator: clear failover-count"
         case ConfigurationChanged(new):
             return "configuration: " + ("; ".join(configuration_changes(configuration, new)) or "no difference")
+        case SessionLinkChanged(up):
+            return f"the peer's session process is {'heard' if up else 'not heard'}"
+        case SessionsDrained():
+            return "every session is with the peer"
         case ShutdownRequested():
             return "told to stop"
 
@@ -139,6 +155,8 @@ def action_text(action: Action, now: Instant) -> str:
             return f"RG{group} announce{'' if repeat else ' once more'}"
         case ChangeRole(group, state, generation):
             return f"RG{group} routes for {state.label}, generation {generation}"
+        case DrainSessions():
+            return "drain the sessions"
         case Log(message):
             return f"{message.tag}: {render_text(message)}"
         case Stop():

@@ -104,6 +104,8 @@ def _interrupt(_signal: int, _frame: object) -> None:
 def _demo(lab: Lab, settings: Settings, wanted: Sequence[Step]) -> int:
     dead_ms = settings.interval_ms * settings.threshold
     print("Two Linux nodes share the gateway addresses of a LAN and a WAN; a client in the LAN talks to a server in the WAN.")
+    if settings.firewall:
+        print("Both nodes have a strict firewall and source NAT: a connection survives only where its session was carried over.")
     print(f"Heartbeats every {settings.interval_ms} ms; a node counts as lost after {dead_ms} ms of silence.")
     print("building the lab (network namespaces on this machine, nothing else is touched)", flush=True)
     topology.up(lab, settings)

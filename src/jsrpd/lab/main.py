@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("demo", help="up, every fault under traffic with what it cost, down")
     _add_settings(show)
     show.add_argument("--only", metavar="FAULT", action="append", help="only this step; may be repeated", default=[])
-    show.set_defaults(command=_demo)
+    show.set_defaults(command=_demo, firewall=True)
     return parser
 
 
@@ -77,11 +77,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     defaults = Settings()
     parser.add_argument("--interval-ms", type=int, default=defaults.interval_ms, help="heartbeat interval")
     parser.add_argument("--threshold", type=int, default=defaults.threshold, help="missed heartbeats until a node counts as lost")
+    parser.add_argument(
+        "--firewall",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.firewall,
+        help="a strict firewall with NAT on both nodes: only connections that were carried over survive a failover",
+    )
     parser.add_argument("--control-links", type=int, choices=(1, 2), default=defaults.control_links)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    return Settings(arguments.interval_ms, arguments.threshold, arguments.control_links)
+    return Settings(arguments.interval_ms, arguments.threshold, arguments.control_links, arguments.firewall)
 
 
 def _up(lab: Lab, arguments: argparse.Namespace) -> int:

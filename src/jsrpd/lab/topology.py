@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jsrpd.lab.firewall import SYSCTLS, more_server_addresses, ruleset
+
 NODES = ("node0", "node1")
 HOSTS = ("client", "server")
 SWITCH = "switch"
@@ -61,6 +63,8 @@ class Settings:
     interval_ms: int = 100
     threshold: int = 5
     control_links: int = 1
+    firewall: bool = False
+    """Whether the nodes have a strict firewall with NAT towards the WAN."""
     daemons: bool = True
     """Whether the nodes run jsrpd; without, somebody else starts on them what they run."""
 
@@ -192,6 +196,8 @@ def _build(lab: Lab, settings: Settings) -> None:
     ip_batch(lab.namespace(SWITCH), [line for n, name in enumerate(bridges) for line in _bridge(name, 401 + n)])
     for segment in BY_SEGMENT.values():
         _build_host(lab, segment)
+    more = [f"addr add {address} dev eth0 nodad" for address in more_server_addresses(WAN)]
+    ip_batch(lab.namespace(WAN.host), [line.removesuffix(" nodad") if "." in line else line for line in more])
     key = os.urandom(32).hex()
     for node in NODES:
         _cable_node(lab, settings, node)
@@ -244,6 +250,9 @@ def _cable_node(lab: Lab, settings: Settings, node: str) -> None:
             "net/ipv6/conf/all/forwarding": 1,
         },
     )
+    if settings.firewall:
+        _set_sysctls(namespace, SYSCTLS)
+        run(*inside(namespace, "nft", "-f", "-"), text=ruleset(LAN, WAN))
     lines = []
     for cable in settings.cables:
         index = INTERFACE_INDEX[cable]

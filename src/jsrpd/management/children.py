@@ -1,8 +1,9 @@
-"""Messages between the parent, the engine and the kernel process: msgpack on SOCK_SEQPACKET, one message a datagram."""
+"""Messages between parent, engine, kernel and session process: msgpack on SOCK_SEQPACKET, one message a datagram."""
 
 import msgspec
 
 from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.status import SessionStatus
 
 
 class ConfigurationLoaded(msgspec.Struct, frozen=True, tag=True):
@@ -48,7 +49,45 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
-Message = ConfigurationLoaded | RoleChanged | DataPlaneReady | DataPlaneFailed | ChildRestarted | Repaired | Notice
+class OwnershipTold(msgspec.Struct, frozen=True, tag=True):
+    """Engine to sessions: the groups this node is primary for, and whether the peer's engine is heard."""
+
+    primary: tuple[int, ...]
+    peer_alive: bool
+
+
+class SessionsReported(msgspec.Struct, frozen=True, tag=True):
+    """Sessions to engine, twice a second and on any change of coverage. ``started``: it has not been told the ownership."""
+
+    status: SessionStatus
+    started: bool = False
+
+
+class DrainRequested(msgspec.Struct, frozen=True, tag=True):
+    """Engine to sessions: a hand-over is near; say when everything is with the peer."""
+
+    number: int
+
+
+class Drained(msgspec.Struct, frozen=True, tag=True):
+    """Sessions to engine: what had happened when ``DrainRequested`` came is in the peer's kernel."""
+
+    number: int
+
+
+Message = (
+    ConfigurationLoaded
+    | RoleChanged
+    | DataPlaneReady
+    | DataPlaneFailed
+    | ChildRestarted
+    | Repaired
+    | Notice
+    | OwnershipTold
+    | SessionsReported
+    | DrainRequested
+    | Drained
+)
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 

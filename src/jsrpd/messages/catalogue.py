@@ -332,6 +332,16 @@ def _of_group(tag: str, group: int) -> LogMessage:
     return LogMessage(tag, (("rg-id", str(group)),))
 
 
+def set_cs_mon_failure(group: int) -> LogMessage:
+    """This node lacks connections of the group, or the session process cannot say that it has them."""
+    return _of_group("JSRPD_SET_CS_MON_FAILURE", group)
+
+
+def unset_cs_mon_failure(group: int) -> LogMessage:
+    """This node has the connections of the group."""
+    return _of_group("JSRPD_UNSET_CS_MON_FAILURE", group)
+
+
 def set_intf_mon_failure(group: int) -> LogMessage:
     """The first monitored interface of the group went down here."""
     return _of_group("JSRPD_SET_INTF_MON_FAILURE", group)

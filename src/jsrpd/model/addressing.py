@@ -8,6 +8,8 @@ import ipaddress
 
 CONTROL_PORT = 7273
 FABRIC_PORT = 7274
+SESSION_PORT = 7275
+"""On the fabric links, or on the control links where there are none."""
 FABRIC_OFFSET = 16
 """Fabric links are numbered behind the control links in the derived link-local addresses."""
 

@@ -157,6 +157,32 @@ class MetricsListener(msgspec.Struct, frozen=True):
     port: int
 
 
+class SessionFilter(msgspec.Struct, frozen=True):
+    """Which connections travel: ``protocols`` (numbers; empty: all) less what the exceptions name."""
+
+    protocols: tuple[int, ...] = ()
+    except_ports: tuple[int, ...] = ()
+    """Destination ports."""
+    except_prefixes: tuple[RethUnitAddress, ...] = ()
+
+
+class NatPool(msgspec.Struct, frozen=True):
+    """Addresses NAT hands out that no reth carries, and the group they move with."""
+
+    prefix: RethUnitAddress
+    group: int
+
+
+class SessionSynchronization(msgspec.Struct, frozen=True):
+    """``chassis cluster session-synchronization``. Marks and zones name the group of a connection outright."""
+
+    on: bool = True
+    filter: SessionFilter = SessionFilter()
+    nat_pools: tuple[NatPool, ...] = ()
+    marks: tuple[tuple[int, int], ...] = ()
+    zones: tuple[tuple[int, int], ...] = ()
+
+
 class ClusterConfiguration(msgspec.Struct, frozen=True):
     """What one node needs to know to be half of the cluster."""
 
@@ -178,6 +204,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     spu_monitoring: SpuMonitoring | None = None
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None
+    session_synchronization: SessionSynchronization = SessionSynchronization()
     gate: str = "bpf"
     """``bpf``, or ``none``: promise 1 is off and said so."""
     digest: bytes = b"\0" * 8

@@ -65,6 +65,24 @@ class InterfaceMonitorStatus(msgspec.Struct, frozen=True):
     """Whose interface; None in the answer of a daemon older than this field."""
 
 
+class SessionStatus(msgspec.Struct, frozen=True):
+    """How the session process of the answering node fares. ``cold_sync`` in the operator's words."""
+
+    on: bool
+    peer: bool
+    """The peer's session process speaks with ours."""
+    covered: bool
+    """This node has every connection of the peer's groups, as far as is known."""
+    cold_sync: str
+    completed: int = 0
+    failed: int = 0
+    events: tuple[str, ...] = ()
+    backlog_bytes: int = 0
+    services: tuple[tuple[str, int, int], ...] = ()
+    """Name in the vendor's list, messages sent, messages received."""
+    counters: dict[str, int] = {}
+
+
 class ClusterStatus(msgspec.Struct, frozen=True):
     """Everything ``show chassis cluster status`` and ``interfaces`` need, from one node's view."""
 
@@ -78,5 +96,7 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     interface_monitors: tuple[InterfaceMonitorStatus, ...]
     notices: tuple[str, ...] = ()
     """Standing conditions an operator should know, one sentence each."""
+    sessions: SessionStatus | None = None
+    """None while the session process has not reported."""
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""

@@ -15,9 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
+import msgspec
+
 from jsrpd import __version__
 from jsrpd.core import checkpoint
-from jsrpd.core.actions import Action, Announce, ChangeRole, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.actions import (
+    Action,
+    Announce,
+    ChangeRole,
+    DrainSessions,
+    Log,
+    SendAcknowledgement,
+    SendHeartbeat,
+    Stop,
+    StoreLease,
+)
 from jsrpd.core.events import (
     AcknowledgementReceived,
     ConfigurationChanged,
@@ -25,6 +37,10 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MonitorFailed,
+    MonitorRecovered,
+    SessionLinkChanged,
+    SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
@@ -41,7 +57,8 @@ from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_rec
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, fabric_address_link_local
 from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
-from jsrpd.model.roles import GroupState
+from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState
+from jsrpd.model.status import SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
@@ -49,6 +66,7 @@ from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.syslog import SyslogSender
+from jsrpd.sessions.coverage import Coverage
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
 
 DATAGRAMS_PER_TURN = 64
@@ -71,6 +89,7 @@ class EngineResources:
     kernel: socket.socket
     gateway: socket.socket
     monitors: socket.socket
+    sessions: socket.socket
     lease_map: LeaseMap | None
     configuration: ClusterConfiguration
     key: bytes
@@ -211,6 +230,11 @@ class Engine:
         self.state_asked: list[int] = []
         """Questions for the core's state, answered when the turn has ended."""
         self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
+        self.coverage = Coverage(now, self.configuration.session_synchronization.on)
+        self.uncovered: frozenset[int] = frozenset()
+        self.ownership_told: children.OwnershipTold | None = None
+        self.session_status: SessionStatus | None = None
+        self.drain_number = 0
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -246,7 +270,8 @@ class Engine:
         for end in (wake_read, wake_write):
             end.setblocking(False)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
-        channels = (self.resources.parent, self.resources.kernel, self.resources.gateway, self.resources.monitors)
+        r = self.resources
+        channels = (r.parent, r.kernel, r.gateway, r.monitors, r.sessions)
         for readable in (wake_read, *channels, self.links):
             self.selector.register(readable, selectors.EVENT_READ)
         self._open_paths(clock())
@@ -268,7 +293,8 @@ class Engine:
         """When the next turn should begin: the core's deadline, an announcement, a log retry, a path to be opened."""
         now = clock()
         wanted = [now + LOG_RETRY] if self.syslog.pending else []
-        wanted += [at for at in (self.cluster.deadline(), self.announcer.deadline()) if at is not None]
+        deadlines = (self.cluster.deadline(), self.announcer.deadline(), self.coverage.deadline())
+        wanted += [at for at in deadlines if at is not None]
         if any(path.socket is None for path in self.paths.values()):
             wanted.append(now + 20 * MILLISECOND)
         return min(wanted, default=now + LOG_RETRY)
@@ -296,7 +322,9 @@ class Engine:
             self.cluster.handle(judged, event)
         if self.terminated:
             self.cluster.handle(judged, ShutdownRequested())
+        self._judge_coverage(judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
+        self._tell_ownership()
         self.announcer.repeat(judged, self._owned())
         if self.syslog.pending:
             self.syslog.flush()
@@ -418,8 +446,49 @@ class Engine:
                 self.syslog.send(notice(message.text))
         for remark in self.monitors.drain(judged):
             self.syslog.send(remark)
+        for data in _messages(self.resources.sessions):
+            self._session_process_said(judged, children.decode(data))
         for data in _messages(self.resources.gateway):
             self._send_reply(self._answer(judged, engine_link.decode(data)))
+
+    # -- sessions -------------------------------------------------------------------------------------------------
+
+    def _session_process_said(self, now: Instant, message: children.Message) -> None:
+        if isinstance(message, children.SessionsReported):
+            self.session_status = message.status
+            self.coverage.reported(now, message.status.covered)
+            if message.started:
+                self.ownership_told = None
+            up = message.status.on and message.status.peer
+            if up != self.cluster.session_link_up:
+                self.cluster.handle(now, SessionLinkChanged(up))
+        elif isinstance(message, children.Drained) and message.number == self.drain_number:
+            self.cluster.handle(now, SessionsDrained())
+        elif isinstance(message, children.Notice):
+            self.syslog.send(notice(message.text))
+
+    def _judge_coverage(self, now: Instant) -> None:
+        """The cold-sync monitor of each group follows from what the session process says, or from its silence."""
+        failing = self.coverage.failing(now, self.cluster.groups, self._owned())
+        for group in sorted(failing - self.uncovered):
+            self.cluster.handle(now, MonitorFailed(group, FailureCode.CS, "sessions", FULL_WEIGHT))
+        for group in sorted(self.uncovered - failing):
+            self.cluster.handle(now, MonitorRecovered(group, FailureCode.CS, "sessions"))
+        self.uncovered = failing
+
+    def _tell_ownership(self) -> None:
+        """Kept until the session process takes it; it asks again after a restart."""
+        told = children.OwnershipTold(tuple(sorted(self._owned())), self.cluster.peer.heartbeat is not None)
+        if told == self.ownership_told:
+            return
+        with contextlib.suppress(OSError):
+            self.resources.sessions.send(children.encode(told), socket.MSG_DONTWAIT)
+            self.ownership_told = told
+
+    def _drain_sessions(self) -> None:
+        self.drain_number += 1
+        with contextlib.suppress(OSError):
+            self.resources.sessions.send(children.encode(children.DrainRequested(self.drain_number)), socket.MSG_DONTWAIT)
 
     def _reconfigure(self, now: Instant, configuration: ClusterConfiguration) -> None:
         before = {**_link_ends(self.configuration), **_hello_interfaces(self.configuration)}
@@ -433,6 +502,7 @@ class Engine:
             self.cluster.handle(now, recovered)
         self.segment_watch = SegmentWatch(configuration, now)
         self.syslog.reconfigure(configuration.syslog_hosts)
+        self.coverage.configured(configuration.session_synchronization.on)
         after = {**_link_ends(configuration), **_hello_interfaces(configuration)}
         for path in [p for p, address in before.items() if after.get(p) != address]:
             self.paths.pop(path).close()
@@ -444,7 +514,8 @@ class Engine:
             case engine_link.StatusRequested(number):
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
-                return engine_link.StatusReported(number, self.cluster.status(now, conditions, drops))
+                status = self.cluster.status(now, conditions, drops)
+                return engine_link.StatusReported(number, msgspec.structs.replace(status, sessions=self.session_status))
             case engine_link.FailoverCommanded(number, group, node, by):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:
@@ -525,6 +596,8 @@ class Engine:
                     self.announcer.announce(clock(), group, repeat)
                 case ChangeRole(group, state, generation):
                     self.roles[group] = children.RoleChanged(group, state == GroupState.PRIMARY, generation)
+                case DrainSessions():
+                    self._drain_sessions()
                 case Log(message):
                     self.syslog.send(message)
                 case Stop():

@@ -40,6 +40,8 @@ GROUP_SYSCTLS = {
     "net/ipv6/ip_nonlocal_bind": "1",
     "net/ipv4/conf/all/rp_filter": "0",
 }
+SESSION_SYSCTLS = {"net/netfilter/nf_conntrack_events": "1"}
+"""With the kernel's default (2) a connection that began before anybody listened never tells of its end (kernel facts)."""
 RETH_SYSCTLS = {
     "net/ipv4/conf/{}/arp_ignore": "1",
     "net/ipv4/conf/{}/arp_announce": "2",
@@ -232,7 +234,8 @@ class Keeper:
         of_children = (name.format(reth.child) for reth in c.reths for name in CHILD_SYSCTLS)
         of_fabrics = (name.format(fabric.interface) for fabric in c.fabric_links for name in FABRIC_SYSCTLS)
         former = {}
-        for name in (*GROUP_SYSCTLS, *of_children, *of_fabrics):
+        of_sessions = SESSION_SYSCTLS if c.session_synchronization.on else {}
+        for name in (*GROUP_SYSCTLS, *of_sessions, *of_children, *of_fabrics):
             value = sysctl.read(name)
             if value is not None:
                 former[name] = value
@@ -244,6 +247,8 @@ class Keeper:
         """Sysctls and gates for what exists now and did not when we last looked."""
         links = self.rtnetlink.links()
         settings = dict(GROUP_SYSCTLS)
+        if self.configuration.session_synchronization.on:
+            settings |= SESSION_SYSCTLS
         for reth in self.configuration.reths:
             if reth.name in links:
                 settings |= {name.format(reth.name): value for name, value in RETH_SYSCTLS.items()}

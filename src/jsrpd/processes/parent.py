@@ -41,7 +41,7 @@ from jsrpd.messages.catalogue import (
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.processes import engine, gateway, kernel, monitors, preflight
+from jsrpd.processes import engine, gateway, kernel, monitors, preflight, sessions
 from jsrpd.processes.directories import Directories, directories
 from jsrpd.processes.notify import ServiceManager
 from jsrpd.processes.options import Options, UsageError, parse
@@ -189,11 +189,13 @@ class Channels:
     engine_kernel: Channel = field(default_factory=Channel.create)
     engine_gateway: Channel = field(default_factory=Channel.create)
     engine_monitors: Channel = field(default_factory=Channel.create)
+    engine_sessions: Channel = field(default_factory=Channel.create)
     gateway_monitors: Channel = field(default_factory=Channel.create)
     parent_engine: Channel = field(default_factory=Channel.create)
     parent_kernel: Channel = field(default_factory=Channel.create)
     parent_gateway: Channel = field(default_factory=Channel.create)
     parent_monitors: Channel = field(default_factory=Channel.create)
+    parent_sessions: Channel = field(default_factory=Channel.create)
 
 
 class Parent:
@@ -339,12 +341,22 @@ class Parent:
                 kernel=self.channels.engine_kernel.left,
                 gateway=self.channels.engine_gateway.left,
                 monitors=self.channels.engine_monitors.left,
+                sessions=self.channels.engine_sessions.left,
                 lease_map=self.lease_map,
                 configuration=self.configuration,
                 key=self.key,
                 syslog_path=SYSLOG_PATH,
                 copy_log=self.options.log_to_stderr,
             )
+        )
+
+    def _sessions(self) -> None:
+        assert self.configuration is not None
+        sessions.run(
+            self.channels.engine_sessions.right,
+            self.channels.parent_sessions.right,
+            self.configuration,
+            self.key,
         )
 
     def _gateway(self) -> None:
@@ -378,6 +390,7 @@ class Parent:
             if isinstance(message, children.DataPlaneReady) and "engine" not in self.children:
                 self._add("engine", self._engine)
                 self._add("monitors", self._monitors)
+                self._add("sessions", self._sessions)
                 self._ready()
             elif isinstance(message, children.DataPlaneFailed):
                 self.syslog.send(notice(f"data plane: {message.problem}"))
@@ -441,8 +454,8 @@ class Parent:
         self.configuration = fresh
         self.syslog.reconfigure(fresh.syslog_hosts)
         message = children.encode(children.ConfigurationLoaded(fresh))
-        channels = self.channels
-        for channel in (channels.parent_kernel, channels.parent_engine, channels.parent_gateway, channels.parent_monitors):
+        c = self.channels
+        for channel in (c.parent_kernel, c.parent_engine, c.parent_gateway, c.parent_monitors, c.parent_sessions):
             with contextlib.suppress(BlockingIOError):
                 channel.left.send(message, socket.MSG_DONTWAIT)
         self.syslog.send(notice("configuration reloaded"))
@@ -450,7 +463,7 @@ class Parent:
     def _stop(self) -> None:
         """The engine first: it hands over. Then the rest; the gates stay attached and shut."""
         self.service_manager.stopping()
-        for name in ("engine", "gateway", "monitors", "kernel"):
+        for name in ("engine", "sessions", "gateway", "monitors", "kernel"):
             child = self.children.get(name)
             if child is not None and child.pid:
                 self._end(child)

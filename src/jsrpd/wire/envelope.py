@@ -111,12 +111,12 @@ def key_id(cluster_key: bytes) -> bytes:
 
 
 class Sealer:
-    """Seals and opens bodies of one life of a node."""
+    """Seals and opens bodies of one life of a node. ``context`` keeps the keys of different uses apart."""
 
-    def __init__(self, cluster_key: bytes, start_id: bytes) -> None:
+    def __init__(self, cluster_key: bytes, start_id: bytes, context: bytes = b"jsrpd body") -> None:
         if len(cluster_key) != KEY_BYTES or len(start_id) != START_ID_BYTES:
             raise ValueError("a cluster key has 32 bytes, a start id 16")
-        self._aead = AESGCM(HKDF(SHA256(), KEY_BYTES, start_id, b"jsrpd body").derive(cluster_key))
+        self._aead = AESGCM(HKDF(SHA256(), KEY_BYTES, start_id, context).derive(cluster_key))
 
     def seal(self, header: Header, payload: bytes) -> bytes:
         """The whole datagram."""

@@ -88,7 +88,6 @@ def test_other_values(line: str, message: str) -> None:
         "chassis cluster control-link-recovery manual",
         "chassis cluster virtual-mac child",
         "chassis cluster arbitration probe 192.0.2.9",
-        "chassis cluster session-synchronization",
         "chassis cluster redundancy-group 1 preempt limit 3",
         "chassis cluster redundancy-group 1 preempt period 60",
         "chassis cluster redundancy-group 1 service named unit named.service",

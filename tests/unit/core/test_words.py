@@ -4,7 +4,17 @@ from typing import get_args
 
 import pytest
 
-from jsrpd.core.actions import Action, Announce, ChangeRole, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.actions import (
+    Action,
+    Announce,
+    ChangeRole,
+    DrainSessions,
+    Log,
+    SendAcknowledgement,
+    SendHeartbeat,
+    Stop,
+    StoreLease,
+)
 from jsrpd.core.events import (
     AcknowledgementReceived,
     ConfigurationChanged,
@@ -15,6 +25,8 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    SessionLinkChanged,
+    SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
@@ -60,6 +72,9 @@ EVENTS: dict[Event, str] = {
     FailoverReset(1): "operator: failover reset redundancy-group 1",
     FailoverCountCleared(): "operator: clear failover-count",
     ConfigurationChanged(CONFIGURATION): "configuration: no difference",
+    SessionLinkChanged(True): "the peer's session process is heard",
+    SessionLinkChanged(False): "the peer's session process is not heard",
+    SessionsDrained(): "every session is with the peer",
     ShutdownRequested(): "told to stop",
 }
 ACTIONS: dict[Action, str] = {
@@ -71,6 +86,7 @@ ACTIONS: dict[Action, str] = {
     Announce(1, repeat=False): "RG1 announce once more",
     ChangeRole(1, GroupState.PRIMARY, 3): "RG1 routes for primary, generation 3",
     Log(set_intf_mon_failure(1)): "JSRPD_SET_INTF_MON_FAILURE: Interface Monitor failed for redundancy-group 1",
+    DrainSessions(): "drain the sessions",
     Stop(): "stop",
 }
 

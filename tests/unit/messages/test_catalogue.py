@@ -72,8 +72,6 @@ NOT_YET_EMITTED = {
     "JSRPD_NODE_STATE_CHANGE",
     "JSRPD_REDUNDANCY_MODE_CHANGE",
     "JSRPD_REDUNDANCY_MODE_MISMATCH",
-    "JSRPD_SET_CS_MON_FAILURE",
-    "JSRPD_UNSET_CS_MON_FAILURE",
 }
 """Messages of monitors and modes that are not built yet. This list may only shrink."""
 

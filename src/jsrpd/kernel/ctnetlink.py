@@ -1,0 +1,159 @@
+"""Connection tracking by netlink: a socket that hears events, one that dumps, one that injects.
+
+All three hand bytes through; what they mean is the business of ``jsrpd.sessions``. The reader never blocks and counts
+what the kernel could not deliver; its filter keeps our own injections from coming back as events.
+"""
+
+import ctypes
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+
+from jsrpd.kernel.netlink import DUMP, HEADER, NLMSG_DONE, NLMSG_ERROR, REQUEST
+
+NETFILTER = 12
+EVENT_GROUPS = 0x1 | 0x2 | 0x4
+"""NFNLGRP_CONNTRACK_NEW, UPDATE, DESTROY, as a bit mask for bind."""
+GET_CONNECTIONS = 0x101
+NFGENMSG = struct.Struct("=BBH")
+ERRNO = struct.Struct("=i")
+SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
+EVENT_BUFFER = 64 << 20
+"""Asked for with SO_RCVBUFFORCE: a burst of 200,000 events while the process does something else."""
+DUMP_BUFFER = 4 << 20
+RECEIVE_BYTES = 1 << 16
+BATCH_BYTES = 1 << 16
+"""Most that one ``send`` carries; the kernel takes a whole buffer of messages in one call (measured best at 64 to 256)."""
+
+
+def _netfilter(receive_bytes: int) -> socket.socket:
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETFILTER)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_bytes)
+    except PermissionError:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    return made
+
+
+class Injector:
+    """Tells the kernel of connections. The kernel works through a buffer before ``send`` returns."""
+
+    def __init__(self) -> None:
+        self._socket = _netfilter(DUMP_BUFFER)
+        self._socket.bind((0, 0))
+        self.port_id: int = self._socket.getsockname()[0]
+
+    def inject(self, batch: bytes) -> list[tuple[int, bytes]]:
+        """Send a buffer of messages, at most ``BATCH_BYTES``; (errno, message) of each that was refused.
+
+        ENOBUFS with an empty message: the kernel could not take the buffer, or had more to complain than it could say.
+        """
+        try:
+            self._socket.send(batch)
+        except OSError as error:
+            return [(error.errno or errno.EIO, b"")]
+        return list(self._refusals())
+
+    def _refusals(self) -> Iterator[tuple[int, bytes]]:
+        while True:
+            try:
+                data = self._socket.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                yield error.errno or errno.EIO, b""
+                continue
+            for kind, body in _messages(data):
+                if kind == NLMSG_ERROR and len(body) > ERRNO.size:
+                    yield -ERRNO.unpack_from(body)[0], body[ERRNO.size :]
+
+    def close(self) -> None:
+        """Close."""
+        self._socket.close()
+
+
+class EventReader:
+    """Hears of connections that begin, change and end, unless ``injector`` caused it."""
+
+    def __init__(self, injector: Injector) -> None:
+        self._socket = _netfilter(EVENT_BUFFER)
+        _drop_from(self._socket, injector.port_id)
+        self._socket.bind((0, EVENT_GROUPS))
+        self.overruns = 0
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._socket.fileno()
+
+    def read(self, limit: int) -> list[bytes]:
+        """At most ``limit`` events. When the kernel had to drop some, ``overruns`` has grown."""
+        found: list[bytes] = []
+        receive = self._socket.recv
+        while len(found) < limit:
+            try:
+                found.append(receive(RECEIVE_BYTES))
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self.overruns += 1
+        return found
+
+    def close(self) -> None:
+        """Close."""
+        self._socket.close()
+
+
+def _drop_from(reader: socket.socket, port_id: int) -> None:
+    """Classic BPF: the header's port id names who caused the event. BPF loads big-endian, the header is not."""
+    swapped = int.from_bytes(struct.pack("=I", port_id))
+    instructions = [(0x20, 0, 0, 12), (0x15, 1, 0, swapped), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0)]
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
+    buffer = ctypes.create_string_buffer(code)
+    program = struct.pack("HL", len(instructions), ctypes.addressof(buffer))
+    reader.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+class Dump:
+    """One walk through the kernel's table, a piece at a time so that the loop around it goes on."""
+
+    def __init__(self) -> None:
+        self._socket = _netfilter(DUMP_BUFFER)
+        self._socket.settimeout(2.0)
+        self._socket.bind((0, 0))
+        request = NFGENMSG.pack(0, 0, 0)
+        self._socket.send(HEADER.pack(HEADER.size + len(request), GET_CONNECTIONS, REQUEST | DUMP, 1, 0) + request)
+        self.done = False
+
+    def read(self) -> list[bytes]:
+        """The next connections, some hundred at a time; ``done`` is set with the last. OSError when the kernel breaks off."""
+        data = self._socket.recv(RECEIVE_BYTES)
+        found: list[bytes] = []
+        at, end = 0, len(data)
+        while at + HEADER.size <= end:
+            length, kind, _flags, _sequence, _port = HEADER.unpack_from(data, at)
+            if kind == NLMSG_DONE:
+                self.done = True
+                break
+            if kind == NLMSG_ERROR or length < HEADER.size:
+                number = -ERRNO.unpack_from(data, at + HEADER.size)[0] if kind == NLMSG_ERROR else errno.EBADMSG
+                raise OSError(number, "conntrack dump broken off")
+            found.append(data[at : at + length])
+            at += (length + 3) & ~3
+        return found
+
+    def close(self) -> None:
+        """Close."""
+        self._socket.close()
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + HEADER.size <= len(data):
+        length, kind, _flags, _sequence, _port = HEADER.unpack_from(data, at)
+        if length < HEADER.size:
+            return
+        yield kind, data[at + HEADER.size : at + length]
+        at += (length + 3) & ~3

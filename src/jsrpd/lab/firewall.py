@@ -1,0 +1,73 @@
+"""A strict firewall with NAT on both nodes of the lab: what passes after a failover has been carried over.
+
+New connections from the LAN only, TCP with its first packet only, everything invalid is dropped, and nothing from the
+WAN reaches the node itself. Without the connections of the other node, nothing but new ones would get through.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jsrpd.lab.topology import Segment
+
+SYSCTLS = {"net/netfilter/nf_conntrack_tcp_loose": 0}
+NAT = ("source", "none", "destination", "both")
+NEIGHBOUR_DISCOVERY = "icmpv6 type { 133, 134, 135, 136 } accept"
+
+
+def server(wan: "Segment", family: int, nat: str) -> tuple[str, str]:
+    """(address a client asks for, address the server has) of connections with this kind of NAT."""
+    number = NAT.index(nat)
+    own = wan.hosts[0 if family == 4 else 1] + (f":{number:x}" if family == 6 and number else "")
+    if family == 4:
+        own = f"10.2.0.{100 + number}"
+    asked = own
+    if nat in ("destination", "both"):
+        asked = f"10.2.0.{110 + number}" if family == 4 else own.replace("::100:", "::110:")
+    return asked, own
+
+
+def more_server_addresses(wan: "Segment") -> list[str]:
+    """Those the server has besides its first, with prefix length."""
+    return [f"{server(wan, family, nat)[1]}/{24 if family == 4 else 64}" for nat in NAT[1:] for family in (4, 6)]
+
+
+def ruleset(lan: "Segment", wan: "Segment") -> str:
+    """For ``nft -f``."""
+    return "\n".join(
+        [
+            "table inet firewall {",
+            "chain forward {",
+            "type filter hook forward priority 0; policy drop;",
+            "ct state invalid drop",
+            "ct state established,related accept",
+            f"iifname {lan.reth} meta l4proto tcp tcp flags & (syn|ack) == syn ct state new accept",
+            f"iifname {lan.reth} meta l4proto != tcp ct state new accept",
+            "}",
+            "chain input {",
+            "type filter hook input priority 0; policy accept;",
+            NEIGHBOUR_DISCOVERY,
+            f"iifname {wan.reth} drop",
+            "}",
+            "chain postrouting {",
+            "type nat hook postrouting priority 100;",
+            *(_source(lan, wan, family, nat) for nat in ("source", "both") for family in (4, 6)),
+            "}",
+            "chain prerouting {",
+            "type nat hook prerouting priority -100;",
+            *(_destination(lan, wan, family, nat) for nat in ("destination", "both") for family in (4, 6)),
+            "}",
+            "}",
+            "",
+        ]
+    )
+
+
+def _source(lan: "Segment", wan: "Segment", family: int, nat: str) -> str:
+    protocol, gateway = ("ip", wan.gateways[0]) if family == 4 else ("ip6", wan.gateways[1])
+    return f"iifname {lan.reth} oifname {wan.reth} {protocol} daddr {server(wan, family, nat)[1]} snat {protocol} to {gateway}"
+
+
+def _destination(lan: "Segment", wan: "Segment", family: int, nat: str) -> str:
+    protocol = "ip" if family == 4 else "ip6"
+    asked, own = server(wan, family, nat)
+    return f"iifname {lan.reth} {protocol} daddr {asked} dnat {protocol} to {own}"

@@ -1,0 +1,682 @@
+"""The session process: what this kernel says of connections goes to the peer's kernel at once, and the other way round.
+
+It may die, hang or fall behind: the engine only learns whether this node is covered. What it decides is in
+``jsrpd.sessions``; here are the sockets, and the order in which a turn serves them: who owns what, what the peer sent,
+what our kernel says, and last the long walks through the table, a piece a turn.
+"""
+
+import contextlib
+import errno
+import os
+import selectors
+import signal
+import socket
+import struct
+import time
+from collections import Counter
+from datetime import datetime
+
+from jsrpd.kernel import sysctl
+from jsrpd.kernel.ctnetlink import BATCH_BYTES, EventReader, Injector
+from jsrpd.kernel.path_socket import LinkSocket
+from jsrpd.management import children
+from jsrpd.model.addressing import SESSION_PORT, control_address, fabric_address_link_local
+from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
+from jsrpd.model.roles import MAX_GROUP
+from jsrpd.model.status import SessionStatus
+from jsrpd.model.time import MILLISECOND, SECOND, Instant
+from jsrpd.processes.local_addresses import local_addresses
+from jsrpd.processes.neighbour_keeper import NeighbourKeeper
+from jsrpd.processes.session_walks import Outgoing, Retention, Sweep, Walk
+from jsrpd.sessions import cold_sync, stream
+from jsrpd.sessions.attribution import HOME, Attribution
+from jsrpd.sessions.audit import Digests, decode_buckets, encode_buckets
+from jsrpd.sessions.ctnetlink import (
+    AF_INET,
+    AF_INET6,
+    ATTRIBUTE,
+    CREATE,
+    DELETE,
+    HEADER,
+    PREFIX,
+    TIMEOUTS,
+    MalformedMessageError,
+    Service,
+    is_injectable,
+    mended,
+    parts_of,
+)
+from jsrpd.sessions.layout import Layouts
+from jsrpd.wire.session import (
+    OVERHEAD_BYTES,
+    SEQUENCE,
+    Acknowledgement,
+    Kind,
+    MalformedSessionError,
+    Opened,
+    RecordKind,
+    SessionLink,
+    SessionMessage,
+    decode_acknowledgement,
+    encode_acknowledgement,
+    packed,
+    packed_records,
+    records,
+    unpacked,
+)
+
+EVENTS_PER_TURN = 4096
+DATAGRAMS_PER_TURN = 512
+PIECES_PER_TURN = 8
+"""Of a walk: some thousand connections, a few milliseconds."""
+DATAGRAM_BYTES = 1400
+BODY_BYTES = DATAGRAM_BYTES - OVERHEAD_BYTES
+SOCKET_BUFFER = 8 << 20
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+REPORT_INTERVAL = 500 * MILLISECOND
+AUDIT_INTERVAL = 30 * SECOND
+LOOK_AROUND = 10 * SECOND
+"""How often the own addresses are read again."""
+GATHER_S = 0.001
+"""Under load events are taken by the dozen: waking for each costs more than handling it."""
+BUSY_WITHIN = 3 * MILLISECOND
+OVERRUN_PAUSE = SECOND
+"""Shortest time between two resynchronisations because the kernel dropped events."""
+SETTLE_AFTER_CLAIM = 5 * SECOND
+MAX_EVENTS_KEPT = 16
+NUMBER = struct.Struct(">I")
+GROUP_BYTES = MAX_GROUP // 8 + 1
+NOTICE_INTERVAL = 60 * SECOND
+
+
+def run(engine: socket.socket, parent: socket.socket, configuration: ClusterConfiguration, key: bytes) -> None:
+    """Until SIGTERM or the parent is gone."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    Sessions(engine, parent, configuration, key).run()
+
+
+def clock() -> Instant:
+    """Boot-time clock, as the engine's."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Sessions:
+    """The loop and its hands."""
+
+    def __init__(self, engine: socket.socket, parent: socket.socket, configuration: ClusterConfiguration, key: bytes) -> None:
+        self.engine, self.parent = engine, parent
+        self.configuration = configuration
+        start_id = os.urandom(16)
+        self.link = SessionLink(configuration.cluster_id, configuration.node_id, key, start_id)
+        now = clock()
+        self.stream = stream.Stream(self.link.incarnation, now)
+        self.cold = cold_sync.ColdSync(now, int.from_bytes(start_id[8:11]) << 7)
+        self.injector = Injector()
+        self.reader = EventReader(self.injector)
+        self.paths: dict[PathId, LinkSocket] = {}
+        self.attribution = Attribution(configuration, local_addresses(configuration))
+        self.layouts = Layouts()
+        self.neighbours = NeighbourKeeper(configuration, now)
+        self.look_around_at = now + LOOK_AROUND
+        self.owned: frozenset[int] = frozenset()
+        self.told = False
+        self.counters: Counter[str] = Counter()
+        # By service and address family.
+        self.sent: Counter[tuple[int, int]] = Counter()
+        self.received: Counter[tuple[int, int]] = Counter()
+        self.events: list[str] = []
+        self.to_inject: list[bytes] = []
+        self.inject_bytes = 0
+        self.walks: list[Walk] = []
+        self.outgoing: Outgoing | None = None
+        self.wanted_out: list[tuple[int, frozenset[int] | None]] = []
+        self.sweep: Sweep | None = None
+        self.drains: list[int] = []
+        self.settle_at: dict[int, Instant] = {}
+        self.audit_at = now + AUDIT_INTERVAL
+        self.audit_number = 0
+        self.overrun_at: Instant = now - OVERRUN_PAUSE
+        self.overrun_pending = False
+        self.last_busy: Instant = 0
+        self.report_at: Instant = now
+        self.reported: SessionStatus | None = None
+        self.noticed: dict[str, Instant] = {}
+        self.selector = selectors.DefaultSelector()
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until the parent is gone."""
+        for source in (self.engine, self.parent, self.reader):
+            self.selector.register(source, selectors.EVENT_READ)
+        self._open_paths(clock())
+        while True:
+            self.selector.select(self._timeout())
+            self.turn()
+
+    def _timeout(self) -> float:
+        if self.walks or (self.outgoing is not None and self.stream.room):
+            return 0.0
+        now = clock()
+        wanted = [self.stream.deadline(), self.report_at, self.audit_at, self.neighbours.due, *self.settle_at.values()]
+        cold = self.cold.deadline()
+        wanted += [] if cold is None else [cold]
+        wanted += [now + 50 * MILLISECOND] if any(path.socket is None for path in self.paths.values()) else []
+        return max(0.0, (min(wanted) - now) / 1e9)
+
+    def turn(self) -> None:
+        """Serve everything once."""
+        now = clock()
+        self._read_parent()
+        self._read_engine(now)
+        self._open_paths(now)
+        self._drain_paths(now)
+        if self.configuration.session_synchronization.on:
+            self._take_events(now)
+            self._work(now)
+        self._do(self.stream.handle(now, stream.TurnEnded()))
+        self._flush()
+        self._follow_cold(self.cold.handle(now, cold_sync.TimePassed()))
+        self._answer_drains()
+        self._timely(now)
+        self._report(now)
+
+    def _timely(self, now: Instant) -> None:
+        if now >= self.neighbours.due:
+            owned = self.owned if self.configuration.session_synchronization.on else frozenset[int]()
+            try:
+                self.neighbours.look(now, owned, lambda body: self._say(RecordKind.NEIGHBOURS, body))
+            except OSError as error:
+                self._notice(f"neighbours cannot be read: {error.strerror or error}")
+        if now >= self.look_around_at:
+            self.look_around_at = now + LOOK_AROUND
+            local = local_addresses(self.configuration)
+            if local != self.attribution.local:
+                self.attribution = Attribution(self.configuration, local)
+        for group in [group for group, at in self.settle_at.items() if now >= at]:
+            del self.settle_at[group]
+            if group in self.owned:
+                self.walks.append(Retention.settling(group, self.attribution, _nominal_timeouts()))
+        if now >= self.audit_at:
+            self.audit_at = now + AUDIT_INTERVAL
+            if self.owned and self.stream.peer is not None and self.outgoing is None:
+                self._begin_outgoing(None, digests_only=True)
+
+    # -- the other processes ----------------------------------------------------------------------------------------
+
+    def _read_parent(self) -> None:
+        for data in _messages(self.parent):
+            message = children.decode(data)
+            if isinstance(message, children.ConfigurationLoaded):
+                self.configuration = message.configuration
+                self.attribution = Attribution(self.configuration, local_addresses(self.configuration))
+                self.neighbours.configuration = self.configuration
+
+    def _read_engine(self, now: Instant) -> None:
+        for data in _messages(self.engine):
+            message = children.decode(data)
+            if isinstance(message, children.OwnershipTold):
+                self._ownership(now, frozenset(message.primary) - {HOME}, message.peer_alive)
+            elif isinstance(message, children.DrainRequested):
+                self.drains.append(message.number)
+
+    def _ownership(self, now: Instant, owned: frozenset[int], peer_alive: bool) -> None:
+        lost = self.owned - owned
+        if lost:
+            # What happened before the loss is still ours to tell.
+            self._take_events(now)
+        gained = owned - self.owned
+        self.owned, self.told = owned, True
+        for group in lost:
+            self.walks.append(Retention.yielding(group, self.attribution))
+        for group in gained:
+            self.settle_at[group] = now + SETTLE_AFTER_CLAIM
+            # What it lacks of our table a new owner must not lose to a mark that refers to the old one.
+            self.sweep = None
+        self._follow_cold(self.cold.handle(now, cold_sync.PeerHeard(peer_alive)))
+
+    def _answer_drains(self) -> None:
+        """Everything that our kernel had said is acknowledged, or there is nobody to wait for."""
+        if self.drains and (self.stream.settled or self.stream.peer is None):
+            for number in self.drains:
+                self._tell(children.Drained(number))
+            self.drains.clear()
+
+    def _report(self, now: Instant) -> None:
+        status = self._status(now)
+        before = self.reported
+        changed = before is None or (before.covered, before.cold_sync) != (status.covered, status.cold_sync)
+        if not changed and now < self.report_at:
+            return
+        self.report_at = now + REPORT_INTERVAL
+        self.reported = status
+        self._tell(children.SessionsReported(status, started=not self.told))
+
+    def _status(self, now: Instant) -> SessionStatus:
+        on = self.configuration.session_synchronization.on
+        counters = dict(self.counters)
+        counters["events dropped by the kernel"] = self.reader.overruns
+        counters["pieces sent again"] = self.stream.resent
+        counters["queue overflows"] = self.stream.overflows
+        counters["ambiguous groups"] = self.attribution.ambiguous
+        counters |= {f"datagrams dropped: {cause.value}": count for cause, count in self.link.drops.items() if count}
+        return SessionStatus(
+            on=on,
+            peer=self.stream.peer is not None,
+            covered=not on or self.cold.covered(now),
+            cold_sync=self.cold.state.value if on else "off",
+            completed=self.cold.completed,
+            failed=self.cold.failed,
+            events=tuple(self.events),
+            backlog_bytes=self.stream.backlog,
+            services=tuple((name, self.sent[key], self.received[key]) for name, key in SERVICES),
+            counters={name: count for name, count in sorted(counters.items()) if count},
+        )
+
+    def _tell(self, message: children.Message) -> None:
+        with contextlib.suppress(OSError):
+            self.engine.send(children.encode(message), socket.MSG_DONTWAIT)
+
+    def _notice(self, what: str) -> None:
+        """To the log, each sentence once a minute at most."""
+        now = clock()
+        if now - self.noticed.get(what, now - NOTICE_INTERVAL) >= NOTICE_INTERVAL:
+            self.noticed[what] = now
+            self._tell(children.Notice(f"sessions: {what}"))
+
+    # -- paths ------------------------------------------------------------------------------------------------------
+
+    def _open_paths(self, now: Instant) -> None:
+        wanted = _path_addresses(self.configuration) if self.configuration.session_synchronization.on else {}
+        changed = False
+        for path in [path for path in self.paths if path not in wanted]:
+            self._forget(self.paths.pop(path))
+            changed = True
+        for path, (interface, local, peer) in wanted.items():
+            if path not in self.paths:
+                self.paths[path] = LinkSocket(interface, local, peer, SESSION_PORT)
+                changed = True
+            made = self.paths[path]
+            before = made.socket
+            if made.ensure_open(now) or made.socket is not before:
+                changed = True
+        if changed:
+            self._watch_paths(now)
+
+    def _forget(self, path: LinkSocket) -> None:
+        path.close()
+
+    def _watch_paths(self, now: Instant) -> None:
+        for key in list(self.selector.get_map().values()):
+            if key.data == "path":
+                self.selector.unregister(key.fileobj)
+        for made in self.paths.values():
+            if made.socket is not None:
+                for option in (SO_SNDBUFFORCE, SO_RCVBUFFORCE):
+                    with contextlib.suppress(OSError):
+                        made.socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
+                made.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 0)
+                self.selector.register(made.socket, selectors.EVENT_READ, "path")
+        usable = tuple(path for path, made in sorted(self.paths.items()) if made.socket is not None)
+        self.stream.handle(now, stream.PathsChanged(usable))
+
+    def _drain_paths(self, now: Instant) -> None:
+        for path, made in self.paths.items():
+            before = made.socket
+            for _ in range(DATAGRAMS_PER_TURN):
+                try:
+                    datagram = made.receive()
+                except OSError:
+                    continue
+                if datagram is None:
+                    break
+                opened = self.link.open(path, datagram)
+                if opened is not None:
+                    self._heard(now, path, opened)
+            if made.socket is not before:
+                self._watch_paths(now)
+
+    def _heard(self, now: Instant, path: PathId, opened: Opened) -> None:
+        message = opened.message
+        try:
+            if message.kind == Kind.DATA:
+                number = SEQUENCE.unpack_from(message.body)[0]
+                body = message.body[SEQUENCE.size :]
+                event: stream.Event = stream.PieceHeard(
+                    path, opened.incarnation, opened.sequence, message.echo, message.stream, number, body
+                )
+            else:
+                told = decode_acknowledgement(message.body)
+                acknowledged = stream.Acknowledged(message.stream, told.expected, told.missing)
+                event = stream.HelloHeard(path, opened.incarnation, opened.sequence, message.echo, acknowledged)
+        except (MalformedSessionError, struct.error):
+            self.counters["malformed"] += 1
+            return
+        self._do(self.stream.handle(now, event))
+
+    def _do(self, actions: list[stream.Action]) -> None:
+        for action in actions:
+            match action:
+                case stream.SendPiece(path, echo, number, sequence, body):
+                    self._send(path, SessionMessage(Kind.DATA, echo, number, SEQUENCE.pack(sequence) + body))
+                case stream.SendHello(path, echo, acknowledged):
+                    body = encode_acknowledgement(Acknowledgement(acknowledged.expected, acknowledged.missing))
+                    self._send(path, SessionMessage(Kind.HELLO, echo, acknowledged.stream, body))
+                case stream.Deliver(body):
+                    self._delivered(body)
+                case stream.PeerJoined():
+                    self.sweep = self.outgoing = None
+                    self.wanted_out.clear()
+                    self._follow_cold(self.cold.handle(clock(), cold_sync.PeerJoined()))
+                case stream.PeerLost():
+                    self.sweep = self.outgoing = None
+                    self._follow_cold(self.cold.handle(clock(), cold_sync.PeerLost()))
+                case stream.GapBegan():
+                    self.sweep = None
+                    self.counters["gaps in the peer's stream"] += 1
+                    self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+
+    def _send(self, path: PathId, message: SessionMessage) -> None:
+        made = self.paths.get(path)
+        if made is not None:
+            made.send(self.link.seal(path, message))
+
+    def _queue(self, body: bytes) -> None:
+        self._do(self.stream.handle(clock(), stream.Queued(body)))
+
+    def _say(self, kind: RecordKind, body: bytes) -> None:
+        self._queue(packed_records([(kind, body)]))
+
+    # -- what the peer sent -----------------------------------------------------------------------------------------
+
+    def _delivered(self, body: bytes) -> None:
+        try:
+            for kind, content in records(unpacked(body)):
+                self._record(kind, content)
+        except (MalformedSessionError, MalformedMessageError, struct.error, ValueError):
+            self.counters["malformed"] += 1
+            # Something of the stream is lost with it.
+            self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+        except OSError as error:
+            self._notice(f"the connection table cannot be read: {error.strerror or error}")
+            self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+
+    def _record(self, kind: RecordKind, content: bytes) -> None:
+        match kind:
+            case RecordKind.CONNECTIONS:
+                self._connections_came(content)
+            case RecordKind.RESYNC_REQUESTED:
+                number, buckets = NUMBER.unpack_from(content)[0], decode_buckets(content[NUMBER.size :])
+                self.wanted_out.append((number, buckets))
+            case RecordKind.RESYNC_BEGAN:
+                number, groups, rest = _numbered_groups(content)
+                self._flush()
+                self.cold.handle(clock(), cold_sync.ResyncBegan(number))
+                self.sweep = Sweep(number, decode_buckets(rest), self.attribution, groups - self.owned, self._breathe)
+            case RecordKind.RESYNC_ENDED:
+                self._resync_ended(*_numbered_groups(content)[:2])
+            case RecordKind.DIGESTS:
+                _number, groups, rest = _numbered_groups(content)
+                self._digests_came(groups - self.owned, Digests.decode(rest))
+            case RecordKind.NEIGHBOURS:
+                self.neighbours.heard(clock(), content, self.owned)
+
+    def _connections_came(self, content: bytes) -> None:
+        at, end, count = 0, len(content), 0
+        foreign: list[bytes] = []
+        while at < end:
+            length, kind, _flags, service, _port = HEADER.unpack_from(content, at)
+            if not is_injectable(kind) or length < PREFIX or at + length > end or length % 4:
+                raise MalformedMessageError("not a connection")
+            self.received[service, content[at + HEADER.size]] += 1
+            if self.sweep is not None:
+                self.sweep.came(content[at : at + length])
+            if self.owned and self.attribution.group(parts_of(content[at : at + length])) not in self.owned:
+                foreign.append(content[at : at + length])
+            at += length
+            count += 1
+        if self.owned:
+            # A node that was stopped and continues does not know yet that its group, and its word, is another's now.
+            self.counters["messages about our own groups"] += count - len(foreign)
+            content, end = b"".join(foreign), sum(map(len, foreign))
+        if self.inject_bytes + end > BATCH_BYTES:
+            self._flush()
+        self.to_inject.append(content)
+        self.inject_bytes += end
+
+    def _flush(self) -> None:
+        """Into the kernel; what it refuses is said differently, once."""
+        if not self.to_inject:
+            return
+        batch, self.to_inject, self.inject_bytes = b"".join(self.to_inject), [], 0
+        again = b"".join(self._refused(self.injector.inject(batch)))
+        if again:
+            self.counters["messages mended"] += 1
+            for number, _message in self.injector.inject(again):
+                self._count_refusal(number)
+
+    def _refused(self, refusals: list[tuple[int, bytes]]) -> list[bytes]:
+        found = []
+        for number, message in refusals:
+            if number in (errno.EEXIST, 0):
+                continue
+            try:
+                other = mended(message, number) if len(message) >= PREFIX else b""
+            except (MalformedMessageError, struct.error):
+                other = b""
+            if other:
+                found.append(other)
+            elif number == errno.ENOBUFS and not message:
+                # Which ones were refused is not known: the peer must say everything again.
+                self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+                self.counters["refusals lost"] += 1
+            elif not (number == errno.ENOENT and ATTRIBUTE.unpack_from(message, 4)[0] == DELETE):
+                self._count_refusal(number)
+        return found
+
+    def _count_refusal(self, number: int) -> None:
+        if number == errno.EEXIST:
+            return
+        self.counters[f"refused by the kernel: {errno.errorcode.get(number, number)}"] += 1
+        if number in (errno.ENOMEM, errno.ENFILE):
+            self._notice("the connection table is full: raise net.netfilter.nf_conntrack_max, on both nodes alike")
+
+    def _resync_ended(self, number: int, groups: frozenset[int]) -> None:
+        self._flush()
+        if self.sweep is not None and self.sweep.number == number:
+            stale = self.sweep.stale(groups - self.owned)
+            self.counters["stale connections removed"] += len(stale)
+            for start in range(0, len(stale), 256):
+                self.injector.inject(b"".join(stale[start : start + 256]))
+            self.sweep = None
+        self._follow_cold(self.cold.handle(clock(), cold_sync.ResyncEnded(number)))
+
+    def _digests_came(self, groups: frozenset[int], theirs: Digests) -> None:
+        """Compare with what we hold of the peer's groups, and ask for what differs."""
+        self._flush()
+        own = Sweep(0, None, self.attribution, groups, self._breathe, digests=True).digests
+        differing = own.differing(theirs)
+        self.counters["audits"] += 1
+        if differing:
+            self.counters["buckets repaired by audit"] += len(differing)
+            self._say(RecordKind.RESYNC_REQUESTED, NUMBER.pack(0) + encode_buckets(differing))
+
+    def _breathe(self) -> None:
+        """In the middle of long work: the peer must not think we are gone."""
+        self._do(self.stream.handle(clock(), stream.TurnEnded()))
+
+    def _follow_cold(self, actions: list[cold_sync.Action]) -> None:
+        for action in actions:
+            if isinstance(action, cold_sync.AskForAll):
+                self._say(RecordKind.RESYNC_REQUESTED, NUMBER.pack(action.number & 0xFFFFFFFF))
+            else:
+                self.events = [*self.events, f"{datetime.now():%b %d %H:%M:%S.%f}"[:-3] + f" : {action.text}"][-MAX_EVENTS_KEPT:]
+
+    # -- what our kernel says -----------------------------------------------------------------------------------------
+
+    def _take_events(self, now: Instant) -> None:
+        if now - self.last_busy < BUSY_WITHIN:
+            time.sleep(GATHER_S)
+        overruns = self.reader.overruns
+        events = self.reader.read(EVENTS_PER_TURN)
+        if self.reader.overruns != overruns:
+            self.overrun_pending = True
+        if not events:
+            return
+        self.last_busy = clock() if len(events) > 1 else 0
+        self.counters["events"] += len(events)
+        if self.stream.peer is None or not self.owned:
+            return
+        told = self._told(events)
+        for body in packed(told, BODY_BYTES):
+            self._queue(body)
+
+    def _told(self, events: list[bytes]) -> list[bytes]:
+        """What the peer is to be told about these events."""
+        told: list[bytes] = []
+        owned, group_of, attribution, layout_of = self.owned, self.attribution.group_of, self.attribution, self.layouts.of
+        kind_and_flags, sent = ATTRIBUTE.unpack_from, self.sent
+        for event in events:
+            try:
+                layout = layout_of(event)
+                if group_of(event, layout) not in owned:
+                    continue
+                if not attribution.unfiltered and not attribution.admits(layout.parts(event)):
+                    continue
+                kind, flags = kind_and_flags(event, 4)
+                if kind == DELETE:
+                    sent[Service.CLOSE, event[HEADER.size]] += 1
+                    told.append(layout.ended(event))
+                    if self.outgoing is not None:
+                        self.outgoing.destroyed(layout.parts(event))
+                else:
+                    whole = bool(flags & CREATE)
+                    sent[Service.CREATE if whole else Service.CHANGE, event[HEADER.size]] += 1
+                    told.append(layout.relayed(event, whole=whole))
+            except (MalformedMessageError, struct.error, IndexError):
+                self.counters["events not understood"] += 1
+        return told
+
+    # -- walks ------------------------------------------------------------------------------------------------------
+
+    def _work(self, now: Instant) -> None:
+        if self.overrun_pending and now - self.overrun_at >= OVERRUN_PAUSE and self.outgoing is None:
+            # What the kernel could not tell us is found by telling everything.
+            self.overrun_pending, self.overrun_at = False, now
+            if self.owned and self.stream.peer is not None:
+                self._begin_outgoing(None)
+        if self.outgoing is None and self.wanted_out and self.told and self.stream.peer is not None:
+            number, buckets = self.wanted_out.pop(0)
+            self._begin_outgoing(buckets, number)
+        if self.outgoing is not None:
+            self._continue_outgoing()
+        if self.walks:
+            self._continue_walk(self.walks[0])
+
+    def _begin_outgoing(self, buckets: frozenset[int] | None, number: int = 0, *, digests_only: bool = False) -> None:
+        self.outgoing = Outgoing(number, buckets, self.attribution, self.owned, digests_only)
+        if not digests_only:
+            self.counters["resynchronisations sent"] += 1
+            self._say(RecordKind.RESYNC_BEGAN, NUMBER.pack(number) + _encode_groups(self.owned) + encode_buckets(buckets))
+
+    def _continue_outgoing(self) -> None:
+        outgoing = self.outgoing
+        assert outgoing is not None
+        for _ in range(PIECES_PER_TURN):
+            if not self.stream.room or self.outgoing is None:
+                return
+            try:
+                told = outgoing.next()
+            except OSError as error:
+                self.outgoing = None
+                self._notice(f"the connection table cannot be read: {error.strerror or error}")
+                self.wanted_out.insert(0, (outgoing.number, outgoing.buckets))
+                return
+            for body in packed(told, BODY_BYTES):
+                self._queue(body)
+            if outgoing.done:
+                self.outgoing = None
+                self._end_outgoing(outgoing)
+                return
+
+    def _end_outgoing(self, outgoing: Outgoing) -> None:
+        if not outgoing.digests_only:
+            # Of a group lost since the beginning we cannot say what is stale.
+            mark = NUMBER.pack(outgoing.number) + _encode_groups(outgoing.groups & self.owned)
+            self._say(RecordKind.RESYNC_ENDED, mark + NUMBER.pack(outgoing.count))
+        elif outgoing.groups == self.owned:
+            self._say(RecordKind.DIGESTS, NUMBER.pack(0) + _encode_groups(self.owned) + outgoing.digests.encode())
+
+    def _continue_walk(self, walk: Walk) -> None:
+        for _ in range(PIECES_PER_TURN):
+            try:
+                changes = walk.next()
+            except OSError:
+                walk.done = True
+                changes = []
+            if changes:
+                self.injector.inject(b"".join(changes))
+            if walk.done:
+                walk.close()
+                self.walks.remove(walk)
+                return
+
+
+SERVICES = (
+    ("Session create", (Service.CREATE, AF_INET)),
+    ("IPv6 session create", (Service.CREATE, AF_INET6)),
+    ("Session close", (Service.CLOSE, AF_INET)),
+    ("IPv6 session close", (Service.CLOSE, AF_INET6)),
+    ("Session change", (Service.CHANGE, AF_INET)),
+    ("IPv6 session change", (Service.CHANGE, AF_INET6)),
+)
+"""In the vendor's order and words (reference 7.6). NAT travels with its session and has no row of its own."""
+
+
+def _encode_groups(groups: frozenset[int]) -> bytes:
+    return sum(1 << group for group in groups).to_bytes(GROUP_BYTES)
+
+
+def _numbered_groups(content: bytes) -> tuple[int, frozenset[int], bytes]:
+    """Number, groups and the rest of a record that begins with them."""
+    at = NUMBER.size + GROUP_BYTES
+    if len(content) < at:
+        raise MalformedSessionError("record ends early")
+    bits = int.from_bytes(content[NUMBER.size : at])
+    return NUMBER.unpack_from(content)[0], frozenset(g for g in range(MAX_GROUP + 1) if bits >> g & 1), content[at:]
+
+
+def _path_addresses(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str]]:
+    """Interface, own and the peer's address of each path: the fabric links, without any the control links."""
+    paths: dict[PathId, tuple[str, str, str]] = {}
+    for fabric in c.fabric_links:
+        own, other = (fabric_address_link_local(c.cluster_id, fabric.index, node) for node in (c.node_id, c.peer_id))
+        paths[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other)
+    if paths:
+        return paths
+    for control in c.control_links:
+        derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
+        local, peer = control.local_address or derived[0], control.peer_address or derived[1]
+        paths[control.index] = (control.interface, local, peer)
+    return paths
+
+
+def _nominal_timeouts() -> dict[str, int]:
+    """Seconds by name, as this kernel has them."""
+    return {name: int(sysctl.read(f"net/netfilter/nf_conntrack_{name}") or default) for name, default in TIMEOUTS.items()}
+
+
+def _messages(channel: socket.socket) -> list[bytes]:
+    """All datagrams waiting; the process ends when the other side is gone for good."""
+    found: list[bytes] = []
+    while True:
+        try:
+            data = channel.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return found
+        if not data:
+            os._exit(0)
+        found.append(data)

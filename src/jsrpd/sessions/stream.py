@@ -1,0 +1,396 @@
+"""A reliable, ordered stream over datagrams, both ways, between two lives of the session processes.
+
+Numbered pieces, cumulative acknowledgements with gaps, resending, and a bound on what waits. When the bound is reached,
+or the peer was silent for too long, nothing is kept: a new stream begins, and its number tells the receiver that
+something is missing and must be fetched by a resynchronisation. So there is never a silent gap.
+
+A life of the peer is admitted by its first datagram that echoes our own random incarnation: a recording from before
+our life cannot know it, and a life that was replaced is not admitted again.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from jsrpd.model.link_messages import Incarnation, PathId
+from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+
+HELLO_INTERVAL: Duration = 200 * MILLISECOND
+LOST_AFTER: Duration = 5 * SECOND
+"""Silence after which the peer's session process counts as gone. Longer than any work in one piece."""
+PATH_QUIET: Duration = 700 * MILLISECOND
+"""A path that was not heard for so long is used only when no other is."""
+WINDOW = 512
+"""Pieces under way."""
+QUEUE_BYTES = 24 << 20
+"""Bound of what is under way and waiting."""
+REORDERED = 1024
+"""Pieces kept beyond a gap."""
+RESEND_AFTER: Duration = 60 * MILLISECOND
+GAP_AFTER: Duration = 5 * MILLISECOND
+"""A piece that others have overtaken is sent again, but not twice within this."""
+RESEND_AT_MOST: Duration = 400 * MILLISECOND
+RESEND_BURST = 64
+RETIRED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Of a stream: everything before ``expected`` arrived, ``missing`` did not (inclusive ranges)."""
+
+    stream: int
+    expected: int
+    missing: tuple[tuple[int, int], ...] = ()
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HelloHeard:
+    """``acknowledged``: how far the sender has our stream. ``echo``: whom it takes us for."""
+
+    path: PathId
+    incarnation: Incarnation
+    sequence: int
+    echo: Incarnation
+    acknowledged: Acknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class PieceHeard:
+    """A piece of the peer's stream."""
+
+    path: PathId
+    incarnation: Incarnation
+    sequence: int
+    echo: Incarnation
+    stream: int
+    number: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """To be delivered to the peer, in order."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PathsChanged:
+    """The paths there are, in order of preference."""
+
+    paths: tuple[PathId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """Everything that had arrived is handed in; or time has passed."""
+
+
+Event: TypeAlias = HelloHeard | PieceHeard | Queued | PathsChanged | TurnEnded
+
+
+# -- actions ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SendHello:
+    """With ``acknowledged`` it is the acknowledgement as well."""
+
+    path: PathId
+    echo: Incarnation
+    acknowledged: Acknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class SendPiece:
+    """A piece of our stream."""
+
+    path: PathId
+    echo: Incarnation
+    stream: int
+    number: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """The next body of the peer's stream."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerJoined:
+    """A life of the peer is heard and hears us: everything it knows is news."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLost:
+    """Silent for ``LOST_AFTER``."""
+
+
+@dataclass(frozen=True, slots=True)
+class GapBegan:
+    """The peer's stream began anew: what was in between is missing here."""
+
+
+Action: TypeAlias = SendHello | SendPiece | Deliver | PeerJoined | PeerLost | GapBegan
+
+
+@dataclass(slots=True)
+class Piece:
+    """Sent and not acknowledged."""
+
+    body: bytes
+    sent_at: Instant
+    times: int = 1
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """Our stream."""
+
+    number: int = 0
+    next: int = 0
+    under_way: dict[int, Piece] = field(default_factory=dict)
+    waiting: deque[bytes] = field(default_factory=deque)
+    bytes: int = 0
+
+    def restart(self) -> None:
+        """Everything is dropped; the receiver learns it by the number."""
+        self.number += 1
+        self.next = 0
+        self.under_way.clear()
+        self.waiting.clear()
+        self.bytes = 0
+
+
+@dataclass(slots=True)
+class Incoming:
+    """The peer's stream."""
+
+    number: int | None = None
+    expected: int = 0
+    beyond: dict[int, bytes] = field(default_factory=dict)
+
+    def missing(self) -> tuple[tuple[int, int], ...]:
+        """Gaps before what was kept."""
+        gaps = []
+        at = self.expected
+        for number in sorted(self.beyond):
+            if number > at:
+                gaps.append((at, number - 1))
+            at = number + 1
+        return tuple(gaps)
+
+
+class Stream:
+    """The machine: ``handle(now, event) -> actions`` and ``deadline()``."""
+
+    def __init__(self, incarnation: Incarnation, now: Instant) -> None:
+        self.incarnation = incarnation
+        self.peer: Incarnation | None = None
+        self.resent = 0
+        self.overflows = 0
+        self._known: Incarnation = 0
+        """The life that was admitted last, heard or not."""
+        self._candidate: Incarnation = 0
+        self._retired: deque[Incarnation] = deque(maxlen=RETIRED)
+        self._out, self._in = Outgoing(), Incoming()
+        self._paths: tuple[PathId, ...] = ()
+        self._heard: dict[PathId, Instant] = {}
+        self._heard_at: Instant = now
+        self._newest = 0
+        self._hello_at: Instant = now
+        self._owed = False
+        self._answered_at: Instant = now - HELLO_INTERVAL
+
+    @property
+    def backlog(self) -> int:
+        """Bytes under way and waiting."""
+        return self._out.bytes
+
+    @property
+    def room(self) -> bool:
+        """Whether bulk may be added without making live events wait for long."""
+        return len(self._out.waiting) < WINDOW // 4
+
+    @property
+    def settled(self) -> bool:
+        """Everything queued has been acknowledged."""
+        return not self._out.under_way and not self._out.waiting
+
+    def handle(self, now: Instant, event: Event) -> list[Action]:
+        """Take one event."""
+        match event:
+            case HelloHeard():
+                return self._hello_heard(now, event)
+            case PieceHeard():
+                return self._piece_heard(now, event)
+            case Queued(body):
+                return self._queued(now, body)
+            case PathsChanged(paths):
+                self._paths = paths
+                self._hello_at = now
+                return []
+            case TurnEnded():
+                return self._turn_ended(now)
+
+    def deadline(self) -> Instant:
+        """When ``TurnEnded`` is due at the latest."""
+        wanted = [self._hello_at]
+        if self.peer is not None:
+            wanted.append(self._heard_at + LOST_AFTER)
+        first = next(iter(self._out.under_way.values()), None)
+        if first is not None:
+            wanted.append(first.sent_at + _patience(first))
+        return min(wanted)
+
+    # -- who speaks -------------------------------------------------------------------------------------------------
+
+    def _admit(self, now: Instant, path: PathId, incarnation: Incarnation, sequence: int, echo: Incarnation) -> list[Action] | None:
+        """None when what was said does not count; else what it changed."""
+        if incarnation in self._retired:
+            return None
+        if echo != self.incarnation:
+            self._candidate = incarnation
+            return None
+        if self.peer is None and incarnation == self._known and sequence <= self._newest:
+            return None
+        actions: list[Action] = []
+        if incarnation != self.peer:
+            if incarnation != self._known:
+                # A peer that was silent and is the same may go on with its stream where we are.
+                self._newest, self._in = 0, Incoming()
+                self._retired.append(self._known)
+            self.peer = self._known = incarnation
+            self._out.restart()
+            self._hello_at = now
+            actions.append(PeerJoined())
+        if sequence > self._newest:
+            # What was overtaken or is a repetition is no sign of life.
+            self._newest = sequence
+            self._heard_at = self._heard[path] = now
+        return actions
+
+    def _hello_heard(self, now: Instant, event: HelloHeard) -> list[Action]:
+        fresh = event.sequence > self._newest or event.incarnation != self.peer
+        actions = self._admit(now, event.path, event.incarnation, event.sequence, event.echo)
+        if actions is None:
+            if event.incarnation in self._retired or now - self._answered_at < HELLO_INTERVAL // 10:
+                return []
+            self._answered_at = now
+            return [SendHello(event.path, event.incarnation, self._acknowledged())]
+        if fresh:
+            actions += self._acknowledgement(now, event.acknowledged)
+        return actions
+
+    # -- our stream -------------------------------------------------------------------------------------------------
+
+    def _queued(self, now: Instant, body: bytes) -> list[Action]:
+        if self.peer is None:
+            return []
+        if self._out.bytes + len(body) > QUEUE_BYTES:
+            self.overflows += 1
+            self._out.restart()
+        self._out.bytes += len(body)
+        self._out.waiting.append(body)
+        return self._fill(now)
+
+    def _fill(self, now: Instant) -> list[Action]:
+        out, actions = self._out, list[Action]()
+        path = self._best_path(now)
+        if path is None or self.peer is None:
+            return actions
+        while out.waiting and len(out.under_way) < WINDOW:
+            body = out.waiting.popleft()
+            out.under_way[out.next] = Piece(body, now)
+            actions.append(SendPiece(path, self.peer, out.number, out.next, body))
+            out.next += 1
+        return actions
+
+    def _best_path(self, now: Instant) -> PathId | None:
+        heard = [path for path in self._paths if now - self._heard.get(path, now - PATH_QUIET) < PATH_QUIET]
+        return next(iter(heard or self._paths), None)
+
+    def _acknowledgement(self, now: Instant, told: Acknowledged) -> list[Action]:
+        out = self._out
+        if told.stream != out.number or told.expected > out.next:
+            return []
+        while out.under_way and (first := next(iter(out.under_way))) < told.expected:
+            out.bytes -= len(out.under_way.pop(first).body)
+        again = [n for first, last in told.missing for n in range(max(first, told.expected), min(last + 1, out.next))]
+        return self._resend(now, again[:RESEND_BURST], GAP_AFTER) + self._fill(now)
+
+    def _resend(self, now: Instant, numbers: list[int], not_within: Duration) -> list[Action]:
+        path, actions = self._best_path(now), list[Action]()
+        if path is None or self.peer is None:
+            return actions
+        for number in numbers:
+            piece = self._out.under_way.get(number)
+            if piece is None or now - piece.sent_at < not_within:
+                continue
+            piece.sent_at, piece.times = now, piece.times + 1
+            self.resent += 1
+            actions.append(SendPiece(path, self.peer, self._out.number, number, piece.body))
+        return actions
+
+    # -- the peer's stream --------------------------------------------------------------------------------------------
+
+    def _piece_heard(self, now: Instant, event: PieceHeard) -> list[Action]:
+        actions = self._admit(now, event.path, event.incarnation, event.sequence, event.echo)
+        if actions is None:
+            return []
+        into = self._in
+        if into.number is None or event.stream > into.number:
+            if into.number is not None:
+                actions.append(GapBegan())
+            self._in = into = Incoming(event.stream)
+        if event.stream < (into.number or 0):
+            return actions
+        self._owed = True
+        if event.number < into.expected or event.number - into.expected > REORDERED:
+            return actions
+        into.beyond[event.number] = event.body
+        while into.expected in into.beyond:
+            actions.append(Deliver(into.beyond.pop(into.expected)))
+            into.expected += 1
+        return actions
+
+    def _acknowledged(self) -> Acknowledged:
+        return Acknowledged(self._in.number or 0, self._in.expected, self._in.missing())
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def _turn_ended(self, now: Instant) -> list[Action]:
+        actions: list[Action] = []
+        if self.peer is not None and now - self._heard_at >= LOST_AFTER:
+            # Its next word, in whatever life, makes it join again.
+            self.peer = None
+            self._out.restart()
+            actions.append(PeerLost())
+        if now >= self._hello_at:
+            self._hello_at = now + HELLO_INTERVAL
+            self._owed = False
+            echo = self.peer or self._candidate
+            actions += [SendHello(path, echo, self._acknowledged()) for path in self._paths]
+        elif self._owed and self.peer is not None:
+            self._owed = False
+            path = self._best_path(now)
+            if path is not None:
+                actions.append(SendHello(path, self.peer, self._acknowledged()))
+        return actions + self._overdue(now)
+
+    def _overdue(self, now: Instant) -> list[Action]:
+        first = next(iter(self._out.under_way.values()), None)
+        if first is None or now - first.sent_at < _patience(first):
+            return []
+        return self._resend(now, list(self._out.under_way)[:RESEND_BURST], _patience(first))
+
+
+def _patience(piece: Piece) -> Duration:
+    """How long to wait for its acknowledgement; doubles each time."""
+    return min(RESEND_AFTER << min(piece.times - 1, 8), RESEND_AT_MOST)

@@ -1,0 +1,177 @@
+"""Connections rebuilt in a kernel that has forgotten them, shown by the packets that go on (SPEC section 8).
+
+A router with a strict firewall between a client and a server. What it says of its connections is kept, its table is
+flushed, from then on it takes no new connection, and the messages made for a peer are injected. Counting entries would
+prove nothing: a verbatim copy of an entry with NAT is accepted by the kernel and is dead, and one test shows that.
+"""
+
+import itertools
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from jsrpd.kernel.ctnetlink import Dump, EventReader, Injector
+from jsrpd.sessions.ctnetlink import CREATE, DELETE, HEADER, REQUEST, ended, parts_of, relayed, retained
+from tests.end_to_end.session_flows import PROTOCOLS, Hosts, tcp
+from tests.end_to_end.test_gate import eventually, inside, ip
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+NAT = ("none", "source", "destination", "both")
+NETWORKS = {4: ("10.71.1.", "10.71.2.", "24"), 6: ("2001:db8:71::", "2001:db8:72::", "64")}
+SERVERS = {"none": "11", "source": "12", "destination": "13", "both": "14"}
+"""Last part of the server's address for each kind of NAT; DNAT is asked for under the same with 20 more."""
+numbers = itertools.count(1)
+
+
+def firewall() -> str:
+    """New connections from the client only, each in its first packet; NAT by the server's address."""
+    lines = ["table inet firewall {", "chain forward { type filter hook forward priority 0; policy drop;"]
+    lines += ["ct state invalid counter drop", "ct state established,related accept"]
+    lines += ["iifname c1 meta l4proto tcp tcp flags & (syn|ack) == syn ct state new accept"]
+    lines += ["iifname c1 meta l4proto != tcp ct state new accept", "icmpv6 type { 135, 136 } accept", "}"]
+    # What comes back to a masqueraded address and finds no connection must not be answered by the router itself.
+    lines += ["chain local { type filter hook input priority 0;", "icmpv6 type { 135, 136 } accept", "iifname s1 drop", "}"]
+    source, destination = [], []
+    for family, (client, server, _) in NETWORKS.items():
+        l3 = "ip" if family == 4 else "ip6"
+        for kind in ("source", "both"):
+            source.append(f'oifname "s1" {l3} saddr {client}9 {l3} daddr {server}{SERVERS[kind]} masquerade')
+        for kind in ("destination", "both"):
+            asked, meant = server + str(int(SERVERS[kind]) + 20), server + SERVERS[kind]
+            destination.append(f'iifname "c1" {l3} daddr {asked} dnat {l3} to {meant}')
+    lines += ["chain out { type nat hook postrouting priority 100;", *source, "}"]
+    lines += ["chain in { type nat hook prerouting priority -100;", *destination, "}", "}"]
+    return "\n".join(lines)
+
+
+@dataclass
+class Router:
+    """Three namespaces in a row; ``name`` of the middle one, whose table is lost."""
+
+    hosts: Hosts
+    name: str
+
+    def nft(self, *words: str) -> None:
+        subprocess.run(["ip", "netns", "exec", self.name, "nft", *words], check=True, capture_output=True)
+
+    def forget(self) -> None:
+        """The table is gone, and nothing new is let in."""
+        subprocess.run(["ip", "netns", "exec", self.name, "conntrack", "-F"], check=True, capture_output=True)
+        self.nft("insert", "rule", "inet", "firewall", "forward", "ct", "state", "new", "drop")
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    number = next(numbers)
+    prefix = f"jsrpd-inject-{os.getpid()}-{number}"
+    made = Router(Hosts(f"{prefix}-client", f"{prefix}-server"), f"{prefix}-router")
+    try:
+        for namespace in (made.hosts.client, made.name, made.hosts.server):
+            ip("netns", "add", namespace)
+            ip("-n", namespace, "link", "set", "lo", "up")
+        for far, near, host in ((made.hosts.client, "c1", "9"), (made.hosts.server, "s1", "11")):
+            ip("-n", made.name, "link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", far)
+            hosts = (host,) if near == "c1" else tuple(SERVERS.values()) + tuple(str(int(h) + 20) for h in SERVERS.values())
+            for networks in NETWORKS.values():
+                network, length = networks[0 if near == "c1" else 1], networks[2]
+                nodad = ["nodad"] if ":" in network else []
+                ip("-n", made.name, "addr", "add", f"{network}1/{length}", "dev", near, *nodad)
+                for one in hosts:
+                    ip("-n", far, "addr", "add", f"{network}{one}/{length}", "dev", "eth0", *nodad)
+            for namespace, device in ((made.name, near), (far, "eth0")):
+                ip("-n", namespace, "link", "set", device, "up")
+            for networks in NETWORKS.values():
+                ip(
+                    "-n",
+                    far,
+                    "route",
+                    "add",
+                    "default" if "." in networks[0] else "::/0",
+                    "via",
+                    f"{networks[0 if near == 'c1' else 1]}1",
+                )
+        script = "echo 1 > net/ipv4/ip_forward; echo 1 > net/ipv6/conf/all/forwarding\n"
+        script += "echo 1 > net/netfilter/nf_conntrack_events; echo 0 > net/netfilter/nf_conntrack_tcp_loose\n"
+        command = ["ip", "netns", "exec", made.name, "sh", "-ec", "cd /proc/sys; " + script]
+        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(["ip", "netns", "exec", made.name, "nft", "-f", "-"], input=firewall(), text=True, check=True)
+        yield made
+    finally:
+        made.hosts.close()
+        for namespace in (made.hosts.client, made.name, made.hosts.server):
+            subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)
+
+
+def addresses(family: int, nat: str) -> tuple[str, str]:
+    """(whom the client asks for, who it is)."""
+    network, own = NETWORKS[family][1], SERVERS[nat]
+    asked = str(int(own) + 20) if nat in ("destination", "both") else own
+    return network + asked, network + own
+
+
+def dumped() -> list[bytes]:
+    dump = Dump()
+    found: list[bytes] = []
+    while not dump.done:
+        found += dump.read()
+    dump.close()
+    return found
+
+
+def as_told(events: list[bytes]) -> bytes:
+    """What a peer is told about these events, in order."""
+    said = b""
+    for event in events:
+        parts = parts_of(event)
+        _, kind, flags, _, _ = HEADER.unpack_from(event)
+        said += ended(event, parts) if kind == DELETE else relayed(event, parts, whole=bool(flags & CREATE))
+    return said
+
+
+@pytest.mark.parametrize("nat", NAT)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("family", NETWORKS)
+def test_connection_goes_on(router: Router, family: int, protocol: str, nat: str) -> None:
+    with inside(router.name):
+        injector = Injector()
+        reader = EventReader(injector)
+        talk = PROTOCOLS[protocol](router.hosts, *addresses(family, nat))
+        eventually(talk, "the connection stands")
+        assert talk()
+        told = as_told(reader.read(1000))
+        router.forget()
+        reader.read(1000)
+        assert not talk(), "the router should have forgotten"
+        assert injector.inject(told) == []
+        assert talk()
+        assert [event for event in reader.read(1000) if HEADER.unpack_from(event)[4]] == [], "own injections come back as events"
+        # The other way to bring a connection across: from a dump, as in a cold sync; with our own kept beforehand.
+        for connection in dumped():
+            assert injector.inject(retained(connection, parts_of(connection), 86_400, liberal=True)) == []
+        again = b"".join(relayed(connection, parts_of(connection), whole=True) for connection in dumped())
+        subprocess.run(["ip", "netns", "exec", router.name, "conntrack", "-F"], check=True, capture_output=True)
+        assert not talk()
+        assert injector.inject(again) == []
+        eventually(talk, "alive again")
+        # And its end: nothing gets through any more.
+        injector.inject(b"".join(ended(connection, parts_of(connection)) for connection in dumped()))
+        assert dumped() == []
+        assert not talk()
+
+
+def test_verbatim_copy_is_dead(router: Router) -> None:
+    """The kernel takes it, and it serves nobody; this is why the NAT is rebuilt."""
+    with inside(router.name):
+        injector = Injector()
+        talk = tcp(router.hosts, *addresses(4, "source"))
+        assert talk()
+        (connection,) = dumped()
+        router.forget()
+        length, kind, _, _, _ = HEADER.unpack_from(connection)
+        assert injector.inject(HEADER.pack(length, kind, REQUEST | CREATE, 0, 0) + connection[HEADER.size :]) == []
+        assert len(dumped()) == 1
+        assert not talk()

@@ -1,0 +1,189 @@
+"""Connections through the lab's faults: a strict firewall on both nodes, every kind of NAT, both families (SPEC section 8).
+
+All of them must live after the failover and after the failback; that the firewall kills what was not carried over is
+shown by a cluster with session synchronisation switched off.
+"""
+
+import itertools
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jsrpd.lab import faults, firewall, topology
+from jsrpd.lab.topology import NODES, WAN, Lab, Settings, inside, run, wait_until
+from tests.end_to_end.session_flows import PROTOCOLS, Hosts, Talk
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+SETTINGS = Settings(interval_ms=100, threshold=3, firewall=True)
+PATIENCE_S = 30
+KINDS = list(itertools.product(PROTOCOLS, (4, 6), firewall.NAT))
+PER_KIND = 3
+numbers = itertools.count(1)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(f"js{os.getpid()}-{next(numbers)}", tmp_path / "lab")
+    try:
+        topology.up(made, SETTINGS)
+        wait_until(lambda: is_covered(made), PATIENCE_S, "cold synchronisation")
+        yield made
+    finally:
+        topology.down(made)
+
+
+def sessions(lab: Lab, node: str) -> dict[str, Any]:
+    status = topology.cluster_status(lab, node)["sessions"]
+    assert isinstance(status, dict)
+    return status
+
+
+def is_covered(lab: Lab) -> bool:
+    """The cluster is well, and each node has what the other has."""
+    if not topology.is_settled(lab):
+        return False
+    both = [topology.cluster_status(lab, node)["sessions"] or {} for node in NODES]
+    return all(isinstance(one, dict) and one.get("covered") and one.get("peer") and not one["backlog_bytes"] for one in both)
+
+
+@pytest.fixture
+def hosts(lab: Lab) -> Iterator[Hosts]:
+    made = Hosts(lab.namespace("client"), lab.namespace("server"))
+    yield made
+    made.close()
+
+
+def connect(hosts: Hosts) -> dict[str, Talk]:
+    """Connections of every kind; all of them have talked."""
+    talks = {}
+    for protocol, family, nat in KINDS:
+        for n in range(PER_KIND):
+            talk = PROTOCOLS[protocol](hosts, *firewall.server(WAN, family, nat))
+            wait_until(talk, PATIENCE_S, f"{protocol} over IPv{family} with NAT {nat}")
+            talks[f"{protocol} IPv{family} NAT {nat} #{n}"] = talk
+    return talks
+
+
+def dead(talks: dict[str, Talk]) -> list[str]:
+    """Those that do not answer, twice asked."""
+    return [name for name, talk in talks.items() if not talk() and not talk()]
+
+
+def primary(lab: Lab) -> str:
+    return topology.primary_node(lab)
+
+
+def move_back(lab: Lab, node: str) -> None:
+    """The group returns to a node, by the operator's word."""
+    for each in NODES:
+        faults.request(lab, each, "failover", "reset", "redundancy-group", "1")
+    if primary(lab) != node:
+        faults.request(lab, primary(lab), "failover", "redundancy-group", "1", "node", str(NODES.index(node)))
+        wait_until(lambda: is_covered(lab) and primary(lab) == node, PATIENCE_S, f"group 1 back on {node}")
+
+
+@pytest.mark.parametrize("fault", ["handover", "cut-lan", "cut-wan", "kill", "stop", "power-off"])
+def test_every_connection_survives(lab: Lab, hosts: Hosts, fault: str) -> None:
+    first = primary(lab)
+    talks = connect(hosts)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "everything with the peer")
+    faults.inject(lab, fault, first)
+    other = faults.peer_of(first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead(talks) == [], "after the failover"
+    faults.heal(lab)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
+    move_back(lab, first)
+    assert dead(talks) == [], "after the failback"
+
+
+def test_the_standby_knows_the_neighbours(lab: Lab, hosts: Hosts) -> None:
+    """Those the owner has resolved, usable at once, on a node that cannot resolve behind its shut gate."""
+    standby = faults.peer_of(primary(lab))
+    connect(hosts)
+
+    def known() -> bool:
+        said = run(*inside(lab.namespace(standby), "ip", "-json", "neigh", "show"))
+        entries = {one["dst"]: one["state"] for one in json.loads(said) if one["dev"].startswith("reth")}
+        wanted = (*topology.LAN.hosts, *WAN.hosts)
+        return all(entries.get(address) == ["STALE"] for address in wanted)
+
+    wait_until(known, PATIENCE_S, "the hosts of both segments among the standby's neighbours")
+
+
+def process(lab: Lab, node: str, name: str) -> int:
+    (pid,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == name]
+    return pid
+
+
+def test_a_broken_session_process_costs_no_session_and_moves_nothing(lab: Lab, hosts: Hosts) -> None:
+    """Killed on either node, then hung for a while: everything recovers by itself, and the group stays where it is."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    talks = connect(hosts)
+    for node in (other, first):
+        os.kill(process(lab, node, "jsrpd: sessions"), signal.SIGKILL)
+        more = {f"new while {node} had none: {name}": talk for name, talk in connect(hosts).items()}
+        talks |= more
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "both session processes are back")
+    os.kill(process(lab, other, "jsrpd: sessions"), signal.SIGSTOP)
+    wait_until(lambda: "CS" in failures(lab, other), PATIENCE_S, "the cold-sync monitor fails")
+    talks |= {f"new while it hung: {name}": talk for name, talk in connect(hosts).items()}
+    os.kill(process(lab, other, "jsrpd: sessions"), signal.SIGCONT)
+    wait_until(lambda: is_covered(lab) and not failures(lab, other), PATIENCE_S, "it has caught up")
+    assert primary(lab) == first, "nothing has moved"
+    log = "".join(topology.log_file(lab, node).read_text() for node in NODES)
+    assert "JSRPD_UNSET_CS_MON_FAILURE" in log
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead(talks) == []
+
+
+def failures(lab: Lab, node: str) -> str:
+    """Monitor failures of group 1 on a node, as that node sees them."""
+    for group in topology.cluster_status(lab, node)["groups"]:  # type: ignore[attr-defined]
+        if group["group"] == 1:
+            return " ".join(group["nodes"][NODES.index(node)]["failures"] or [])
+    return ""
+
+
+def test_a_cut_fabric_is_caught_up(lab: Lab, hosts: Hosts) -> None:
+    """What began and what ended during the cut is known to the standby afterwards."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    talks = connect(hosts)
+    faults.inject(lab, "silent-fabric")
+    wait_until(lambda: not sessions(lab, other)["peer"], PATIENCE_S, "the silence is noticed")
+    talks |= {f"new during the cut: {name}": talk for name, talk in connect(hosts).items()}
+    gone = talks.pop("udp IPv4 NAT source #0")
+    run(*inside(lab.namespace(first), "conntrack", "-D", "-p", "udp", "-f", "ipv4", "-n"), timeout_s=10)
+    talks = {name: talk for name, talk in talks.items() if "udp IPv4 NAT source" not in name and "udp IPv4 NAT both" not in name}
+    faults.heal(lab)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "caught up")
+    assert primary(lab) == first
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead(talks) == []
+    assert not gone(), "ended during the cut, and not brought back to life"
+
+
+def test_what_is_not_carried_over_dies(lab: Lab, hosts: Hosts) -> None:
+    """Without session synchronisation the same connections are lost: the lab's firewall is strict indeed."""
+    first = primary(lab)
+    for node in NODES:
+        path = lab.node_directory(node, "etc") / "jsrpd.conf"
+        path.write_text(path.read_text().replace("reth-count 2;", "reth-count 2;\n        session-synchronization off;"))
+        (parent,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == "jsrpd"]
+        os.kill(parent, 1)
+    wait_until(lambda: all(not sessions(lab, node)["on"] for node in NODES), PATIENCE_S, "switched off")
+    talks = {name: talk for name, talk in connect(hosts).items() if not name.startswith("icmp")}
+    faults.inject(lab, "power-off", first)
+    other = faults.peer_of(first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert sorted(dead(talks)) == sorted(talks)
