@@ -37,8 +37,9 @@ def priorities(reason: str) -> tuple[int, int] | None:
 
 
 def committed_within(history: History, start: Instant, end: Instant) -> bool:
-    """Whether any node was given a configuration in the span."""
-    return any(d.kind == "commit" and start <= d.start <= end for d in history.disturbances)
+    """Whether any node was given a configuration in the span, or shortly before: an engine that sleeps takes it when it wakes."""
+    since = start - 5 * history.timing.dead
+    return any(d.kind == "commit" and since <= d.start <= end for d in history.disturbances)
 
 
 # -- 6: hold-down, preemption, manual failover --------------------------------------------------------------------------
@@ -213,6 +214,7 @@ def election(history: History) -> list[Violation]:
         told = remote > 0 if logged.reason.startswith("Better priority") else remote == 0
         # The claim leaves the priority as it is, so the standing of this turn is what must have been weighed.
         true = local == history.standing_at(logged.group, turn.node, turn.at).priority
+        true = true or committed_within(history, turn.at, turn.at)
         if not wins or not told or not true:
             violations.append(Violation("election", turn.at, f"node{turn.node} RG{logged.group} claimed by {logged.reason}"))
     return violations
