@@ -66,8 +66,9 @@ def hold_down(history: History) -> list[Violation]:
                 text = f"node{node} RG{group} in secondary-hold for {milliseconds(lasted)}, {milliseconds(hold)} were configured"
                 violations.append(Violation("hold_down", end.at, text))
             peer = history.standing_at(group, 1 - node, end.at - 1)
-            # For long, for what was heard may be an acknowledgement, and those do not tell the state.
-            owned = end.at - peer.at > 2 * timing.dead and peer.state == PRIMARY and history.heard_within(node, peer.at, end.at)
+            # On bad links for long: what was heard may be an acknowledgement, and those do not tell the state.
+            certain = end.at - peer.at > 2 * timing.dead or not history.impaired_within(node, peer.at, end.at)
+            owned = certain and peer.state == PRIMARY and history.heard_within(node, peer.at, end.at)
             if end.state == SECONDARY and owned and lasted < hold - hold // 1000:
                 text = f"node{node} RG{group} left secondary-hold after {milliseconds(lasted)} of {milliseconds(hold)}"
                 violations.append(Violation("hold_down", end.at, text))
