@@ -37,8 +37,9 @@ def priorities(reason: str) -> tuple[int, int] | None:
 
 
 def committed_within(history: History, start: Instant, end: Instant) -> bool:
-    """Whether any node was given a configuration in the span."""
-    return any(d.kind == "commit" and start <= d.start <= end for d in history.disturbances)
+    """Whether any node was given a configuration in the span, or shortly before: an engine that sleeps takes it when it wakes."""
+    since = start - 5 * history.timing.dead
+    return any(d.kind == "commit" and since <= d.start <= end for d in history.disturbances)
 
 
 # -- 6: hold-down, preemption, manual failover --------------------------------------------------------------------------
@@ -65,7 +66,9 @@ def hold_down(history: History) -> list[Violation]:
                 text = f"node{node} RG{group} in secondary-hold for {milliseconds(lasted)}, {milliseconds(hold)} were configured"
                 violations.append(Violation("hold_down", end.at, text))
             peer = history.standing_at(group, 1 - node, end.at - 1)
-            owned = peer.state == PRIMARY and history.heard_within(node, peer.at, end.at)
+            # On bad links for long: what was heard may be an acknowledgement, and those do not tell the state.
+            certain = end.at - peer.at > 2 * timing.dead or not history.impaired_within(node, peer.at, end.at)
+            owned = certain and peer.state == PRIMARY and history.heard_within(node, peer.at, end.at)
             if end.state == SECONDARY and owned and lasted < hold - hold // 1000:
                 text = f"node{node} RG{group} left secondary-hold after {milliseconds(lasted)} of {milliseconds(hold)}"
                 violations.append(Violation("hold_down", end.at, text))
@@ -213,6 +216,7 @@ def election(history: History) -> list[Violation]:
         told = remote > 0 if logged.reason.startswith("Better priority") else remote == 0
         # The claim leaves the priority as it is, so the standing of this turn is what must have been weighed.
         true = local == history.standing_at(logged.group, turn.node, turn.at).priority
+        true = true or committed_within(history, turn.at, turn.at)
         if not wins or not told or not true:
             violations.append(Violation("election", turn.at, f"node{turn.node} RG{logged.group} claimed by {logged.reason}"))
     return violations
