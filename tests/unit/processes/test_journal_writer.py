@@ -88,8 +88,8 @@ def test_a_second_writer_goes_on(tmp_path: Path) -> None:
 
 def test_segments_begin_with_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full segment asks for one; what is left when the oldest are gone can be replayed from its beginning."""
-    monkeypatch.setattr(journal_writer, "INPUT_SEGMENT_BYTES", 2000)
-    monkeypatch.setattr(journal_writer, "INPUT_BYTES", 8000)
+    monkeypatch.setattr(journal_writer, "INPUT_SEGMENT_BYTES", 9_000)
+    monkeypatch.setattr(journal_writer, "INPUT_BYTES", 36_000)
     kept = Kept(tmp_path / "journal")
     kept.put(a_life("until 40s\n", checkpoints_every=60))
     kept.writer.close()
