@@ -191,8 +191,10 @@ class Node:
             timeout=30,
         )
 
-    def start(self, *options: str, prepare: str = "", environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """``jsrpd -N`` until it runs with all its children."""
+    def start(
+        self, *options: str, prepare: str = "", environment: dict[str, str] | None = None, complete: bool = True
+    ) -> subprocess.Popen[bytes]:
+        """``jsrpd -N`` until it runs with all its children, unless some cannot run (``complete`` False)."""
         with self.stderr.open("ab") as stderr:
             process = subprocess.Popen(
                 self._command(["jsrpd", "-N", *options], prepare, ()),
@@ -203,7 +205,8 @@ class Node:
             )
         self.started.append(process)
         wanted = DAEMON if (self.directory("etc") / "identity.conf").exists() else {"jsrpd", "jsrpd: gateway"}
-        self.wait(lambda: set(self.pids()) == wanted, "all processes of the daemon")
+        if complete:
+            self.wait(lambda: set(self.pids()) == wanted, "all processes of the daemon")
         return process
 
     # -- what is seen -------------------------------------------------------------------------------------------------

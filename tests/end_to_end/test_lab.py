@@ -100,7 +100,12 @@ def test_the_demonstration_ends_clean(lab: Shell) -> None:
 def test_an_interrupted_demonstration_ends_clean(lab: Shell) -> None:
     """Ctrl-C in the middle removes everything."""
     running = subprocess.Popen(
-        [JSRP, "lab", "demo", "--only", "cut-lan"], env=lab.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        # Who runs the tests in the background has told the shell to ignore Ctrl-C.
+        ["env", "--default-signal=INT", JSRP, "lab", "demo", "--only", "cut-lan"],
+        env=lab.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert running.stdout is not None
     for line in running.stdout:
