@@ -4,16 +4,19 @@ import contextlib
 import os
 import random
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsrpd.wire.envelope import DropCause
+from jsrpd.wire.envelope import DropCause, Header, Sealer, unpack
 from jsrpd.wire.session import (
+    CONTEXT,
     MAX_BODY_BYTES,
     MAX_RANGES,
     RAW_CHUNK_BYTES,
+    VERSION,
     Acknowledgement,
     Kind,
     MalformedSessionError,
@@ -152,3 +155,28 @@ def test_broken_bodies_are_refused(body: bytes) -> None:
 
 def test_a_chunk_fits_a_body() -> None:
     assert RAW_CHUNK_BYTES < MAX_BODY_BYTES
+
+
+def test_an_authentic_body_that_is_no_message_is_malformed() -> None:
+    a, b = link(0), link(1, life=2)
+    genuine = a.seal(4, MESSAGE)
+    header = unpack(genuine)
+    assert isinstance(header, Header)
+    for payload in (b"", b"\xff" * 40):
+        assert b.open(4, Sealer(KEY, START[1], CONTEXT).seal(header, payload)) is None
+    assert b.drops[DropCause.MALFORMED] == 2
+
+
+def test_another_version_is_said() -> None:
+    header = unpack(link(0).seal(4, MESSAGE))
+    assert isinstance(header, Header)
+    newer = replace(header, version=VERSION + 1, oldest=VERSION + 1, newest=VERSION + 1)
+    datagram = Sealer(KEY, START[1], CONTEXT).seal(newer, b"")
+    b = link(1, life=2)
+    assert b.open(4, datagram) is None
+    assert b.drops[DropCause.NO_COMMON_VERSION] == 1
+
+
+def test_a_gap_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(MalformedSessionError, match="acknowledgement"):
+        decode_acknowledgement(encode_acknowledgement(Acknowledgement(9, ((5, 4),))))
