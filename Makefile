@@ -18,6 +18,8 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# Where Python may not write beside its sources, every command would compile what it imports, each time anew.
+	$(BIN)/python -m compileall -q src $(VENV)/lib
 	@touch $@
 
 .PHONY: python-system

@@ -16,6 +16,7 @@ import pytest
 
 from jsrpd.lab import faults, firewall, topology
 from jsrpd.lab.topology import NODES, WAN, Lab, Settings, inside, run, wait_until
+from jsrpd.sessions.ctnetlink import STANDBY_TIMEOUT_S
 from tests.end_to_end.session_flows import PROTOCOLS, Hosts, Talk
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -115,6 +116,21 @@ def test_the_standby_knows_the_neighbours(lab: Lab, hosts: Hosts) -> None:
         return all(entries.get(address) == ["STALE"] for address in wanted)
 
     wait_until(known, PATIENCE_S, "the hosts of both segments among the standby's neighbours")
+
+
+def test_the_former_owner_keeps_what_it_lost(lab: Lab, hosts: Hosts) -> None:
+    """No packet refreshes its entries any more: they get a standby's timeout, so that the group may come back late."""
+    first = primary(lab)
+    udp = {name: talk for name, talk in connect(hosts).items() if name.startswith("udp")}
+    faults.inject(lab, "handover", first)
+
+    def kept() -> bool:
+        lines = run(*inside(lab.namespace(first), "conntrack", "-L", "-p", "udp", "-f", "ipv4")).splitlines()
+        timeouts = [int(line.split()[2]) for line in lines if str(WAN.hosts[0]) in line]
+        return bool(timeouts) and min(timeouts) > STANDBY_TIMEOUT_S - PATIENCE_S
+
+    wait_until(kept, PATIENCE_S, "the entries of the former owner with a standby's timeout")
+    assert dead(udp) == []
 
 
 def process(lab: Lab, node: str, name: str) -> int:

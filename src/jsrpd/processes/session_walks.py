@@ -139,35 +139,41 @@ class Sweep:
 
 
 class Retention:
-    """Changes timeouts (and windows) of the connections of one group after a change of owner."""
+    """Changes timeouts (and windows) of the connections of some groups after a change of owner.
 
-    def __init__(self, group: int, attribution: Attribution, timeout_of: Callable[[Parts], int | None], liberal: bool) -> None:
+    One walk for all of them: the kernel holds a processor, its packets included, for as long as it looks through a table
+    that is mostly empty (10 ms for 262,144 buckets, measured).
+    """
+
+    def __init__(
+        self, groups: frozenset[int], attribution: Attribution, timeout_of: Callable[[Parts], int | None], liberal: bool
+    ) -> None:
         self.done = False
-        self._group, self._attribution = group, attribution
+        self._groups, self._attribution = groups, attribution
         self._timeout_of, self._liberal = timeout_of, liberal
         self._dump = Dump()
 
     @classmethod
-    def yielding(cls, group: int, attribution: Attribution) -> "Retention":
-        """This node has lost the group: its packets go by another node, so neither clock nor windows move here."""
-        return cls(group, attribution, lambda _parts: STANDBY_TIMEOUT_S, liberal=True)
+    def yielding(cls, groups: frozenset[int], attribution: Attribution) -> "Retention":
+        """This node has lost the groups: their packets go by another node, so neither clock nor windows move here."""
+        return cls(groups, attribution, lambda _parts: STANDBY_TIMEOUT_S, liberal=True)
 
     @classmethod
-    def settling(cls, group: int, attribution: Attribution, nominal: dict[str, int]) -> "Retention":
-        """This node has claimed the group: what no packet has refreshed gets an owner's timeout again."""
+    def settling(cls, groups: frozenset[int], attribution: Attribution, nominal: dict[str, int]) -> "Retention":
+        """This node has claimed the groups: what no packet has refreshed gets an owner's timeout again."""
 
         def timeout_of(parts: Parts) -> int | None:
             wanted_s = nominal[timeout_name(parts)]
             return wanted_s if number_of(parts, TIMEOUT) > wanted_s else None
 
-        return cls(group, attribution, timeout_of, liberal=False)
+        return cls(groups, attribution, timeout_of, liberal=False)
 
     def next(self) -> list[bytes]:
         """Changes of the next piece."""
         changes = []
         for entry in self._dump.read():
             parts = parts_of(entry)
-            if self._attribution.group(parts) != self._group:
+            if self._attribution.group(parts) not in self._groups:
                 continue
             timeout_s = self._timeout_of(parts)
             if timeout_s is not None:

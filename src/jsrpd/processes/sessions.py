@@ -83,6 +83,10 @@ GATHER_S = 0.001
 BUSY_WITHIN = 3 * MILLISECOND
 OVERRUN_PAUSE = SECOND
 """Shortest time between two resynchronisations because the kernel dropped events."""
+YIELD_AFTER_LOSS = 2 * SECOND
+"""The takeover comes first: looking through the connection table holds a processor for milliseconds (``Retention``). Until
+then neither the timeouts nor the windows of what a moment ago was current have gone wrong; a group that comes back
+sooner begins it at once."""
 SETTLE_AFTER_CLAIM = 5 * SECOND
 MAX_EVENTS_KEPT = 16
 NUMBER = struct.Struct(">I")
@@ -135,6 +139,7 @@ class Sessions:
         self.wanted_out: list[tuple[int, frozenset[int] | None]] = []
         self.sweep: Sweep | None = None
         self.drains: list[int] = []
+        self.yield_at: dict[int, Instant] = {}
         self.settle_at: dict[int, Instant] = {}
         self.audit_at = now + AUDIT_INTERVAL
         self.audit_number = 0
@@ -161,7 +166,8 @@ class Sessions:
         if self.walks or (self.outgoing is not None and self.stream.room):
             return 0.0
         now = clock()
-        wanted = [self.stream.deadline(), self.report_at, self.audit_at, self.neighbours.due, *self.settle_at.values()]
+        wanted = [self.stream.deadline(), self.report_at, self.audit_at, self.neighbours.due]
+        wanted += [*self.yield_at.values(), *self.settle_at.values()]
         cold = self.cold.deadline()
         wanted += [] if cold is None else [cold]
         wanted += [now + 50 * MILLISECOND] if any(path.socket is None for path in self.paths.values()) else []
@@ -196,10 +202,12 @@ class Sessions:
             local = local_addresses(self.configuration)
             if local != self.attribution.local:
                 self.attribution = Attribution(self.configuration, local)
-        for group in [group for group, at in self.settle_at.items() if now >= at]:
-            del self.settle_at[group]
-            if group in self.owned:
-                self.walks.append(Retention.settling(group, self.attribution, _nominal_timeouts()))
+        yielded = _due(self.yield_at, now)
+        if yielded:
+            self.walks.append(Retention.yielding(yielded, self.attribution))
+        settled = _due(self.settle_at, now) & self.owned
+        if settled:
+            self.walks.append(Retention.settling(settled, self.attribution, _nominal_timeouts()))
         if now >= self.audit_at:
             self.audit_at = now + AUDIT_INTERVAL
             if self.owned and self.stream.peer is not None and self.outgoing is None:
@@ -231,8 +239,11 @@ class Sessions:
         gained = owned - self.owned
         self.owned, self.told = owned, True
         for group in lost:
-            self.walks.append(Retention.yielding(group, self.attribution))
+            self.yield_at[group] = now + YIELD_AFTER_LOSS
         for group in gained:
+            if group in self.yield_at:
+                # The windows that moved while it was away are not known here, and its packets are coming.
+                self.yield_at[group] = now
             self.settle_at[group] = now + SETTLE_AFTER_CLAIM
             # What it lacks of our table a new owner must not lose to a mark that refers to the old one.
             self.sweep = None
@@ -634,6 +645,14 @@ SERVICES = (
     ("IPv6 session change", (Service.CHANGE, AF_INET6)),
 )
 """In the vendor's order and words (reference 7.6). NAT travels with its session and has no row of its own."""
+
+
+def _due(instants: dict[int, Instant], now: Instant) -> frozenset[int]:
+    """Takes the groups out whose instant has come."""
+    due = frozenset(group for group, at in instants.items() if now >= at)
+    for group in due:
+        del instants[group]
+    return due
 
 
 def _encode_groups(groups: frozenset[int]) -> bytes:

@@ -128,6 +128,7 @@ class Link:
         self._encoded: tuple[Heartbeat | None, bytes] = (None, b"")
         self._peer: Life | None = None
         self._peer_start_id = b""
+        self._decoded: tuple[bytes, Heartbeat] | None = None
         self._candidates: OrderedDict[bytes, Life] = OrderedDict()
 
     # -- saying -----------------------------------------------------------------------------------------------------
@@ -233,13 +234,19 @@ class Link:
 
     def _meaning(self, header: Header, payload: bytes) -> Received:
         if header.type == DatagramType.HEARTBEAT:
-            return HeartbeatHeard(header.incarnation, header.sequence, decode_heartbeat(payload))
+            return HeartbeatHeard(header.incarnation, header.sequence, self._heartbeat_of(payload))
         if header.type == DatagramType.ACKNOWLEDGEMENT:
             return AcknowledgementHeard(header.incarnation, decode_acknowledgement(payload))
         if header.type == DatagramType.CHALLENGE:
             return self._respond(header, payload)
         # A response here is authentic but no news: another answer to a repeated challenge, its life admitted already.
         return Dropped(DropCause.REPLAYED if header.type == DatagramType.RESPONSE else DropCause.MALFORMED)
+
+    def _heartbeat_of(self, payload: bytes) -> Heartbeat:
+        """Each path carries the same one: it is taken apart once."""
+        if self._decoded is None or self._decoded[0] != payload:
+            self._decoded = payload, decode_heartbeat(payload)
+        return self._decoded[1]
 
     def _from_candidate(self, header: Header, datagram: bytes) -> Received:
         """A life we do not know: authentic first, then proven living by a challenge."""
