@@ -4,10 +4,9 @@ Both the commands of ``jsrp`` and what may follow ``|`` are such trees; parser, 
 completion of bash all read them. ``grow`` makes a tree from one line a command.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 HELP = "?"
@@ -41,8 +40,7 @@ class GrammarError(Exception):
         self.at = at
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """What may stand at a place. ``word`` is empty when there is only a description, as for a number."""
 
     shown: str
@@ -159,8 +157,7 @@ def _check_value(word: str, place: Word[T], said: str, at: int) -> None:
 # -- growing ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Entry(Generic[T]):
+class Entry(NamedTuple, Generic[T]):
     """One command: how it is written, with values in capitals and what may be left out in brackets, each alone or all in
     this order, as in ``show x [group GROUP] [last COUNT]``; what it is for; what it does.
 
@@ -171,7 +168,7 @@ class Entry(Generic[T]):
     form: str
     help: str
     command: T
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = {}
 
 
 def grow(entries: Iterable[Entry[T]], values: Mapping[str, "Word[T]"], help_: Mapping[str, str]) -> Word[T]:
@@ -180,7 +177,7 @@ def grow(entries: Iterable[Entry[T]], values: Mapping[str, "Word[T]"], help_: Ma
     ``values``: a pattern of each value by its capitals. ``help_``: help of words on the way, by the way to them
     (``show chassis``) or by themselves. ValueError for a word without help, and for two commands of one form.
     """
-    root: _Growing[T] = _Growing(Word(""))
+    root: _Growing[T] = _Growing()
     for entry in entries:
         forms = sorted(_forms(entry.form), key=len)
         own = [name for name in forms[0] if name not in values][-1]
@@ -192,19 +189,21 @@ def grow(entries: Iterable[Entry[T]], values: Mapping[str, "Word[T]"], help_: Ma
 def _forms(form: str) -> list[list[str]]:
     """Every way to write it."""
     found: list[list[str]] = [[]]
-    for optional, said in re.findall(r"\[([^]]+)\]|(\S+)", form):
-        if optional:
-            found += [[*before, *optional.split()] for before in found]
+    for piece in form.replace("[", "]?").split("]"):
+        if piece.startswith("?"):
+            found += [[*before, *piece[1:].split()] for before in found]
         else:
-            found = [[*before, said] for before in found]
+            found = [[*before, *piece.split()] for before in found]
     return found
 
 
 class _Growing(Generic[T]):
     """A place while the tree grows."""
 
-    def __init__(self, word: Word[T]) -> None:
-        self.word = word
+    def __init__(self, pattern: Word[T] | None = None, help_: str = "") -> None:
+        self.pattern = pattern
+        self.help = help_ or (pattern.help if pattern is not None else "")
+        self.command: T | None = None
         self.below: dict[str, _Growing[T]] = {}
 
     def add(self, entry: Entry[T], form: list[str], own: str, values: Mapping[str, Word[T]], help_: Mapping[str, str]) -> None:
@@ -213,18 +212,20 @@ class _Growing(Generic[T]):
         for name in form:
             way = f"{way} {name}".strip()
             if name not in place.below:
-                pattern = values.get(name, Word(""))
-                place.below[name] = _Growing(replace(pattern, help=entry.details.get(name) or pattern.help))
+                place.below[name] = _Growing(values.get(name), entry.details.get(name, ""))
             place = place.below[name]
-            if not place.word.help:
-                said = entry.help if name == own else help_.get(way) or help_.get(name, "")
-                place.word = replace(place.word, help=said)
-        if place.word.command is not None:
+            if not place.help:
+                place.help = entry.help if name == own else help_.get(way) or help_.get(name, "")
+        if place.command is not None:
             raise ValueError(f"two commands are written {way}")
-        place.word = replace(place.word, command=entry.command)
+        place.command = entry.command
 
     def grown(self, way: str = "") -> Word[T]:
         """The place with all below it."""
-        if way and not self.word.help:
+        if way and not self.help:
             raise ValueError(f"no help for: {way}")
-        return replace(self.word, below={name: below.grown(f"{way} {name}".strip()) for name, below in self.below.items()})
+        below = {name: place.grown(f"{way} {name}".strip()) for name, place in self.below.items()}
+        if self.pattern is None:
+            return Word(self.help, below, self.command)
+        of = self.pattern
+        return Word(self.help, below, self.command, of.argument, of.within, of.rest, of.among)

@@ -1,7 +1,5 @@
 """Commands about the session itself: ``set cli``, ``show cli``, ``show version``, leaving. Replies as automation expects them."""
 
-import socket
-
 from jsrpd.cli.commands import Call, CommandFailed
 from jsrpd.cli.modes import Leave
 from jsrpd.cli.settings import SETTINGS
@@ -77,6 +75,8 @@ def show_cli(_call: Call) -> str:
 
 def show_version(call: Call) -> str:
     """``show version``: fields as automation reads them (host name, model, release)."""
+    import socket
+
     from jsrpd import __version__
 
     host = socket.gethostname().partition(".")[0]
