@@ -28,6 +28,12 @@ class Mode(Protocol):
     def execute(self, line: str) -> str:
         """What is printed for a line, its pipes applied."""
 
+    def end_of_input(self) -> str | None:
+        """Ctrl-D on an empty line: what came of a text that it ends; None: leave the mode."""
+
+    def close(self) -> None:
+        """The mode is left, however: nothing may stay locked."""
+
     def values(self, argument: str) -> Sequence[tuple[str, str]]:
         """Values that are known for an argument of the grammar, with help; none where they cannot be listed."""
 

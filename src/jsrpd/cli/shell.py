@@ -61,6 +61,12 @@ class Operational:
         """Groups, nodes, messages."""
         return known_values(argument)
 
+    def end_of_input(self) -> None:
+        """Ctrl-D ends the session."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class Session:
     """A stack of modes over a terminal."""
@@ -73,14 +79,18 @@ class Session:
     def run(self) -> int:
         """Until the operator leaves or the terminal is gone."""
         restore_signals()
-        with contextlib.suppress(Hangup), self.terminal.session():
-            try:
-                while self.modes:
-                    self._turn()
-            except Idle:
-                self.terminal.write("\nIdle timeout exceeded: closing session\n")
-            except KeyboardInterrupt:
-                self.terminal.write("\n")
+        try:
+            with contextlib.suppress(Hangup), self.terminal.session():
+                try:
+                    while self.modes:
+                        self._turn()
+                except Idle:
+                    self.terminal.write("\nIdle timeout exceeded: closing session\n")
+                except KeyboardInterrupt:
+                    self.terminal.write("\n")
+        finally:
+            while self.modes:
+                self._pop()
         return 0
 
     def _turn(self) -> None:
@@ -88,7 +98,7 @@ class Session:
         mode = self.modes[-1]
         line = self._line(mode)
         if line is None:
-            self._pop()
+            self._end_of_input(mode)
         elif line.strip():
             try:
                 self._execute(mode, line)
@@ -97,7 +107,9 @@ class Session:
 
     def _line(self, mode: Mode) -> str | None:
         """None for the end of input; empty when it was given up."""
-        above = [said for said in (banner(), mode.context) if said]
+        # A mode that asks back, or takes a text, shows its own words only.
+        role = banner() if len(self.modes) == 1 or mode.context else ""
+        above = [said for said in (role, mode.context) if said]
         self.terminal.write("".join(f"{said}\n" for said in (["", *above] if above else [])))
         editor = Editor(mode.prompt, self.terminal.size()[0], self.history, SETTINGS.complete_on_space)
         editor.draw()
@@ -143,8 +155,19 @@ class Session:
         if mode.finished:
             self._pop()
 
+    def _end_of_input(self, mode: Mode) -> None:
+        try:
+            printed = mode.end_of_input()
+        except (GrammarError, CommandFailed) as error:
+            self.terminal.show(str(error), paged=False)
+            return
+        if printed is None:
+            self._pop()
+        else:
+            self.terminal.show(printed, paged=False)
+
     def _pop(self) -> None:
-        self.modes.pop()
+        self.modes.pop().close()
 
 
 def run() -> int:
@@ -158,7 +181,7 @@ def batch() -> int:
     """Commands from a pipe or a file: 0, or 1 when any failed; no prompt, no pages."""
     modes: list[Mode] = [Operational()]
     failed = False
-    for outcome in lines_from(sys.stdin):
+    for outcome in lines_from(iter(sys.stdin.readline, "")):
         if isinstance(outcome, Ended) or not modes:
             break
         line = getattr(outcome, "line", "")
@@ -168,7 +191,7 @@ def batch() -> int:
             sys.stdout.write(modes[-1].execute(line))
             sys.stdout.flush()
             if modes[-1].finished:
-                modes.pop()
+                modes.pop().close()
         except (GrammarError, CommandFailed) as error:
             failed = True
             sys.stdout.write(getattr(error, "shown", ""))
@@ -177,5 +200,7 @@ def batch() -> int:
         except Enter as enter:
             modes.append(enter.mode)
         except Leave:
-            modes.pop()
+            modes.pop().close()
+    while modes:
+        modes.pop().close()
     return int(failed)

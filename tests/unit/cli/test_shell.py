@@ -1,5 +1,6 @@
 """An interactive session in a real pseudo-terminal: prompt, banner, completion, pages, Ctrl-C, and without a terminal."""
 
+import contextlib
 import os
 import pty
 import select
@@ -12,10 +13,15 @@ import time
 from collections.abc import Iterator
 from fcntl import ioctl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jsrpd import __version__
+from jsrpd.cli import shell
+from jsrpd.cli.grammar import Word
+from jsrpd.cli.modes import Enter
+from jsrpd.cli.terminal import Hangup, Terminal
 from jsrpd.management.requests import SOCKET_NAME, Reply
 from jsrpd.model.status import GroupStatus
 from tests.unit.management.daemon import cluster, daemon, row
@@ -166,3 +172,68 @@ def test_as_a_login_shell_with_a_command() -> None:
     """As sshd starts it for ``ssh host 'version | count'``."""
     done = subprocess.run([*JSRP, "-c", "version | count"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "Count: 1 lines\n")
+
+
+class Level:
+    """A mode of its own: takes lines until one says done; Ctrl-D ends a text once, then the mode."""
+
+    context, prompt = "[edit]", "deep# "
+    grammar: Word[Any] = Word("")
+
+    def __init__(self) -> None:
+        self.finished, self.closed, self.texts = False, False, 1
+
+    def execute(self, line: str) -> str:
+        self.finished = line == "done"
+        return f"took {line}\n"
+
+    def values(self, _argument: str) -> list[tuple[str, str]]:
+        return []
+
+    def end_of_input(self) -> str | None:
+        self.texts -= 1
+        return "text taken\n" if self.texts == 0 else None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        (["one\r", "done\r"], ["took one", "took done"]),
+        (["\x04", "\x04"], ["text taken"]),
+        ([], []),
+    ],
+)
+def test_a_mode_is_entered_driven_and_always_closed(monkeypatch: pytest.MonkeyPatch, typed: list[str], printed: list[str]) -> None:
+    """Also when the terminal goes away in the middle."""
+    level = Level()
+    keys = iter("".join(["deep\r", *typed]))
+    shown: list[str] = []
+    terminal = Terminal.__new__(Terminal)
+    replacements: dict[str, Any] = {
+        "session": contextlib.nullcontext,
+        "keys": contextlib.nullcontext,
+        "key": lambda _timeout=None: next(keys, None) or hang_up(),
+        "size": lambda: (80, 24),
+        "write": shown.append,
+        "show": lambda text, **_how: shown.append(text),
+    }
+    for name, replacement in replacements.items():
+        monkeypatch.setattr(Terminal, name, staticmethod(replacement))
+    monkeypatch.setattr(shell, "banner", lambda: "")
+    monkeypatch.setattr(shell, "restore_signals", lambda: None)
+    monkeypatch.setattr(shell, "answer", lambda _words: enter(level))
+    assert shell.Session(terminal).run() == 0
+    said = "".join(shown)
+    assert level.closed
+    assert all(one in said for one in ["entering\n", "\n[edit]\n", *printed])
+
+
+def enter(level: Level) -> str:
+    raise Enter(level, "entering\n")
+
+
+def hang_up() -> str:
+    raise Hangup
