@@ -85,7 +85,8 @@ ANY = Value("a word", bool)
 class Statement:
     """``key``: each value opens a list entry with the statements below it. ``value``: exactly one value follows.
 
-    ``many``: several values may follow. ``refuse``: why this release does not carry it out.
+    ``many``: several values may follow. ``refuse``: why this release does not carry it out. ``presence``: it says something
+    with nothing below it, too.
     """
 
     help: str
@@ -96,6 +97,7 @@ class Statement:
     below: dict[str, "Statement"] = field(default_factory=dict)
     refuse: str = ""
     refuse_values: dict[str, str] = field(default_factory=dict)
+    presence: bool = False
 
 
 NOT_YET = "is not in this release"
@@ -170,6 +172,7 @@ REDUNDANCY_GROUP = {
     ),
     "preempt": Statement(
         "move to the node with the higher priority when it is fit",
+        presence=True,
         below={
             "delay": Statement("wait before moving", value=integer(1, 21600, "s")),
             "limit": Statement("moves per period", value=integer(1, 50), refuse=NOT_YET),
