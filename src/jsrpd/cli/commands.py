@@ -64,7 +64,7 @@ def show_metrics(_call: Call) -> str:
     """``show metrics``."""
     from jsrpd.management.requests import ShowMetrics
 
-    return _ask(ShowMetrics()).text
+    return ask(ShowMetrics()).text
 
 
 def show_ip_monitoring(call: Call) -> str:
@@ -72,7 +72,7 @@ def show_ip_monitoring(call: Call) -> str:
     from jsrpd.cli import render_ip_monitoring
     from jsrpd.management.requests import ShowIpMonitoring
 
-    reply = _ask(ShowIpMonitoring(call.number("group") if "group" in call.values else None))
+    reply = ask(ShowIpMonitoring(call.number("group") if "group" in call.values else None))
     render = render_ip_monitoring.as_json if call.display == "json" else render_ip_monitoring.as_text
     return render(reply.node or 0, reply.ip_monitoring or ())
 
@@ -81,7 +81,7 @@ def clear_ip_failure_counts(call: Call) -> str:
     """``clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]``."""
     from jsrpd.management.requests import ClearIpFailureCounts
 
-    return _done(_ask(ClearIpFailureCounts(call.values.get("address", ""))))
+    return _done(ask(ClearIpFailureCounts(call.values.get("address", ""))))
 
 
 def show_events(call: Call) -> str:
@@ -102,7 +102,7 @@ def explain(call: Call) -> str:
     from jsrpd.cli import history, render_explain
     from jsrpd.management.requests import Explain
 
-    explained = _ask(Explain()).explanations
+    explained = ask(Explain()).explanations
     if "group" in call.values:
         explained = tuple(group for group in explained if group.group == call.number("group"))
         if not explained:
@@ -133,7 +133,7 @@ def _candidate(path: Path) -> "tuple[ClusterConfiguration, ClusterConfiguration]
     from jsrpd.configuration.problems import ConfigurationError
 
     try:
-        identity = read_identity(_configuration_directory())
+        identity = read_identity(configuration_directory())
         cluster = identity.cluster_id if identity else 0
         return load_file(path, Identity(cluster, 0)), load_file(path, Identity(cluster, 1))
     except (ConfigurationError, ValueError) as error:
@@ -180,7 +180,7 @@ def show_configuration(call: Call) -> str:
     """``show configuration``: the file, not what the daemon runs with."""
     from jsrpd.configuration import junos
 
-    path = _configuration_directory() / "jsrpd.conf"
+    path = configuration_directory() / "jsrpd.conf"
     try:
         tree = junos.parse(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -194,21 +194,21 @@ def request_failover(call: Call) -> str:
     """``request chassis cluster failover redundancy-group N node M``."""
     from jsrpd.management.requests import Failover
 
-    return _done(_ask(Failover(call.number("group"), call.number("node"))))
+    return _done(ask(Failover(call.number("group"), call.number("node"))))
 
 
 def reset_failover(call: Call) -> str:
     """``request chassis cluster failover reset [redundancy-group N]``."""
     from jsrpd.management.requests import FailoverReset
 
-    return _done(_ask(FailoverReset(call.number("group") if "group" in call.values else None)))
+    return _done(ask(FailoverReset(call.number("group") if "group" in call.values else None)))
 
 
 def clear_failover_count(_call: Call) -> str:
     """``clear chassis cluster failover-count``."""
     from jsrpd.management.requests import ClearFailoverCount
 
-    return _ask(ClearFailoverCount()).text + "\n"
+    return ask(ClearFailoverCount()).text + "\n"
 
 
 def generate_key(_call: Call) -> str:
@@ -224,7 +224,7 @@ def replace_key(_call: Call) -> str:
 def _generate_key(force: bool) -> str:
     from jsrpd.configuration.key import KeyFileError, generate_key
 
-    directory = _configuration_directory()
+    directory = configuration_directory()
     try:
         path = generate_key(directory, force)
     except KeyFileError as error:
@@ -247,7 +247,7 @@ def disable(_call: Call) -> str:
 def _write_identity(cluster_id: int, node: int) -> str:
     from jsrpd.configuration.identity import Identity, write_identity
 
-    directory = _configuration_directory()
+    directory = configuration_directory()
     try:
         write_identity(directory, Identity(cluster_id, node) if cluster_id else None)
     except OSError as error:
@@ -300,7 +300,7 @@ def lab(_call: Call) -> str:
 def _snapshot() -> "ClusterStatus":
     from jsrpd.management.requests import ShowStatus
 
-    status = _ask(ShowStatus()).status
+    status = ask(ShowStatus()).status
     if status is None:
         raise CommandFailed("error: the answer has no status; are jsrp and jsrpd of one version?")
     return status
@@ -311,7 +311,7 @@ def _core() -> "tuple[CoreState, Cluster]":
     from jsrpd.core.checkpoint import CheckpointError, decode
     from jsrpd.management.requests import ShowState
 
-    core = _ask(ShowState()).core
+    core = ask(ShowState()).core
     if core is None:
         raise CommandFailed("error: the answer has no state; are jsrp and jsrpd of one version?")
     try:
@@ -320,12 +320,12 @@ def _core() -> "tuple[CoreState, Cluster]":
         raise CommandFailed("error: the daemon's state is not understood; jsrp and jsrpd must be of one version") from error
 
 
-def _ask(request: "Request") -> "Reply":
+def ask(request: "Request") -> "Reply":
     from jsrpd.management.client import DaemonUnreachable, ask
     from jsrpd.management.requests import SOCKET_NAME
 
     try:
-        reply = ask(_directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME, request)
+        reply = ask(directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME, request)
     except DaemonUnreachable as error:
         raise CommandFailed(f"error: {error}") from error
     if not reply.ok:
@@ -342,14 +342,14 @@ def _done(reply: "Reply") -> str:
 def _journal() -> Path:
     from jsrpd.management.journal import DIRECTORY
 
-    return _directory("STATE_DIRECTORY", "/var/lib/jsrpd") / DIRECTORY
+    return directory("STATE_DIRECTORY", "/var/lib/jsrpd") / DIRECTORY
 
 
-def _configuration_directory() -> Path:
-    return _directory("CONFIGURATION_DIRECTORY", "/etc/jsrpd")
+def configuration_directory() -> Path:
+    return directory("CONFIGURATION_DIRECTORY", "/etc/jsrpd")
 
 
-def _directory(variable: str, default: str) -> Path:
+def directory(variable: str, default: str) -> Path:
     """systemd may list several paths; the first counts."""
     return Path((os.environ.get(variable) or default).split(":")[0])
 

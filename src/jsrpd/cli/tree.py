@@ -1,6 +1,7 @@
 """All commands of ``jsrp``, as a tree of words (reference 7.1)."""
 
 from jsrpd.cli import commands as do
+from jsrpd.cli import configuration_commands as configuration
 from jsrpd.cli.commands import Command
 from jsrpd.cli.grammar import Word
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
@@ -55,6 +56,7 @@ _EXPLAIN = Command(do.explain, ("json",))
 _EVENTS = Command(do.show_events, ("json",))
 _LAST: Place = Word("Only the newest", {"COUNT": _number("last", COUNTS, Word("How many", command=_EVENTS))})
 _OF_GROUP: Place = Word("Of one group", {"last": _LAST}, _EVENTS)
+_ROLLBACK = Command(configuration.show_rollback, ("set",))
 _SHOW: Place = Word(
     "Show information",
     {
@@ -90,6 +92,16 @@ _SHOW: Place = Word(
         ),
         "metrics": Word("What a monitoring system reads, as OpenMetrics", command=Command(do.show_metrics)),
         "configuration": Word("The configuration file", command=Command(do.show_configuration, ("set",))),
+        "system": Word(
+            "This node",
+            {
+                "commit": Word("Past commits", command=Command(configuration.show_commits, ("json",))),
+                "rollback": Word(
+                    "A past configuration",
+                    {"N": _number("rollback", range(50), Word("Which, 0 is in force", command=_ROLLBACK))},
+                ),
+            },
+        ),
     },
 )
 _RESET: Place = Word(
@@ -118,7 +130,14 @@ _REQUEST: Place = Word(
     "Order something",
     {
         "chassis": _cluster(
-            {"failover": _FAILOVER, "what-if": _WHAT_IF, "key": Word("Cluster key", {"generate": _GENERATE_KEY})},
+            {
+                "failover": _FAILOVER,
+                "what-if": _WHAT_IF,
+                "key": Word("Cluster key", {"generate": _GENERATE_KEY}),
+                "configuration-synchronize": Word(
+                    "Take up the newest commit of both nodes, over a file that was edited", command=Command(configuration.synchronize)
+                ),
+            },
         )
     },
 )
@@ -155,6 +174,27 @@ _HELP: Place = Word(
         )
     },
 )
+_CONFIGURE: Place = Word(
+    "Change the configuration of both nodes",
+    {
+        "exclusive": Word("So that nobody else can", command=Command(configuration.configure_exclusive)),
+        "private": Word("A candidate of one's own, as always", command=Command(configuration.configure_private)),
+    },
+    Command(configuration.configure),
+)
+_IMPORT: Place = Word(
+    "Translate another product's configuration",
+    {
+        "junos": Word(
+            "Of an SRX cluster",
+            {"FILE": Word("The file", command=Command(configuration.import_junos), argument="files", rest=True)},
+        ),
+        "keepalived": Word(
+            "Of one or both routers",
+            {"FILE…": Word("The files", command=Command(configuration.import_keepalived), argument="files", rest=True)},
+        ),
+    },
+)
 COMMANDS: Place = Word(
     "",
     {
@@ -163,6 +203,8 @@ COMMANDS: Place = Word(
         "clear": _CLEAR,
         "set": _SET,
         "help": _HELP,
+        "configure": _CONFIGURE,
+        "import": _IMPORT,
         "replay": Word(
             "Decide a recorded journal once more and compare",
             {
