@@ -74,7 +74,10 @@ def show_commits(call: Call) -> str:
 def _lines(one: "CommitLine") -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(one.time)) if one.time else "-"
     note = f" ({one.note})" if one.note else ""
-    return [f"{one.number:<3} {when} by {one.author} via {one.client} on node{one.node}{note}", *([f"    {one.comment}"] if one.comment else [])]
+    return [
+        f"{one.number:<3} {when} by {one.author} via {one.client} on node{one.node}{note}",
+        *([f"    {one.comment}"] if one.comment else []),
+    ]
 
 
 def show_rollback(call: Call) -> str:

@@ -7,7 +7,7 @@ with the statements that both have changed.
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -464,7 +464,7 @@ def _some(words: list[str], form: str) -> list[str]:
     return words
 
 
-def run_script(mode: ConfigureMode, lines: Sequence[str]) -> tuple[str, str]:
+def run_script(mode: ConfigureMode, lines: Iterable[str]) -> tuple[str, str]:
     """Every line, until one fails: what was printed, and the error. For scripts and pipes: nothing is asked."""
     printed = list[str]()
     for line in lines:

@@ -135,7 +135,8 @@ _REQUEST: Place = Word(
                 "what-if": _WHAT_IF,
                 "key": Word("Cluster key", {"generate": _GENERATE_KEY}),
                 "configuration-synchronize": Word(
-                    "Take up the newest commit of both nodes, over a file that was edited", command=Command(configuration.synchronize)
+                    "Take up the newest commit of both nodes, over a file that was edited",
+                    command=Command(configuration.synchronize),
                 ),
             },
         )
