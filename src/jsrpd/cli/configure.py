@@ -21,7 +21,7 @@ from jsrpd.configuration.candidate import MAX_TEXT_BYTES, Candidate, EditFailed,
 from jsrpd.configuration.junos import copy, quoted
 from jsrpd.configuration.merge import merged
 from jsrpd.configuration.places import TOP_PLACE, Role, WrongWord, in_full, walk
-from jsrpd.configuration.render import comparison, same, set_lines, text_of
+from jsrpd.configuration.render import comparison, lines_of, same, set_lines, text_of
 
 CONFIRM_MINUTES = 10
 END_OF_TEXT = ("\x04", "^D", ".")
@@ -233,6 +233,8 @@ class ConfigureMode:
             return pipeline.apply(self._display(own[0][1:], path))
         if place.role is Role.VALUE or not node.children:
             return pipeline.apply("")
+        if place.role is Role.LEAF:
+            return pipeline.apply("".join(f"{line}\n" for line in lines_of(node, place)))
         return pipeline.apply(text_of(node, place))
 
     def _path(self, words: list[str]) -> list[str]:

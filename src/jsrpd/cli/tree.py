@@ -98,7 +98,7 @@ _SHOW: Place = Word(
                 "commit": Word("Past commits", command=Command(configuration.show_commits, ("json",))),
                 "rollback": Word(
                     "A past configuration",
-                    {"N": _number("rollback", range(50), Word("Which, 0 is in force", command=_ROLLBACK))},
+                    {"ID": _number("rollback", range(50), Word("Which, 0 is in force", command=_ROLLBACK))},
                 ),
             },
         ),

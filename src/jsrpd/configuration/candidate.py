@@ -34,7 +34,21 @@ def read(text: str, name: str = "terminal") -> Node:
     problems = check(tree, applied=False)
     if problems:
         raise EditFailed("\n".join(problem.render(name) for problem in problems))
+    _lift_marks(tree, TOP_PLACE)
     return tree
+
+
+def _lift_marks(node: Node, place: Place) -> None:
+    """What is said of a leaf's only value is said of the leaf."""
+    for text, child in node.children.items():
+        found = step(place, text)
+        assert found is not None, "checked before"
+        if found.role is Role.LEAF and len(child.children) == 1:
+            (value,) = child.children.values()
+            child.inactive, value.inactive = child.inactive or value.inactive, False
+            child.comment, value.comment = "\n".join(filter(None, (child.comment, value.comment))), ""
+            child.replace, value.replace = child.replace or value.replace, False
+        _lift_marks(child, found)
 
 
 class Candidate:
@@ -122,7 +136,7 @@ class Candidate:
 
     def annotate(self, path: list[str], comment: str) -> None:
         """Say something of a statement; an empty comment takes what was said."""
-        self._whole_statement(path).comment = comment.strip()
+        self._whole_statement(path).comment = comment.strip().replace("*/", "* /")
 
     def _whole_statement(self, path: list[str]) -> Node:
         """The node that stands for the statement: of a leaf with one value the leaf, not its value."""

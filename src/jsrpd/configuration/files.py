@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NATIVE, YAML, JSON = "jsrpd.conf", "jsrpd.yaml", "jsrpd.json"
 NAMES = (NATIVE, YAML, JSON)
 MARKS = "@"
+MAX_WORDS = 100_000
+"""Aliases of YAML make much of little."""
 STANDS_THERE = ("", "~", "null", "true")
 
 
@@ -76,7 +78,7 @@ def data_of(node: Node, place: Place = TOP_PLACE) -> dict[str, Any]:
     for text, child in node.children.items():
         found = step(place, text)
         leaf = found is None or found.role is Role.LEAF
-        marks = _marks(child)
+        marks = _marks(child if leaf else Node(child.word, {}, child.inactive, child.comment))
         if marks and (leaf or not child.children):
             data[f"{MARKS}{text}"] = marks
         if not child.children:
@@ -92,11 +94,16 @@ def data_of(node: Node, place: Place = TOP_PLACE) -> dict[str, Any]:
 
 
 def _marks(node: Node) -> dict[str, Any]:
+    """Of a leaf with several values also what is said of single ones."""
     marks = dict[str, Any]()
-    if node.inactive or any(child.inactive and not child.children for child in node.children.values()):
+    values = [child for child in node.children.values() if not child.children]
+    if node.inactive:
         marks["inactive"] = True
-    if node.comment:
-        marks["comment"] = node.comment
+    elif any(value.inactive for value in values):
+        marks["inactive"] = [_scalar(value.word.text) for value in values if value.inactive]
+    comment = "\n".join(filter(None, (node.comment, *(value.comment for value in values))))
+    if comment:
+        marks["comment"] = comment
     return marks
 
 
@@ -121,7 +128,7 @@ def _of_data(text: str) -> Node:
         raise SyntaxProblem(f"not readable: {error}".splitlines()[0], 1, 1) from error
     tree = root()
     if composed is not None:
-        _take(composed, tree, TOP_PLACE, 0, set())
+        _take(composed, tree, TOP_PLACE, 0, set(), [MAX_WORDS])
     return tree
 
 
@@ -129,11 +136,14 @@ def _place_of(node: "yaml.Node") -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
-def _take(data: "yaml.Node", into: Node, place: Place | None, depth: int, above: set[int]) -> None:
-    """``above``: the nodes on the way here, because a YAML alias may lead back to one."""
+def _take(data: "yaml.Node", into: Node, place: Place | None, depth: int, above: set[int], left: list[int]) -> None:
+    """``above``: the nodes on the way here, because a YAML alias may lead back to one. ``left``: words that may still come."""
     import yaml
 
     line, column = _place_of(data)
+    left[0] -= 1
+    if left[0] < 0:
+        raise SyntaxProblem(f"more than {MAX_WORDS} words", line, column)
     if id(data) in above or depth >= MAX_DEPTH:
         raise SyntaxProblem(
             "an alias that leads to itself" if id(data) in above else f"more than {MAX_DEPTH} levels deep", line, column
@@ -149,10 +159,10 @@ def _take(data: "yaml.Node", into: Node, place: Place | None, depth: int, above:
             into.child(_word(data))
     else:
         assert isinstance(data, yaml.MappingNode)
-        _take_mapping(data, into, place, depth, above)
+        _take_mapping(data, into, place, depth, above, left)
 
 
-def _take_mapping(data: "yaml.MappingNode", into: Node, place: Place | None, depth: int, above: set[int]) -> None:
+def _take_mapping(data: "yaml.MappingNode", into: Node, place: Place | None, depth: int, above: set[int], left: list[int]) -> None:
     import yaml
 
     marks = list[tuple[str, yaml.Node]]()
@@ -165,14 +175,18 @@ def _take_mapping(data: "yaml.MappingNode", into: Node, place: Place | None, dep
         if key.value in into.children:
             raise SyntaxProblem(f"{key.value} is given twice", *_place_of(key))
         child = into.child(_word(key))
-        _take(value, child, step(place, key.value) if place is not None else None, depth + 1, above)
+        _take(value, child, step(place, key.value) if place is not None else None, depth + 1, above, left)
     for name, value in marks:
         marked = into.children.get(name) if name else into
         if marked is None or not isinstance(value, yaml.MappingNode):
             raise SyntaxProblem(f"{MARKS}{name} belongs to no statement", *_place_of(value))
         for key, said in value.value:
-            if key.value == "inactive":
-                marked.inactive = said.value.lower() == "true"
+            if key.value == "inactive" and isinstance(said, yaml.SequenceNode):
+                for item in said.value:
+                    if item.value in marked.children:
+                        marked.children[item.value].inactive = True
+            elif key.value == "inactive":
+                marked.inactive = said.value == "true"
             elif key.value == "comment":
                 marked.comment = said.value
             else:

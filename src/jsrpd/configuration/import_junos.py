@@ -65,11 +65,17 @@ def read_names(text: str) -> dict[str, str]:
     return names
 
 
+_PROMPT = re.compile(r"\s*\S+@\S+[>#%]\s?")
+_AROUND = re.compile(
+    r"\s*(\{(primary|secondary)[^}]*\})?(\[edit.*\]|---\(more.*|(commit|exit|quit|top|configure)\b.*|show\b.*)?\s*"
+)
+"""What a terminal session leaves between the lines of a configuration."""
+
+
 def _plain(text: str) -> str:
-    """Without what a terminal session leaves around it: prompts, and the lines that ``show`` adds."""
-    lines = text.splitlines()
-    kept = ["" if re.match(r"\s*(\S+@\S+[>#]|\{(primary|secondary)\S*\}$|\[edit\]$|---\(more)", line) else line for line in lines]
-    return "\n".join(kept) + "\n"
+    """Without prompts, and without lines that say nothing of a configuration."""
+    lines = [_PROMPT.sub("", line) for line in text.splitlines()]
+    return "\n".join("" if _AROUND.fullmatch(line) else line for line in lines) + "\n"
 
 
 def _from_xml(text: str) -> Node:
@@ -95,12 +101,17 @@ def _tag(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
+HIDDEN = {("interfaces", "interface"), ("redundant-parent", "parent")}
+"""Elements (parent, tag) whose word the vendor's text form leaves out."""
+KEYS = ("name", "logical-interface-name")
+
+
 def _take_element(element: ET.Element, into: Node, above: tuple[str, ...]) -> None:
     tag = _tag(element)
-    # The vendor's text form hides the keyword of this one list.
-    hidden = tag == "address" and above[-3:-1] == ("ip-monitoring", "family")
+    # One list's word is hidden in one place only: addresses of ip-monitoring.
+    hidden = (*above[-1:], tag) in HIDDEN or (tag == "address" and above[-3:-1] == ("ip-monitoring", "family"))
     node = into if hidden else into.child(Word(tag, 1, 1))
-    key = next((child for child in element if _tag(child) == "name"), None)
+    key = next((child for child in element if _tag(child) in KEYS), None)
     if key is not None:
         node = node.child(Word((key.text or "").strip(), 1, 1))
     elif not len(element) and (element.text or "").strip():

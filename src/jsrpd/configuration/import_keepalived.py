@@ -295,7 +295,7 @@ class _Import:
         wanted = [set(names) for router in routers for names in router.sync_groups.values()]
         by_interface = dict[str, set[str]]()
         for one, _ in pairs:
-            for interface in {one.interface, *(device for _, device in one.addresses)}:
+            for interface in {device for _, device in one.addresses}:
                 by_interface.setdefault(interface, set()).add(one.name)
         for interface, names in by_interface.items():
             if len(names) > 1 and not any(names <= group for group in wanted):

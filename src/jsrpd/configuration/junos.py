@@ -162,8 +162,8 @@ def _child(node: Node, word: Word, depth: int) -> Node:
 
 def _plain_comment(text: str) -> str:
     """What a comment says, without its marks and the stars that some put before each line."""
-    lines = [line.strip() for line in text[2:-2].splitlines()]
-    return "\n".join(line[1:].strip() if line.startswith("*") else line for line in lines).strip()
+    first, *others = [line.strip() for line in text[2:-2].splitlines()] or [""]
+    return "\n".join([first, *(line[1:].strip() if line.startswith("*") else line for line in others)]).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ class _Blocks:
 
 
 def _comment(node: Node, text: str) -> None:
-    node.comment = f"{node.comment}\n{text}".strip()
+    node.comment = f"{node.comment}\n{text.replace('*/', '* /')}".strip()
 
 
 def _parse_list(words: list[Word], at: int, node: Node, depth: int) -> int:

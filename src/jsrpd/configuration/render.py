@@ -15,7 +15,8 @@ INDENT = "    "
 
 def text_of(node: Node, place: Place = TOP_PLACE) -> str:
     """What stands below a node, in braces."""
-    return "".join(f"{line}\n" for line in lines_below(node, place))
+    alone = _comment_lines(node, "") if place is TOP_PLACE and not node.children else ()
+    return "".join(f"{line}\n" for line in (*alone, *lines_below(node, place)))
 
 
 def lines_below(node: Node, place: Place = TOP_PLACE, depth: int = 0) -> Iterator[str]:
@@ -60,7 +61,7 @@ def _marked(node: Node) -> bool:
 def _comment_lines(node: Node, indent: str) -> Iterator[str]:
     if not node.comment:
         return
-    first, *others = node.comment.replace("*/", "* /").splitlines()
+    first, *others = node.comment.splitlines()
     if not others:
         yield f"{indent}/* {first} */"
         return

@@ -246,6 +246,10 @@ CLUSTER = {
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),
     "hardware-monitoring": Statement("watch the machine", below=HARDWARE_MONITORING),
     "arbitration": Statement("who may own a group during a complete cut", refuse=NOT_YET),
+    "configuration-synchronize": Statement(
+        "how a node comes to the configuration of the other",
+        below={"no-secondary-bootup-auto": Statement("a node that has never committed keeps its own file")},
+    ),
     "redundancy-group": Statement("a unit of failover", key=integer(0, 128), below=REDUNDANCY_GROUP),
 }
 

@@ -12,7 +12,7 @@ from jsrpd.configuration.identity import Identity
 from jsrpd.configuration.render import text_of
 from jsrpd.management.commits import KEPT, CommitStore, digest
 from jsrpd.management.peer_messages import Decide, Message, Prepare
-from jsrpd.processes.committer import Committer, CommitRefused, Surroundings, Wanted
+from jsrpd.processes.committer import CommitRefused, Committer, Surroundings, Wanted
 from jsrpd.processes.peer_link import PeerAway
 from tests.unit.configuration.texts import SOUND
 
@@ -249,7 +249,7 @@ def test_two_operators_change_different_things(pair: Pair) -> None:
 def test_two_operators_change_the_same(pair: Pair) -> None:
     async def body() -> None:
         await commit(pair.zero, with_interval(50), base=BEFORE, author="alice")
-        with pytest.raises(CommitRefused, match="(?s)alice has committed another.*chassis cluster heartbeat-interval"):
+        with pytest.raises(CommitRefused, match=r"(?s)alice has committed another.*chassis cluster heartbeat-interval"):
             await commit(pair.one, with_interval(70), base=BEFORE, author="bob")
         pair.agree_on(with_interval(50))
 
