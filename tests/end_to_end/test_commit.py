@@ -15,6 +15,7 @@ import pytest
 
 from jsrpd.lab import demo, faults, topology
 from jsrpd.lab.topology import NODES, Lab, Settings, inside, wait_until
+from jsrpd.model.addressing import MANAGEMENT_PORT, control_address
 
 SETTINGS = Settings(interval_ms=100, threshold=5, control_links=2)
 PATIENCE_S = 20.0
@@ -204,6 +205,33 @@ def test_bad_files_are_refused(lab: Lab, tmp_path: Path, made: object, said: str
     assert done.returncode == 1
     assert said in done.stderr
     assert file(lab, "node0") == file(lab, "node1") == before
+
+
+def test_a_large_configuration_goes_in_pieces(lab: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "large.conf"
+    path.write_text(f"/* {'x' * 400_000} */\nsystem {{ syslog {{ host 192.0.2.77; }} }}\n")
+    done = configure(lab, "node0", f"load merge {path}", "commit")
+    assert done.returncode == 0, done.stderr
+    assert "node1:\ncommit complete" in done.stdout
+    assert both_have(lab, "x" * 400_000)
+    done = configure(lab, "node1", 'annotate system ""', "delete system syslog", "commit")
+    assert done.returncode == 0, done.stderr
+    assert not both_have(lab, "xxx")
+
+
+def test_strangers_on_the_management_port_change_nothing(lab: Lab) -> None:
+    """Garbage, silence and a greeting without the key, from the other end of the link."""
+    address = control_address(topology.CLUSTER_ID, 0, 0)
+    script = f"""
+import os, socket
+for said in (os.urandom(4096), b"", b"JSRM" + bytes([1, {topology.CLUSTER_ID}, 1]) + bytes(20)):
+    for _ in range(20):
+        with socket.create_connection(("{address}%ctl0", {MANAGEMENT_PORT}), 5) as stranger:
+            stranger.sendall(said)
+"""
+    topology.run(*inside(lab.namespace("node1"), "python3", "-"), text=script)
+    wait_until(lambda: has_peer(lab), PATIENCE_S, "the management connection")
+    assert are_one(lab)
 
 
 def test_a_confirmed_commit_that_nobody_confirms(lab: Lab) -> None:

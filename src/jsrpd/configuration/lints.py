@@ -162,7 +162,7 @@ def _cluster(configuration: ClusterConfiguration, facts: Facts) -> Iterator[Lint
         )
     if facts.cluster_id_in_use:
         yield Lint(
-            f"another node{configuration.node_id} of cluster {configuration.cluster_id} is heard on a link",
+            f"somebody else of cluster {configuration.cluster_id} is heard: this node's number, or another key",
             f"set chassis cluster cluster-id N node {configuration.node_id}",
         )
     here, there = facts.firewall_digests

@@ -1,4 +1,4 @@
-"""What the lints at commit want to know of this machine: how late it is, whom it hears, what carries its links."""
+"""What the lints at commit want to know of this machine: whom it hears, what carries its links."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -7,14 +7,15 @@ from jsrpd.configuration.lints import Facts
 from jsrpd.model.status import ClusterStatus
 from jsrpd.wire.envelope import DropCause
 
-DELAYS = Path("/proc/schedstat")
+FOREIGN = (DropCause.OWN_NODE, DropCause.KEY_MISMATCH)
+"""What is dropped of somebody who uses this cluster's number."""
 NETWORK = Path("/sys/class/net")
 
 
 async def gather(status: Callable[[], Awaitable[ClusterStatus | None]]) -> Facts:
     """As far as it can be known without asking for long."""
     answered = await status()
-    foreign = answered is not None and answered.drops.get(DropCause.OWN_NODE.value, 0) > 0
+    foreign = answered is not None and any(answered.drops.get(cause.value, 0) for cause in FOREIGN)
     return Facts(cluster_id_in_use=foreign, carriers=_carriers())
 
 

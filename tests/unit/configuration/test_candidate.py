@@ -199,6 +199,7 @@ def test_an_entry_that_moved_is_shown() -> None:
         ("x" * (MAX_TEXT_BYTES + 1), "more than a configuration may have"),
         ("\0", "is not text"),
         ("chassis {", "syntax error: { is not closed"),
+        ("groups { a { apply-groups a; } } apply-groups a;", "groups a: unknown statement apply-groups"),
         ("nonsense { a; }", "unknown statement nonsense"),
         ("chassis { cluster { reth-count 999; bogus; } }", "bogus"),
     ],
