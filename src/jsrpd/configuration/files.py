@@ -6,6 +6,7 @@ comment, stands under ``"@"`` in it, or under ``"@NAME"`` beside a leaf. Lines a
 """
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ STANDS_THERE = ("", "~", "null", "true")
 
 def in_use(directory: Path) -> Path:
     """The file of a node: the first of ``NAMES`` that exists, else the native one."""
-    return next((directory / name for name in NAMES if (directory / name).exists()), directory / NATIVE)
+    # Not Path.exists, which raises where the directory may not be looked into: whoever reads the file is told so.
+    return next((directory / name for name in NAMES if os.path.exists(directory / name)), directory / NATIVE)
 
 
 def parsed(text: str, name: str, keep: bool = False) -> Node:
