@@ -214,11 +214,11 @@ def show_cold_sync(call: Call) -> str:
 
 def show_configuration(call: Call) -> str:
     """``show configuration``: the file, not what the daemon runs with."""
-    from jsrpd.configuration import junos
+    from jsrpd.configuration import files, junos
 
-    path = configuration_directory() / "jsrpd.conf"
+    path = files.in_use(configuration_directory())
     try:
-        tree = junos.parse(path.read_text())
+        tree = files.parsed(path.read_text(), path.name)
     except (OSError, UnicodeDecodeError) as error:
         raise file_problem(error, path) from error
     except junos.SyntaxProblem as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from jsrpd.cli import cluster_commands as cluster
 from jsrpd.cli import commands as do
+from jsrpd.cli import configuration_commands as configuration
 from jsrpd.cli import session_commands as session
 from jsrpd.cli.commands import Command
 from jsrpd.cli.grammar import Entry, Word, grow
@@ -32,6 +33,9 @@ VALUES: Mapping[str, Place] = {
     "MINUTES": _numbers("minutes", range(100_001), "Minutes; 0: never"),
     "SECONDS": _numbers("seconds", range(1, 3601), "Seconds"),
     "ADDRESS": Word("Address", argument="address"),
+    "NUMBER": _numbers("rollback", range(50), "Which, 0 is in force"),
+    "FILE": Word("The file", argument="files", rest=True),
+    "FILES": Word("The files", argument="files", rest=True),
     "TAG": Word("One message", argument="tag"),
     "TEXT": Word("Text, in quotes", argument="text"),
     "EVENTS": Word('"interface IF down; after 5s; node 0 lost …", in quotes', argument="events", rest=True),
@@ -61,6 +65,8 @@ HELP: Mapping[str, str] = {
     "cluster-id": "Enable clustering; 0 disables it",
     "complete-on-space": "Whether the space key completes a word",
     "cli": "How this session behaves",
+    "system": "This node",
+    "import": "Translate another product's configuration",
 }
 ENTRIES: tuple[Entry[Command], ...] = (
     Entry(
@@ -132,6 +138,18 @@ ENTRIES: tuple[Entry[Command], ...] = (
     Entry("set cli prompt TEXT", "What to show in place of user@host>", Command(session.prompt)),
     Entry("help syslog", "System log messages", Command(do.help_index)),
     Entry("help syslog TAG", "One message", Command(do.help_tag)),
+    Entry("show system commit", "Past commits", Command(configuration.show_commits, JSON)),
+    Entry("show system rollback NUMBER", "A past configuration", Command(configuration.show_rollback, ("set",))),
+    Entry(
+        "request chassis cluster configuration-synchronize",
+        "Take up the newest commit of both nodes, over a file that was edited",
+        Command(configuration.synchronize),
+    ),
+    Entry("configure", "Change the configuration of both nodes", Command(configuration.configure)),
+    Entry("configure exclusive", "So that nobody else can", Command(configuration.configure_exclusive)),
+    Entry("configure private", "A candidate of one's own, as always", Command(configuration.configure_private)),
+    Entry("import junos FILE", "Of an SRX cluster", Command(configuration.import_junos)),
+    Entry("import keepalived FILES", "Of one or both routers", Command(configuration.import_keepalived)),
     Entry("exit", "Leave", Command(session.leave)),
     Entry("quit", "Leave", Command(session.leave)),
     Entry("replay [JOURNAL]", "Decide a recorded journal once more and compare", Command(do.replay)),
