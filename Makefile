@@ -38,11 +38,13 @@ lab: system venv
 
 # Programs that the tests meet are unpacked, not installed: nobody wants servers started for them.
 PEERS := $(VENV)/peers/.ready
-MET   := prometheus rsyslog libestr0 libfastjson4
+MET   := prometheus rsyslog libestr0 libfastjson4 openssh-server libwrap0
 
-$(PEERS): $(VENV)/.ready
+$(PEERS): $(VENV)/.ready tests/peers.lock
 	@mkdir -p $(@D) && cd $(@D) && { apt-get download -qq $(MET) 2>/dev/null || { apt-get update -qq && apt-get download -qq $(MET); }; } && \
-	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done && touch .ready
+	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/python -r tests/peers.lock
+	@touch $@
 
 .PHONY: peers
 peers: venv

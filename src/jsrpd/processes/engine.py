@@ -552,11 +552,23 @@ class Engine:
             case engine_link.StateRequested(number):
                 self.state_asked.append(number)
                 return None
+            case engine_link.SynchronizationTold(difference):
+                self._configuration_differs(now, difference)
+                return None
             case engine_link.CheckpointWanted():
                 self.cluster.checkpoint_wanted = True
                 return None
             case _:
                 return None
+
+    def _configuration_differs(self, now: Instant, difference: str) -> None:
+        """Shown with every group, and counted in none: a node with an older configuration is better than no node."""
+        for number, group in self.cluster.groups.items():
+            failed = (FailureCode.CF, "configuration") in group.failures
+            if difference and not failed:
+                self.cluster.handle(now, MonitorFailed(number, FailureCode.CF, "configuration", 0, difference))
+            elif failed and not difference:
+                self.cluster.handle(now, MonitorRecovered(number, FailureCode.CF, "configuration"))
 
     def _reset(self, now: Instant, number: int, group: int | None) -> engine_link.CommandReplied:
         groups = sorted(self.cluster.groups) if group is None else [group]
