@@ -4,6 +4,7 @@
 it can; ``answer`` on the server's side sends each back. A connection is then known to the gateway in two events. The
 packets are made by hand, so that one socket serves any number of connections, and handed over in batches by
 sendmmsg(2) and recvmmsg(2): on a machine of two cores whatever the load costs is missing to those who are measured.
+``connect`` and ``serve`` are the same for short TCP connections, with the kernel's own TCP.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ SLICE_S = 0.001
 """A paced sender sends what is due so often."""
 BATCH = 64
 MSG_DONTWAIT = 0x40
+IP_BIND_ADDRESS_NO_PORT = 24
 
 
 class _Vector(ctypes.Structure):
@@ -140,10 +142,44 @@ def answer(address: str) -> int:
     return count
 
 
+def connect(destination: str, count: int, source: str) -> float:
+    """Short TCP connections one after another: 32 bytes there, 32 back, close. How long it took, in seconds."""
+    begin = time.monotonic()
+    for _ in range(count):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+            made.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            made.bind((source, 0))
+            made.connect((destination, PORT))
+            made.send(bytes(32))
+            while made.recv(64):
+                pass
+    return time.monotonic() - begin
+
+
+def serve(address: str) -> None:
+    """Answer short TCP connections until SIGTERM."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((address, PORT))
+        listener.listen(1024)
+        print("ready", flush=True)
+        while True:
+            made, _ = listener.accept()
+            with made, contextlib.suppress(ConnectionError):
+                made.recv(64)
+                made.send(bytes(32))
+
+
 def main(words: Sequence[str]) -> int:
     """See the module."""
     if words[0] == "send":
         print(send(words[1], int(words[2]), float(words[3]), int(words[4]) if len(words) > 4 else 0), flush=True)
+    elif words[0] == "connect":
+        print(connect(words[1], int(words[2]), words[3]), flush=True)
+    elif words[0] == "serve":
+        serve(words[1])
     else:
         print(answer(words[1]), flush=True)
     return 0

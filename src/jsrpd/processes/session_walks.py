@@ -21,6 +21,7 @@ from jsrpd.sessions.ctnetlink import (
     timeout_name,
 )
 from jsrpd.sessions.layout import Layouts
+from jsrpd.sessions.relay import Relay
 
 PIECES_BETWEEN_BREATHS = 64
 
@@ -56,6 +57,7 @@ class Outgoing:
         self.groups = owned
         self._attribution = attribution
         self._layouts = Layouts()
+        self._relay = Relay(attribution)
         self._gone: set[bytes] = set()
         self._dump = Dump()
 
@@ -65,8 +67,18 @@ class Outgoing:
 
     def next(self) -> list[bytes]:
         """What the peer is told about the next piece."""
+        entries = self._dump.read()
+        simple = self.buckets is None and not self.digests_only and not self._gone
+        told = self._relay.told_of_dump(entries, self.groups) if simple else self._looked_at(entries)
+        self.count += len(told)
+        if self._dump.done:
+            self.done = True
+            self._dump.close()
+        return told
+
+    def _looked_at(self, entries: list[bytes]) -> list[bytes]:
         told: list[bytes] = []
-        for entry in self._dump.read():
+        for entry in entries:
             layout = self._layouts.of(entry)
             if self._attribution.group_of(entry, layout) not in self.groups:
                 continue
@@ -80,10 +92,6 @@ class Outgoing:
                 self.digests.add(key)
             elif self.buckets is None or place(key)[0] in self.buckets:
                 told.append(layout.relayed(entry, whole=True))
-        self.count += len(told)
-        if self._dump.done:
-            self.done = True
-            self._dump.close()
         return told
 
 
@@ -127,6 +135,11 @@ class Sweep:
                     breathe()
         finally:
             dump.close()
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whatever comes need not be looked at."""
+        return not self._held
 
     def came(self, told: bytes) -> None:
         """The peer has it (or has just ended it, which its own message carries out)."""

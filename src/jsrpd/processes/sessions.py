@@ -466,7 +466,7 @@ class Sessions:
         for place, count in enumerate(counts):
             if count:
                 self.received[place // 2, AF_INET6 if place % 2 else AF_INET] += count
-        if self.sweep is not None or self.owned:
+        if self.owned or (self.sweep is not None and not self.sweep.holds_nothing):
             content = self._looked_at(content)
         end = len(content)
         if self.inject_bytes + end > BATCH_BYTES:

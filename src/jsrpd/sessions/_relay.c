@@ -318,7 +318,8 @@ static int is_owned(PyObject *event, const Form *form, int usual, PyObject *grou
 }
 
 /* Fills the slots; how many there are, -1 with an error. */
-static Py_ssize_t collect(PyObject *events, Py_ssize_t count, PyObject *groups, PyObject *owned, PyObject *look_up, Slot *slots)
+static Py_ssize_t collect(PyObject *events, Py_ssize_t count, PyObject *groups, PyObject *owned, PyObject *look_up, int always,
+                          Slot *slots)
 {
     Py_ssize_t used = 0;
     PyObject *pending = PyDict_New();
@@ -342,11 +343,11 @@ static Py_ssize_t collect(PyObject *events, Py_ssize_t count, PyObject *groups, 
         if (!usual) {
             /* Understood by the plain way only, which says it by itself. */
             uint16_t what = form.size >= 8 ? u16(form.data + 4) : 0;
-            slots[used++] = (Slot){event, 0, form.size >= 8 && u16(form.data + 6) & F_CREATE, what == CT_DELETE};
+            slots[used++] = (Slot){event, 0, always || (form.size >= 8 && u16(form.data + 6) & F_CREATE), what == CT_DELETE};
             continue;
         }
         kind = u16(form.data + 4);
-        flags = u16(form.data + 6);
+        flags = always ? F_CREATE : u16(form.data + 6);
         key = name(&form);
         if (key == NULL)
             goto failed;
@@ -432,9 +433,10 @@ static PyObject *told(PyObject *self, PyObject *arguments)
 {
     PyObject *given, *groups, *owned, *look_up, *plain, *events, *result = NULL;
     Py_ssize_t count, used;
+    int always = 0;
     Slot *slots;
     (void)self;
-    if (!PyArg_ParseTuple(arguments, "OO!OOO", &given, &PyDict_Type, &groups, &owned, &look_up, &plain))
+    if (!PyArg_ParseTuple(arguments, "OO!OOO|p", &given, &PyDict_Type, &groups, &owned, &look_up, &plain, &always))
         return NULL;
     /* A list of our own: what is called back must not be able to change it. */
     events = PySequence_List(given);
@@ -445,7 +447,7 @@ static PyObject *told(PyObject *self, PyObject *arguments)
     if (slots == NULL) {
         PyErr_NoMemory();
     } else {
-        used = collect(events, count, groups, owned, look_up, slots);
+        used = collect(events, count, groups, owned, look_up, always, slots);
         if (used >= 0)
             result = answer(slots, used, plain);
         PyMem_Free(slots);

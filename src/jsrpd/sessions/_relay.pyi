@@ -6,5 +6,7 @@ def told(
     owned: frozenset[int],
     look_up: Callable[[bytes], int | None],
     plain: Callable[[bytes, bool], bytes],
+    always_whole: bool = False,
+    /,
 ) -> tuple[list[bytes], list[int]]: ...
 def counted(content: bytes) -> list[int]: ...

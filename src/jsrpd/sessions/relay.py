@@ -40,6 +40,7 @@ COUNTED = (Service.CREATE, Service.CHANGE, Service.CLOSE)
 class Told(Protocol):
     """The loop. ``groups``: group by both tuples' addresses, as ``Attribution.known`` has it. ``look_up`` answers for
     others and for events of a rare form, None for what does not travel. ``plain`` says what the loop itself cannot.
+    ``always_whole``: entries of a dump, any of which may be unknown to the peer.
 
     Returns the messages, and how many of them create, change and end connections, IPv4 and IPv6 of each in turn.
     """
@@ -51,6 +52,8 @@ class Told(Protocol):
         owned: frozenset[int],
         look_up: Callable[[bytes], int | None],
         plain: Callable[[bytes, bool], bytes],
+        always_whole: bool = False,
+        /,
     ) -> tuple[list[bytes], list[int]]: ...
 
 
@@ -72,6 +75,8 @@ def told_in_python(
     owned: frozenset[int],
     look_up: Callable[[bytes], int | None],
     plain: Callable[[bytes, bool], bytes],
+    always_whole: bool = False,
+    /,
 ) -> tuple[list[bytes], list[int]]:
     """See ``Told``."""
     slots: list[_Slot | None] = []
@@ -91,7 +96,7 @@ def told_in_python(
             continue
         kind, flags = kind_and_flags(event, 4)
         if len(event) % 4 or len(event) > LARGEST_EVENT:
-            slots.append(_Slot(event, layout, bool(flags & CREATE), kind == DELETE))
+            slots.append(_Slot(event, layout, always_whole or bool(flags & CREATE), kind == DELETE))
             continue
         key = layout.key(event)
         place = pending.get(key)
@@ -101,7 +106,7 @@ def told_in_python(
                 slots[place] = None
             slots.append(_Slot(event, layout, False, True))
             continue
-        whole = bool(flags & CREATE)
+        whole = always_whole or bool(flags & CREATE)
         if place is not None:
             earlier = slots[place]
             if earlier is not None and earlier.layout.says <= layout.says:
@@ -169,6 +174,10 @@ class Relay:
             if count:
                 self.sent[COUNTED[number // 2], AF_INET6 if number % 2 else AF_INET] += count
         return said
+
+    def told_of_dump(self, entries: Sequence[bytes], owned: frozenset[int]) -> list[bytes]:
+        """The same of entries of the kernel's table, which are not counted."""
+        return self._loop(entries, self.attribution.simply_known, owned, self._look_up, self._plain, True)[0]
 
     def _look_up(self, event: bytes) -> int | None:
         try:

@@ -104,6 +104,17 @@ def test_an_end_ends_what_came_before_it(loop: Told) -> None:
 
 
 @loops
+def test_an_entry_of_a_dump_may_be_new_to_the_peer(loop: Told) -> None:
+    for name, events in RECORDED.items():
+        if kind_of(events[-1]) != NEW:
+            continue
+        one = relay_of(loop)
+        said = one.told_of_dump(events[-1:], frozenset({1}))
+        assert meaning(b"".join(said)) == meaning(relayed(events[-1], parts_of(events[-1]), whole=True)), name
+        assert not one.sent
+
+
+@loops
 def test_connections_in_different_zones_are_different(loop: Told) -> None:
     first, second = RECORDED["udp4 none"][:2]
     said = relay_of(loop).told([with_part(first, ZONE, b"\0\5"), second], frozenset({1}))
@@ -155,6 +166,7 @@ def test_both_loops_say_the_same(events: list[bytes]) -> None:
     python, compiled = relay_of(LOOPS[0]), relay_of(LOOPS[1])
     assert python.told(events, frozenset({1})) == compiled.told(events, frozenset({1}))
     assert python.sent == compiled.sent
+    assert python.told_of_dump(events, frozenset({1})) == compiled.told_of_dump(events, frozenset({1}))
 
 
 @pytest.mark.parametrize("count", COUNTERS)
