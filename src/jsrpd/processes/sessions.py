@@ -218,6 +218,7 @@ class Sessions:
         if now >= self.look_around_at:
             self.look_around_at = now + LOOK_AROUND
             self._listen()
+            self._check_kernel()
             local = local_addresses(self.configuration)
             if local != self.attribution.local:
                 self._attribute(local)
@@ -229,6 +230,16 @@ class Sessions:
             self.audit_at = now + AUDIT_INTERVAL
             if self.owned and self.stream.peer is not None and self.outgoing is None:
                 self._begin_outgoing(None, digests_only=True)
+
+    def _check_kernel(self) -> None:
+        """What somebody may have changed under us, told as long as it lasts."""
+        if not self.configuration.session_synchronization.on:
+            return
+        if sysctl.read("net/netfilter/nf_conntrack_events") == "0":
+            self._notice("the kernel tells nothing of connections: set net.netfilter.nf_conntrack_events to 1")
+        held, most = (sysctl.read(f"net/netfilter/nf_conntrack_{name}") for name in ("count", "max"))
+        if held and most and int(held) >= int(most) > 0:
+            self._notice("the connection table is full: raise net.netfilter.nf_conntrack_max, on both nodes alike")
 
     # -- the other processes ----------------------------------------------------------------------------------------
 
