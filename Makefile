@@ -9,7 +9,7 @@ RUNS   ?= 5
 SOURCES := src simulator bench tests tools
 TOOLS   := ip nft conntrack ping groff
 
-.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-mutants model-check clean venv system bench-system
+.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-mutants model-check clean venv system bench-system bench-sessions
 
 venv: $(VENV)/.ready
 
@@ -89,6 +89,10 @@ bench-system: system
 
 bench: bench-system venv
 	@$(BIN)/python -m bench --runs $(RUNS)
+	@$(BIN)/python -m bench.sessions
+
+bench-sessions: bench-system venv
+	@$(BIN)/python -m bench.sessions
 
 clean:
 	-@$(BIN)/jsrp lab down 2>/dev/null
