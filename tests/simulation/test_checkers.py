@@ -18,6 +18,8 @@ SEEDS = 40
 PLANTED: list[tuple[str, ClusterFactory, str]] = [
     ("one_owner", planted.RenewsByOwnClock, "one-way-cut"),
     ("one_owner", planted.ClaimsEarly, "heard-too-late"),
+    ("one_owner", planted.DeafToStrangers, "one-way-cut-standby-restarts"),
+    ("one_owner", planted.DeafToStrangers, "one-way-cut-to-standby-restarts"),
     ("one_owner", planted.HandsOverWithoutCap, "failover-refused"),
     ("one_owner", planted.ElectsByUnechoedPriority, "priority-changes-before-the-claim"),
     ("one_primary_after_healing", planted.NobodyYieldsInHealing, "seed 1"),
