@@ -145,7 +145,7 @@ class Cluster:
             case AcknowledgementReceived():
                 self._acknowledgement_received(event)
             case StrangerHeard():
-                self.peer.stranger_heard(event, self._claim_timing)
+                self._stranger_heard(event)
             case WatchedInterfacesChanged():
                 self._interfaces_changed(event.up)
             case MonitorFailed():
@@ -199,10 +199,17 @@ class Cluster:
         echo = event.acknowledgement
         self._echoed(echo.echo_incarnation, echo.echo_sequence, echo.primary_groups, event.received_at)
 
+    def _stranger_heard(self, event: StrangerHeard) -> None:
+        """Its echo acknowledges, for it is fresh: it names this life of ours. Whoever joins costs an owner nothing."""
+        self.peer.stranger_heard(event, self._claim_timing)
+        self._acknowledged(event.echo_sequence, event.primary_groups)
+
     def _echoed(self, incarnation: Incarnation, sequence: int, primary_groups: int, at: Instant) -> None:
         """LEASE 6: each group takes the send time of what the peer echoed while saying it is not primary for it."""
-        if not self.peer.echo(incarnation, sequence, at):
-            return
+        if self.peer.echo(incarnation, sequence, at):
+            self._acknowledged(sequence, primary_groups)
+
+    def _acknowledged(self, sequence: int, primary_groups: int) -> None:
         sent_at = self.sent.sent_at(sequence)
         if sent_at is None:
             return

@@ -41,8 +41,8 @@ class StrangerHeard(msgspec.Struct, frozen=True):
     received_at: Instant
     primary_groups: int
     """Bit g set: it says that it is primary for group g."""
-    hears_us: bool
-    """It echoes this life of ours."""
+    echo_sequence: int
+    """Which heartbeat of this life of ours it echoes; 0: it has not heard it."""
 
 
 class SocketsDrained(msgspec.Struct, frozen=True):

@@ -137,7 +137,7 @@ class Peer:
         if since is None or event.received_at - since >= max(60 * SECOND, 2 * timing.start_up_hold):
             return
         self.stranger_since, self.stranger_at = since, event.received_at
-        self.stranger_hears = event.hears_us
+        self.stranger_hears = event.echo_sequence > 0
         leads = event.primary_groups
         self.stranger_leads = frozenset([number for number in range(leads.bit_length()) if leads >> number & 1])
 

@@ -109,8 +109,8 @@ STRANGER = 77
 PATIENCE = 60 * SECOND
 
 
-def stranger(peer: Peer, at: Instant, *, life: int = STRANGER, leads: int = 0, hears_us: bool = False) -> None:
-    peer.stranger_heard(StrangerHeard(0, life, at, leads, hears_us), TIMING)
+def stranger(peer: Peer, at: Instant, *, life: int = STRANGER, leads: int = 0, echo: int = 0) -> None:
+    peer.stranger_heard(StrangerHeard(0, life, at, leads, echo), TIMING)
 
 
 def met() -> Peer:
@@ -158,7 +158,7 @@ def test_a_stranger_that_does_not_claim_when_its_hold_is_over_is_no_threat() -> 
     stranger(peer, START + over)
     assert not owns(peer, START + over, shut=True)
     assert not peer.stranger_may_own(1, TIMING)
-    stranger(peer, START + over, hears_us=True)
+    stranger(peer, START + over, echo=1)
     assert owns(peer, START + over)
 
 
@@ -169,7 +169,7 @@ def test_a_stranger_counts_at_once_for_who_slept_who_met_nobody_and_whom_it_hear
     new = Peer(START, OURS)
     stranger(new, START)
     assert owns(new, START)
-    stranger(peer, START + 1, hears_us=True)
+    stranger(peer, START + 1, echo=1)
     assert owns(peer, START + 1)
     stranger(peer, START + 2)
     assert not owns(peer, START + 2)
@@ -195,10 +195,10 @@ def test_a_recording_holds_back_for_a_bounded_time_only() -> None:
 def test_patience_is_twice_the_start_up_hold_where_that_is_longer() -> None:
     slow = Timing(2000 * MILLISECOND, 20)
     peer = met()
-    peer.stranger_heard(StrangerHeard(0, STRANGER, START, 2, False), slow)
+    peer.stranger_heard(StrangerHeard(0, STRANGER, START, 2, 0), slow)
     late = START + 2 * slow.start_up_hold
-    peer.stranger_heard(StrangerHeard(0, STRANGER, late - 1, 2, False), slow)
-    peer.stranger_heard(StrangerHeard(0, STRANGER, late, 2, False), slow)
+    peer.stranger_heard(StrangerHeard(0, STRANGER, late - 1, 2, 0), slow)
+    peer.stranger_heard(StrangerHeard(0, STRANGER, late, 2, 0), slow)
     assert peer.stranger_at == late - 1
 
 
