@@ -74,10 +74,11 @@ simulate: venv
 	$(BIN)/python -m simulator --seeds $(SEEDS)
 
 simulate-mutants: venv
-	$(BIN)/python -m simulator.mutants --every $(EVERY)
+	@mkdir -p build
+	$(BIN)/python -m simulator.mutants --every $(EVERY) --results build/mutants.txt
 
 model-check: venv
-	$(BIN)/python -m simulator.model_check --faults $(DEPTH)
+	$(BIN)/python -m simulator.model_check --faults $(DEPTH) $(STATES:%=--states %)
 
 bench-system: system
 	@command -v keepalived >/dev/null && command -v conntrackd >/dev/null || \

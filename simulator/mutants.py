@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -62,6 +63,11 @@ class Mutant:
     line: int
     what: str
     source: str
+
+    @property
+    def key(self) -> str:
+        """Tells it from every other."""
+        return sha256(f"{self.module} {self.source}".encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         return f"core/{self.module}.py:{self.line} {self.what}"
@@ -178,6 +184,9 @@ class _Planted(MetaPathFinder, Loader):
 
 def verdict(mutant: Mutant, seeds: int) -> str:
     """What killed a mutant, or ``survived``; the quickest tests go first."""
+    own = [path for path in (ROOT / "tests" / "unit" / "core" / f"test_{mutant.module}.py",) if path.exists()]
+    if own and unit_tests_kill(mutant, own):
+        return "unit test"
     outcome = _in_a_child(mutant, _transcripts_differ)
     if outcome == SURVIVED and unit_tests_kill(mutant):
         return "unit test"
@@ -224,9 +233,9 @@ def _seeds_break(seeds: int) -> bool:
 TESTS: dict[Callable[..., bool], str] = {_transcripts_differ: "transcript", _seeds_break: "seed"}
 
 
-def unit_tests_kill(mutant: Mutant) -> bool:
+def unit_tests_kill(mutant: Mutant, tests: Sequence[Path] = UNIT_TESTS) -> bool:
     """Whether the core's unit tests object, in an interpreter of their own."""
-    paths = [str(path) for path in UNIT_TESTS]
+    paths = [str(path) for path in tests]
     planted = f"Mutant({mutant.module!r}, {mutant.line}, '', {mutant.source!r})"
     planting = f"import sys; from simulator.mutants import _Planted, Mutant; sys.meta_path.insert(0, _Planted({planted}));"
     planting += f"import pytest; sys.exit(pytest.main(['-q', '-x', *{paths!r}]))"
@@ -236,17 +245,28 @@ def unit_tests_kill(mutant: Mutant) -> bool:
         return True
 
 
+def _known(results: Path | None) -> dict[str, str]:
+    """Verdicts of an earlier run. A mutant of a module that has changed since is another one."""
+    lines = results.read_text().splitlines() if results is not None and results.exists() else []
+    return dict(line.split(" ", 1) for line in lines)
+
+
 def main() -> int:
     """Print every survivor, then the score."""
     parser = argparse.ArgumentParser(prog="python -m simulator.mutants", description=__doc__)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th mutant (1)")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds each mutant must live through (3)")
     parser.add_argument("--module", metavar="NAME", help="only this module of the core")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="keep verdicts there, and go on from those it has")
     options = parser.parse_args()
     planted = [m for path in sorted(CORE.glob("*.py")) if options.module in (None, path.stem) for m in mutants(path)]
+    known = _known(options.results)
     outcomes: Counter[str] = Counter()
     for mutant in planted[:: options.every]:
-        outcome = verdict(mutant, options.seeds)
+        outcome = known.get(mutant.key) or verdict(mutant, options.seeds)
+        if options.results is not None and mutant.key not in known:
+            with options.results.open("a") as results:
+                print(mutant.key, outcome, file=results)
         outcomes[outcome] += 1
         if outcome == SURVIVED:
             print(f"survived: {mutant}", flush=True)
