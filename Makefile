@@ -9,7 +9,7 @@ RUNS   ?= 5
 SOURCES := src simulator bench tests tools
 TOOLS   := ip nft conntrack ping groff
 
-.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-mutants model-check clean venv system bench-system
+.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-compiled simulate-mutants model-check clean venv system bench-system
 
 venv: $(VENV)/.ready
 
@@ -72,6 +72,9 @@ test-simulation: venv
 
 simulate: venv
 	$(BIN)/python -m simulator --seeds $(SEEDS)
+
+simulate-compiled: venv
+	$(BIN)/python -m simulator.compiled --seeds $(SEEDS)
 
 simulate-mutants: venv
 	@mkdir -p build

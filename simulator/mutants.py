@@ -11,7 +11,6 @@ import copy
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,9 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
+
+import hypothesis  # noqa: F401  # Here and not in each child: it takes a second.
+import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src" / "jsrpd" / "core"
@@ -185,15 +187,17 @@ class _Planted(MetaPathFinder, Loader):
 def verdict(mutant: Mutant, seeds: int) -> str:
     """What killed a mutant, or ``survived``; the quickest tests go first."""
     own = [path for path in (ROOT / "tests" / "unit" / "core" / f"test_{mutant.module}.py",) if path.exists()]
-    if own and unit_tests_kill(mutant, own):
-        return "unit test"
-    outcome = _in_a_child(mutant, _transcripts_differ)
-    if outcome == SURVIVED and unit_tests_kill(mutant):
-        return "unit test"
-    return _in_a_child(mutant, partial(_seeds_break, seeds)) if outcome == SURVIVED else outcome
+    tests = (
+        partial(_unit_tests_object, own),
+        partial(_transcripts_differ),
+        partial(_unit_tests_object, UNIT_TESTS),
+        partial(_seeds_break, seeds),
+    )
+    outcomes = (_in_a_child(mutant, test) for test in tests)
+    return next((outcome for outcome in outcomes if outcome != SURVIVED), SURVIVED)
 
 
-def _in_a_child(mutant: Mutant, test: Callable[[], bool]) -> str:
+def _in_a_child(mutant: Mutant, test: "partial[bool]") -> str:
     child = os.fork()
     if child == 0:
         _child(mutant, test)
@@ -204,14 +208,14 @@ def _in_a_child(mutant: Mutant, test: Callable[[], bool]) -> str:
     return SURVIVED if code == 0 else KILLED_BY[code - 1]
 
 
-def _child(mutant: Mutant, test: Callable[[], bool]) -> NoReturn:
+def _child(mutant: Mutant, test: "partial[bool]") -> NoReturn:
     signal.alarm(TIME_LIMIT_S)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     sys.meta_path.insert(0, _Planted(mutant))
     try:
-        code = 1 + KILLED_BY.index(TESTS[test.func if isinstance(test, partial) else test]) if test() else 0
+        code = 1 + KILLED_BY.index(TESTS[test.func]) if test() else 0
     except BaseException:
         code = 1 + KILLED_BY.index("exception")
     os._exit(code)
@@ -230,19 +234,15 @@ def _seeds_break(seeds: int) -> bool:
     return any(simulate(seed).violations for seed in range(seeds))
 
 
-TESTS: dict[Callable[..., bool], str] = {_transcripts_differ: "transcript", _seeds_break: "seed"}
+def _unit_tests_object(tests: Sequence[Path]) -> bool:
+    return bool(tests) and pytest.main(["-q", "-x", "-p", "no:cacheprovider", *map(str, tests)]) != 0
 
 
-def unit_tests_kill(mutant: Mutant, tests: Sequence[Path] = UNIT_TESTS) -> bool:
-    """Whether the core's unit tests object, in an interpreter of their own."""
-    paths = [str(path) for path in tests]
-    planted = f"Mutant({mutant.module!r}, {mutant.line}, '', {mutant.source!r})"
-    planting = f"import sys; from simulator.mutants import _Planted, Mutant; sys.meta_path.insert(0, _Planted({planted}));"
-    planting += f"import pytest; sys.exit(pytest.main(['-q', '-x', *{paths!r}]))"
-    try:
-        return subprocess.run([sys.executable, "-c", planting], cwd=ROOT, capture_output=True, timeout=TIME_LIMIT_S).returncode != 0
-    except subprocess.TimeoutExpired:
-        return True
+TESTS: dict[Callable[..., bool], str] = {
+    _transcripts_differ: "transcript",
+    _unit_tests_object: "unit test",
+    _seeds_break: "seed",
+}
 
 
 def _known(results: Path | None) -> dict[str, str]:
