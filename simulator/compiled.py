@@ -1,8 +1,9 @@
-"""``python -m simulator.compiled ...``: what ``python -m simulator`` does with its hot modules compiled, in half the time.
+"""``python -m simulator.compiled``: what ``python -m simulator`` does, its hot modules compiled, in half the time.
 
 The same source files, those of the core that decide included, go through mypyc (a part of mypy) into a copy under
-``build/compiled``; nothing of it is installed. The digest of a run (``--hash``) is the same as the interpreter's, which shows that nothing was decided
-otherwise. Needs a C compiler; the mutation score, shrinking with planted cores and the model check stay with the interpreter.
+``build/compiled``; nothing of it is installed. The digest of a run (``--hash``) is the same as the interpreter's, which
+shows that nothing was decided otherwise. Needs a C compiler; the mutation score, shrinking with planted cores and the
+model check stay with the interpreter.
 """
 
 import os
