@@ -9,7 +9,8 @@ RUNS   ?= 5
 SOURCES := src simulator bench tests tools
 TOOLS   := ip nft conntrack ping groff
 
-.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-mutants model-check clean venv system bench-system bench-sessions
+.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-compiled simulate-mutants model-check clean venv
+.PHONY: system bench-system bench-sessions
 
 venv: $(VENV)/.ready
 
@@ -77,11 +78,15 @@ test-simulation: venv
 simulate: venv
 	$(BIN)/python -m simulator --seeds $(SEEDS)
 
+simulate-compiled: venv
+	$(BIN)/python -m simulator.compiled --seeds $(SEEDS)
+
 simulate-mutants: venv
-	$(BIN)/python -m simulator.mutants --every $(EVERY)
+	@mkdir -p build
+	$(BIN)/python -m simulator.mutants --every $(EVERY) --results build/mutants.txt
 
 model-check: venv
-	$(BIN)/python -m simulator.model_check --faults $(DEPTH)
+	$(BIN)/python -m simulator.model_check --faults $(DEPTH) $(STATES:%=--states %)
 
 bench-system: system
 	@command -v keepalived >/dev/null && command -v conntrackd >/dev/null || \

@@ -4,7 +4,7 @@
     cluster [heartbeat-interval MS] [heartbeat-threshold N] [control-links N] [fabric-links N]
     group N [priorities NODE0 NODE1] [hold-down S] [preempt [delay S]] [monitor IF WEIGHT]...
     clock NODE offset DURATION rate PPM
-    node NODE [polls-carrier] [wake-latency DURATION] [stalls PERCENT DURATION]
+    node NODE [polls-carrier] [wake-latency DURATION] [stalls PERCENT DURATION] [sessions [drained-within D]]
     links PATHS [from NODE] [delay D] [jitter D] [loss PERCENT] [corruption PERCENT] [duplication PERCENT] [tail PERCENT D]
     at TIME links ...                                         as above; what is not named stays
     at TIME cut PATHS [from NODE] [for D] | heal PATHS [from NODE] | delay PATHS D [from NODE]
@@ -19,7 +19,7 @@
     at TIME NODE request failover redundancy-group N node M
     at TIME NODE request failover reset redundancy-group N
     at TIME NODE clear failover-count
-    at TIME NODE session-link up|down
+    at TIME NODE session-link up | down [for D]
     at TIME NODE sessions drained
     at TIME NODE status                                       for transcripts
     at TIME NODE commit cluster ... | group ...               this node only: the other's commit is a line of its own
@@ -41,8 +41,6 @@ from jsrpd.core.events import (
     FailoverCountCleared,
     FailoverRequested,
     FailoverReset,
-    SessionLinkChanged,
-    SessionsDrained,
     ShutdownRequested,
 )
 from jsrpd.model.configuration import (
@@ -222,6 +220,9 @@ class Run:
         node = self._node(words[0])
         node.polls_carrier = "polls-carrier" in words
         node.wake_latency = duration(_option(words, "wake-latency") or "0s")
+        node.session_link_up = "sessions" in words
+        drained = _option(words, "drained-within")
+        node.drains_within = None if drained is None else duration(drained)
         if "stalls" in words:
             percent, length = words[words.index("stalls") + 1 :][:2]
             node.stall_probability, node.stall_length = float(percent) / 100, duration(length)
@@ -307,10 +308,13 @@ class Run:
             case ["clear", "failover-count"]:
                 world.history.disturb("operator clear", node.number, world.now)
                 node.tell(FailoverCountCleared())
+            case ["session-link", "down", "for", length]:
+                node.set_session_link(False)
+                world.schedule(world.now + duration(length), node.set_session_link, True)
             case ["session-link", "up" | "down" as state]:
-                node.tell(SessionLinkChanged(state == "up"))
+                node.set_session_link(state == "up")
             case ["sessions", "drained"]:
-                node.tell(SessionsDrained())
+                node.drained()
             case ["status"]:
                 pass  # Only transcripts show it.
             case ["commit", *what]:

@@ -29,6 +29,7 @@ from jsrpd.core.events import (
     SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
 from jsrpd.core.lease import AdoptedLease
@@ -181,6 +182,7 @@ _TOLD: dict[str, type[Event]] = {
         SessionLinkChanged,
         SessionsDrained,
         ShutdownRequested,
+        StrangerHeard,
     )
 }
 _encoder = msgspec.msgpack.Encoder()

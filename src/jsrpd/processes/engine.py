@@ -43,6 +43,7 @@ from jsrpd.core.events import (
     SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
 from jsrpd.core.lease import AdoptedLease
@@ -427,6 +428,11 @@ class Engine:
                 self.paths[path].send(answer)
             case Admitted() | Dropped():
                 pass
+        stranger = self.link.unadmitted
+        if stranger is not None:
+            primary = sum(1 << r.group for r in stranger.heartbeat.groups if r.state == GroupState.PRIMARY)
+            echo = stranger.heartbeat.echo_sequence if stranger.heartbeat.echo_incarnation == self.link.incarnation else 0
+            self.cluster.handle(judged, StrangerHeard(path, stranger.incarnation, at, primary, echo))
 
     def _receive_failure(self, path: PathId, error: OSError) -> None:
         """Once per path until it is heard again; a refused connection repeats with every datagram."""
