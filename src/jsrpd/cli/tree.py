@@ -86,6 +86,7 @@ _SHOW: Place = Word(
                 ),
                 "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
                 "ip-monitoring": _IP_MONITORING,
+                "services": Word("What follows the roles on this node", command=Command(do.show_services, ("json",))),
             }
         ),
         "metrics": Word("What a monitoring system reads, as OpenMetrics", command=Command(do.show_metrics)),
@@ -129,6 +130,11 @@ _CLEAR: Place = Word(
             {
                 "failover-count": Word("Failover counts of all groups", command=Command(do.clear_failover_count)),
                 "ip-monitoring": _CLEAR_IP_MONITORING,
+                "service-failures": Word(
+                    "Let services that did not start be tried again",
+                    {"redundancy-group": _group(Word("Of one group", command=Command(do.clear_service_failures)))},
+                    Command(do.clear_service_failures),
+                ),
             },
         )
     },
