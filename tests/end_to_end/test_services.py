@@ -59,6 +59,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     os.environ["PATH"] = f"{made.directory}/bin:{path}"
     try:
         topology.up(made, SETTINGS)
+        demo.settle(made, "the start")
         configure(made)
         yield made
     finally:
@@ -134,6 +135,7 @@ def primary(lab: Lab) -> str:
     demo.settle(lab, "healing")
     for group in ("0", "1"):
         faults.request(lab, NODES[0], "failover", "reset", "redundancy-group", group)
+    wait_until(lambda: settled(lab, 0) and settled(lab, 1), PATIENCE_S, "an owner and a standby of both groups")
     first = topology.primary_node(lab)
     if owner(lab, 0) != first:
         faults.request(lab, first, "failover", "redundancy-group", "0", "node", str(NODES.index(first)))
@@ -154,7 +156,12 @@ def rows(lab: Lab, node: str, group: int) -> list[dict[str, object]]:
 
 
 def owner(lab: Lab, group: int) -> str | None:
-    return next((NODES[row["node"]] for row in rows(lab, NODES[0], group) if row["state"] == "primary"), None)  # type: ignore[index]
+    return next((node for node, row in zip(NODES, rows(lab, NODES[0], group), strict=True) if row["state"] == "primary"), None)
+
+
+def settled(lab: Lab, group: int) -> bool:
+    """One node owns it, the other could."""
+    return sorted(str(row["state"]) for row in rows(lab, NODES[0], group)) == ["primary", "secondary"]
 
 
 def codes(lab: Lab, node: str) -> object:
@@ -166,10 +173,17 @@ def command(lab: Lab, node: str, *words: str) -> str:
 
 
 def fail_over(lab: Lab, group: int, to: str) -> int:
+    wait_until(lambda: settled(lab, group), PATIENCE_S, "a standby that may have it")
     begin = time.time_ns()
     faults.request(lab, to, "failover", "redundancy-group", str(group), "node", str(NODES.index(to)))
     wait_until(lambda: owner(lab, group) == to, PATIENCE_S, f"group {group} on {to}")
     return begin
+
+
+def terminate(lab: Lab, node: str) -> None:
+    """As the service manager does it."""
+    (parent,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == "jsrpd"]
+    os.kill(parent, signal.SIGTERM)
 
 
 # -- with the role ----------------------------------------------------------------------------------------------------
@@ -272,11 +286,12 @@ def test_a_daemon_that_is_stopped_leaves_nothing_running(lab: Lab, primary: str)
     """It hands over when its services have stopped, and what a lone node serves it stops as well."""
     other = faults.peer_of(primary)
     begin = time.time_ns()
-    faults.inject(lab, "stop", primary)
+    terminate(lab, primary)
     wait_until(lambda: names(lab, other) == sorted(SERVICES), PATIENCE_S, "everything there")
     assert names(lab, primary) == []
     assert "primary > secondary-hold: Node shutdown" in transitions(lab, begin, time.time_ns(), primary)
-    last_stop = max(one.at for one in record(lab, begin) if one.node == primary)
-    assert last_stop < min(one.at for one in record(lab, begin) if one.node == other)
-    faults.inject(lab, "stop", other)
+    for group in ((ROUTED,), (WEB, NAMED)):
+        ends = [one.at for one in record(lab, begin) if one.node == primary and one.name in group]
+        assert max(ends) < min(one.at for one in record(lab, begin) if one.node == other and one.name in group)
+    terminate(lab, other)
     wait_until(lambda: names(lab, other) == [], PATIENCE_S, "nothing anywhere")
