@@ -4,7 +4,7 @@
     cluster [heartbeat-interval MS] [heartbeat-threshold N] [control-links N] [fabric-links N]
     group N [priorities NODE0 NODE1] [hold-down S] [preempt [delay S]] [monitor IF WEIGHT]... [service TIMEOUT]
     clock NODE offset DURATION rate PPM
-    node NODE [polls-carrier] [wake-latency DURATION] [services-stop DURATION] [stalls PERCENT DURATION]
+    node NODE [polls-carrier] [wake-latency DURATION] [stalls PERCENT DURATION] [services-stop D] [sessions [drained-within D]]
     links PATHS [from NODE] [delay D] [jitter D] [loss PERCENT] [corruption PERCENT] [duplication PERCENT] [tail PERCENT D]
     at TIME links ...                                         as above; what is not named stays
     at TIME cut PATHS [from NODE] [for D] | heal PATHS [from NODE] | delay PATHS D [from NODE]
@@ -19,7 +19,7 @@
     at TIME NODE request failover redundancy-group N node M
     at TIME NODE request failover reset redundancy-group N
     at TIME NODE clear failover-count
-    at TIME NODE session-link up|down
+    at TIME NODE session-link up | down [for D]
     at TIME NODE sessions drained
     at TIME NODE services stopped RG                          where it was not said how long they take
     at TIME NODE status                                       for transcripts
@@ -43,8 +43,6 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     ServicesStopped,
-    SessionLinkChanged,
-    SessionsDrained,
     ShutdownRequested,
 )
 from jsrpd.model.configuration import (
@@ -231,6 +229,9 @@ class Run:
         stop = _option(words, "services-stop")
         node.services_stop = duration(stop) if stop else None
         node.wake_latency = duration(_option(words, "wake-latency") or "0s")
+        node.session_link_up = "sessions" in words
+        drained = _option(words, "drained-within")
+        node.drains_within = None if drained is None else duration(drained)
         if "stalls" in words:
             percent, length = words[words.index("stalls") + 1 :][:2]
             node.stall_probability, node.stall_length = float(percent) / 100, duration(length)
@@ -316,12 +317,15 @@ class Run:
             case ["clear", "failover-count"]:
                 world.history.disturb("operator clear", node.number, world.now)
                 node.tell(FailoverCountCleared())
+            case ["session-link", "down", "for", length]:
+                node.set_session_link(False)
+                world.schedule(world.now + duration(length), node.set_session_link, True)
             case ["session-link", "up" | "down" as state]:
-                node.tell(SessionLinkChanged(state == "up"))
+                node.set_session_link(state == "up")
             case ["services", "stopped", group]:
                 node.tell(ServicesStopped(int(group)))
             case ["sessions", "drained"]:
-                node.tell(SessionsDrained())
+                node.drained()
             case ["status"]:
                 pass  # Only transcripts show it.
             case ["commit", *what]:

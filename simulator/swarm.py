@@ -98,6 +98,8 @@ class Swarm:
             "reset": self._reset,
             "panic": self._panic,
             "commit": self._commit,
+            "session link": self._session_link,
+            "drained": self._drained,
         }
         self.strikes: list[tuple[Instant, str]] = []
         self.now: Instant = 0
@@ -159,6 +161,9 @@ class Swarm:
             words += " polls-carrier" if rng.random() < 0.5 else ""
             stop = self.services_rng.choice(("", "1ms", "300ms", "900ms"))
             words += f" services-stop {stop}" if stop else ""
+            if rng.random() < 0.6:
+                # Prompt, slower than the drain waits, or never.
+                words += f" sessions{rng.choice((' drained-within 1ms', ' drained-within 20ms', ' drained-within 120ms', ''))}"
             if mood == "rough" and rng.random() < 0.3:
                 length = rng.choice((500 * MICROSECOND, timing.slop * 2, timing.interval))
                 words += f" stalls 2 {written(length)}"
@@ -313,6 +318,13 @@ class Swarm:
 
     def _clear(self) -> Iterator[str]:
         yield f"{self._node()} clear failover-count"
+
+    def _session_link(self) -> Iterator[str]:
+        yield f"{self._node()} session-link down for {self._for()}"
+
+    def _drained(self) -> Iterator[str]:
+        """An answer of the sessions process that nobody waits for, or waits for no longer."""
+        yield f"{self._node()} sessions drained"
 
     def _commit(self) -> Iterator[str]:
         """A commit reaches one node, and the other a while later; the next does not begin before."""

@@ -22,6 +22,8 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MonitorFailed,
+    MonitorRecovered,
     ServicesStopped,
     ShutdownRequested,
     SocketsDrained,
@@ -50,6 +52,8 @@ LONGEST: Duration = 60 * SECOND
 """How long after the last event the run is followed while something is still under way."""
 LEAD_IN = 2
 """Heartbeat intervals before the first event, in which both nodes must be seen to rest."""
+SUPPOSED = "supposed"
+"""Name of the object whose failure is only supposed."""
 MAX_STEPS = 400_000
 """Turns and deliveries of one run: a bound for a cluster that never rests."""
 
@@ -61,6 +65,16 @@ class InterfaceSet:
     node: int
     name: str
     up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSet:
+    """A monitor of any kind (IP, segment, cold sync ...) fails for a group on a node, or has recovered: weight None."""
+
+    node: int
+    group: int
+    code: FailureCode
+    weight: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +136,16 @@ class Committed:
 
 
 Supposed: TypeAlias = (
-    InterfaceSet | NodeLost | NodeKilled | NodeStopped | NodeStarted | PathsSet | FailoverOrdered | ResetOrdered | Committed
+    InterfaceSet
+    | MonitorSet
+    | NodeLost
+    | NodeKilled
+    | NodeStopped
+    | NodeStarted
+    | PathsSet
+    | FailoverOrdered
+    | ResetOrdered
+    | Committed
 )
 
 
@@ -424,6 +447,8 @@ class _Rehearsal:
         match planned.what:
             case InterfaceSet(node, name, up):
                 self._interface(node, name, up)
+            case MonitorSet(node, group, code, weight):
+                self._monitor(node, group, code, weight)
             case NodeLost(node):
                 self._down(node)
                 for group in list(self.nodes[node].deadlines):
@@ -455,6 +480,16 @@ class _Rehearsal:
             bit = 1 << names.index(name)
             before = node.cluster.interfaces_up
             self._tell(number, WatchedInterfacesChanged(before | bit if up else before & ~bit))
+
+    def _monitor(self, number: int, group: int, code: FailureCode, weight: int | None) -> None:
+        """Recovery takes away all that has failed of that code, whatever it is called."""
+        if weight is not None:
+            self._tell(number, MonitorFailed(group, code, SUPPOSED, weight))
+            return
+        cluster = self.nodes[number].cluster
+        failures = cluster.groups[group].failures if cluster is not None else {}
+        for name in [name for failed, name in failures if failed == code]:
+            self._tell(number, MonitorRecovered(group, code, name))
 
     def _down(self, number: int) -> None:
         node = self.nodes[number]

@@ -37,6 +37,19 @@ class ChildRestarted(msgspec.Struct, frozen=True, tag=True):
     restarts: int
 
 
+class ReloadRequested(msgspec.Struct, frozen=True, tag=True):
+    """Gateway to parent: the configuration file has changed."""
+
+    number: int
+
+
+class Reloaded(msgspec.Struct, frozen=True, tag=True):
+    """Parent to gateway, after ``ConfigurationLoaded`` where there was a change. ``problem``: why the old one runs on."""
+
+    number: int
+    problem: str
+
+
 class Repaired(msgspec.Struct, frozen=True, tag=True):
     """Kernel to engine: somebody had changed this object; it is put back."""
 
@@ -81,6 +94,8 @@ Message = (
     | DataPlaneReady
     | DataPlaneFailed
     | ChildRestarted
+    | ReloadRequested
+    | Reloaded
     | Repaired
     | Notice
     | OwnershipTold
