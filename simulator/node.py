@@ -10,7 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from jsrpd.core.actions import Action, DrainSessions, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.actions import (
+    Action,
+    DrainSessions,
+    Log,
+    SendAcknowledgement,
+    SendHeartbeat,
+    Stop,
+    StopServices,
+    StoreLease,
+)
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
@@ -20,6 +29,7 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
     SocketsDrained,
@@ -75,6 +85,8 @@ class SimulatedNode:
         """How long after it is down the engine is started again, and whether the map is gone by then."""
         self.up = False
         self.polls_carrier = False
+        self.services_stop: Duration | None = None
+        """What the services of a group need to end; None: nobody says when they have."""
         self.wake_latency: Duration = 0
         self.stall_probability = 0.0
         self.stall_length: Duration = 0
@@ -472,6 +484,9 @@ class SimulatedNode:
                 text = f"RG{change.group} {change.old} -> {change.new}: {change.reason}" if change else None
                 line = text or f"{message.tag}: {render_text(message)}"
                 self.world.history.note(self.world.now, f"node{self.number} {line}")
+            case StopServices(group):
+                if self.services_stop is not None:
+                    self.world.schedule(self.world.now + self.services_stop, self.tell, ServicesStopped(group))
             case DrainSessions() if self.drains_within is not None:
                 self.world.schedule(self.world.now + self.world.up_to(self.drains_within), self.drained)
             case Stop():

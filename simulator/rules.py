@@ -42,7 +42,7 @@ def priorities(reason: str) -> tuple[int, int] | None:
 def hold_down(history: History) -> list[Violation]:
     """Secondary-hold lasts as long as the hold-down interval says: no longer (or the grace) by more than an interval while the node
     is awake; no shorter while the peer owns the group and has been heard to. A node that was told to stop leaves it only by
-    stopping, which takes it two graces at most."""
+    stopping, which takes it two graces at most, after the services of its other groups."""
     violations = []
     timing = history.timing
     # Two turns may fall on one instant.
@@ -61,7 +61,9 @@ def hold_down(history: History) -> list[Violation]:
             told = [since for since, until in stopping_spans(history, node) if since < end.at and until > start.at]
             bound = max(hold, timing.grace) + timing.interval
             if told:
-                bound = max(bound, told[0] - start.at + 2 * timing.grace + timing.interval)
+                configured = [t.configuration for t in history.turns if t.node == node and start.at <= t.at <= end.at]
+                services = max(g.service_stop_limit_s for c in configured for g in c.groups) * SECOND
+                bound = max(bound, told[0] - start.at + services + 2 * timing.grace + timing.interval)
             if not hindered and lasted > bound + bound // 1000 + TOLERANCE:
                 text = f"node{node} RG{group} in secondary-hold for {milliseconds(lasted)}, {milliseconds(hold)} were configured"
                 violations.append(Violation("hold_down", end.at, text))

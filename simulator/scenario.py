@@ -2,9 +2,9 @@
 
     seed N
     cluster [heartbeat-interval MS] [heartbeat-threshold N] [control-links N] [fabric-links N]
-    group N [priorities NODE0 NODE1] [hold-down S] [preempt [delay S]] [monitor IF WEIGHT]...
+    group N [priorities NODE0 NODE1] [hold-down S] [preempt [delay S]] [monitor IF WEIGHT]... [service TIMEOUT]
     clock NODE offset DURATION rate PPM
-    node NODE [polls-carrier] [wake-latency DURATION] [stalls PERCENT DURATION] [sessions [drained-within D]]
+    node NODE [polls-carrier] [wake-latency DURATION] [stalls PERCENT DURATION] [services-stop D] [sessions [drained-within D]]
     links PATHS [from NODE] [delay D] [jitter D] [loss PERCENT] [corruption PERCENT] [duplication PERCENT] [tail PERCENT D]
     at TIME links ...                                         as above; what is not named stays
     at TIME cut PATHS [from NODE] [for D] | heal PATHS [from NODE] | delay PATHS D [from NODE]
@@ -21,6 +21,7 @@
     at TIME NODE clear failover-count
     at TIME NODE session-link up | down [for D]
     at TIME NODE sessions drained
+    at TIME NODE services stopped RG                          where it was not said how long they take
     at TIME NODE status                                       for transcripts
     at TIME NODE commit cluster ... | group ...               this node only: the other's commit is a line of its own
     until TIME
@@ -41,6 +42,7 @@ from jsrpd.core.events import (
     FailoverCountCleared,
     FailoverRequested,
     FailoverReset,
+    ServicesStopped,
     ShutdownRequested,
 )
 from jsrpd.model.configuration import (
@@ -50,6 +52,7 @@ from jsrpd.model.configuration import (
     GroupConfiguration,
     InterfaceMonitor,
     Preempt,
+    Service,
 )
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, MAX_PATHS
 from jsrpd.model.roles import RG0, FailureCode
@@ -157,6 +160,10 @@ def _group(words: Words) -> GroupConfiguration:
             case ["monitor", interface, weight, *rest]:
                 monitors = (*group.interface_monitors, InterfaceMonitor(interface, int(weight)))
                 group = replace(group, interface_monitors=monitors, peer_interface_monitors=monitors)
+            case ["service", seconds, *rest]:
+                group = replace(
+                    group, services=(*group.services, Service(f"s{len(group.services)}", "x.service", timeout_s=int(seconds)))
+                )
             case _:
                 raise ValueError(f"group {number}: {' '.join(rest)}")
     return group
@@ -219,6 +226,8 @@ class Run:
     def _set_node(self, words: Words) -> None:
         node = self._node(words[0])
         node.polls_carrier = "polls-carrier" in words
+        stop = _option(words, "services-stop")
+        node.services_stop = duration(stop) if stop else None
         node.wake_latency = duration(_option(words, "wake-latency") or "0s")
         node.session_link_up = "sessions" in words
         drained = _option(words, "drained-within")
@@ -313,6 +322,8 @@ class Run:
                 world.schedule(world.now + duration(length), node.set_session_link, True)
             case ["session-link", "up" | "down" as state]:
                 node.set_session_link(state == "up")
+            case ["services", "stopped", group]:
+                node.tell(ServicesStopped(int(group)))
             case ["sessions", "drained"]:
                 node.drained()
             case ["status"]:
@@ -353,12 +364,14 @@ def _whole(directions: list[Direction]) -> None:
 
 
 def settle_time(world: World) -> Duration:
-    """Bound of promise 2: sleepers awake (5 T), restarts, start-up hold, recovery of a control link, hold-downs, preempt delay."""
+    """Bound of promise 2: sleepers awake (5 T), restarts, start-up hold, recovery of a control link, hold-downs, preempt delay,
+    services that end."""
     timing, groups = world.history.timing, [group for node in world.nodes for group in node.configuration.groups]
     hold_down = max(group.hold_down_interval_s for group in groups)
     delay = max(group.preempt.delay_s if group.preempt else 0 for group in groups)
     restart = 3 * timing.grace + timing.start_up_hold
-    return 10 * timing.dead + restart + 35 * timing.interval + (2 * hold_down + delay) * SECOND
+    services = max(group.service_stop_limit_s for group in groups)
+    return 10 * timing.dead + restart + 35 * timing.interval + (2 * hold_down + delay + 3 * services) * SECOND
 
 
 def heal(world: World) -> None:
@@ -370,7 +383,8 @@ def heal(world: World) -> None:
     for node in world.nodes:
         node.recover()
         # Whoever was told to stop while it slept stops only when it wakes: it is started once more after that.
-        for at in (3 * timing.grace, 5 * timing.dead + 3 * timing.grace):
+        services = max(group.service_stop_limit_s for group in node.configuration.groups) * SECOND
+        for at in (3 * timing.grace, 5 * timing.dead + 3 * timing.grace, 5 * timing.dead + 3 * timing.grace + services):
             world.schedule(world.now + at, node.start)
     world.history.healed_at, world.history.settle = world.now, settle_time(world)
 

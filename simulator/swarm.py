@@ -26,6 +26,8 @@ from simulator.scenario import NODES, Run, Scenario, written
 
 TIMINGS = ((10, 3), (10, 5), (100, 3), (100, 5), (1000, 3))
 PRIORITIES = ("1 1", "200 100", "100 200")
+LONGEST_STOP_S = 1
+"""Of the services of a group."""
 CODES = ("IP", "SP", "HW", "CS")
 
 
@@ -65,6 +67,9 @@ class Swarm:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
+        # Of its own, so that a seed's other strikes are what they were before there were services.
+        self.services_rng = random.Random(seed ^ 0x5E41)
+        self.services_share = self.services_rng.choice((0, 0.5))
         self.interval_ms, self.threshold = self.rng.choice(TIMINGS)
         self.timing = Timing(self.interval_ms * MILLISECOND, self.threshold)
         self.control = self.rng.choice((1, 1, 1, 1, 2, 2, 3))
@@ -106,7 +111,7 @@ class Swarm:
         rng, timing = self.rng, self.timing
         lines = [f"seed {self.seed}", f"cluster heartbeat-interval {self.interval_ms} heartbeat-threshold {self.threshold}"]
         lines[-1] += f" control-links {self.control} fabric-links {self.fabric}"
-        lines += [f"group {number} {words}" for number, words in self.groups.items()]
+        lines += [f"group {number} {words}{self._services()}" for number, words in self.groups.items()]
         for node in NODES:
             lines.append(f"clock {node} offset {rng.randrange(1, 10**6)}s rate {rng.randint(-200, 200)}")
             self.strikes.append((rng.randrange(timing.start_up_hold), f"{node} start"))
@@ -126,7 +131,13 @@ class Swarm:
     def _settle(self) -> Duration:
         """More than ``settle_time`` after any commit of this run."""
         timing = self.timing
-        return 10 * timing.dead + 3 * timing.grace + timing.start_up_hold + 35 * timing.interval + 3 * max(self.seconds) * SECOND
+        return (
+            10 * timing.dead
+            + 3 * timing.grace
+            + timing.start_up_hold
+            + 35 * timing.interval
+            + 3 * (max(self.seconds) + LONGEST_STOP_S) * SECOND
+        )
 
     # -- the cluster ----------------------------------------------------------------------------------------------
 
@@ -139,11 +150,17 @@ class Swarm:
             words += f" monitor ge-{number} {rng.choice((100, 255))}"
         return words
 
+    def _services(self) -> str:
+        """Of some groups, and in one of two runs of none."""
+        return f" service {LONGEST_STOP_S}" if self.services_rng.random() < self.services_share else ""
+
     def _nodes(self, mood: str) -> Iterator[str]:
         rng, timing = self.rng, self.timing
         for node in NODES:
             words = f"node {node} wake-latency {rng.choice(('0us', '100us'))}"
             words += " polls-carrier" if rng.random() < 0.5 else ""
+            stop = self.services_rng.choice(("", "1ms", "300ms", "900ms"))
+            words += f" services-stop {stop}" if stop else ""
             if rng.random() < 0.6:
                 # Prompt, slower than the drain waits, or never.
                 words += f" sessions{rng.choice((' drained-within 1ms', ' drained-within 20ms', ' drained-within 120ms', ''))}"

@@ -89,6 +89,7 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "How they answer this node",
         Command(do.show_ip_monitoring, FORMATS),
     ),
+    Entry("show chassis cluster services", "What follows the roles on this node", Command(do.show_services, JSON)),
     Entry(
         "show chassis cluster events [redundancy-group GROUP] [last COUNT]",
         "What happened, across restarts",
@@ -125,6 +126,11 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]",
         "How often each became unreachable",
         Command(do.clear_ip_failure_counts),
+    ),
+    Entry(
+        "clear chassis cluster service-failures [redundancy-group GROUP]",
+        "Let services that did not start be tried again",
+        Command(do.clear_service_failures),
     ),
     Entry("set chassis cluster cluster-id ID node NODE", "This node's number", Command(do.set_identity)),
     Entry("set chassis cluster disable", "Disable clustering", Command(do.disable)),

@@ -113,6 +113,8 @@ class Resolver:
             peer_interface_monitors=self._monitors(1 - self.node_id, number),
             ip_monitoring=monitoring.ip(node),
             script_monitors=monitoring.scripts(node),
+            services=monitoring.services(node),
+            notifications=monitoring.notifications(node),
         )
 
     def _monitors(self, node_id: int, number: int) -> tuple[InterfaceMonitor, ...]:

@@ -142,6 +142,16 @@ SCRIPT_MONITOR = {
     "fall": Statement("bad runs until failed", value=integer(1, 100), default="3"),
     "weight": WEIGHT,
 }
+SERVICE = {
+    "unit": Statement("a systemd unit", value=UNIT),
+    "start": Statement("command that starts it, and ends", value=COMMAND),
+    "stop": Statement("command that stops it, and ends", value=COMMAND),
+    "timeout": Statement("longest start, and longest stop", value=integer(1, 60, "s"), default="10"),
+}
+NOTIFICATION = {
+    "command": Statement("program and arguments", value=COMMAND),
+    "timeout": Statement("longest run; then it is killed", value=integer(1, 3600, "s"), default="30"),
+}
 DISABLE = Statement("do not watch")
 SPU_MONITORING = {
     "disable": DISABLE,
@@ -186,7 +196,8 @@ REDUNDANCY_GROUP = {
     "interface-monitor": Statement("watch an interface", key=INTERFACE, below={"weight": WEIGHT}),
     "ip-monitoring": Statement("watch addresses", below=IP_MONITORING),
     "script-monitor": Statement("watch what a command says", key=NAME, below=SCRIPT_MONITOR),
-    "service": Statement("services that run where the group is primary", refuse=NOT_YET),
+    "service": Statement("runs where the group is primary", key=NAME, below=SERVICE),
+    "notification": Statement("told of every change of the group's state; nothing waits for it", key=NAME, below=NOTIFICATION),
     "route": Statement("routes that exist where the group is primary", refuse=NOT_YET),
 }
 

@@ -93,6 +93,9 @@ class RedundancyGroupState(_Record, frozen=True):
     unannounced: bool
     peer_interface_failed: bool
     confirm_until: Instant | None
+    services_until: Instant | None
+    services_wanted_at: Instant
+    services_stopped: bool
 
 
 class ClusterState(_Record, frozen=True):

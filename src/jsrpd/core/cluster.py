@@ -22,6 +22,7 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
     ShutdownRequested,
@@ -161,6 +162,8 @@ class Cluster:
                 self._ask_peer(RequestKind.CLEAR_FAILOVER_COUNT, RG0, self.configuration.peer_id)
             case ConfigurationChanged():
                 self._configuration_changed(now, event.configuration)
+            case ServicesStopped(number):
+                self._services_stopped(number)
             case SessionLinkChanged(up):
                 self.session_link_up = up
             case SessionsDrained():
@@ -306,7 +309,8 @@ class Cluster:
         if node == self.configuration.node_id:
             self._ask_peer(RequestKind.FAILOVER, number, node)
         else:
-            self.groups[number].yield_to_operator_until = now + self._timing.dead
+            group = self.groups[number]
+            group.yield_to_operator_until = now + self._timing.dead + group.configuration.service_stop_limit_s * SECOND
 
     def _failover_reset(self, number: int) -> None:
         """The flag belongs to the primary; the other node mirrors it, so a reset given here may have to travel."""
@@ -437,14 +441,20 @@ class Cluster:
         self._note_conditions(now, group)
         decision = decide(self._view(now, group))
         if decision is None:
+            group.keep_services(now, self._timing.dead)
             return []
         report = self.peer.reports.get(group.number)
         healing = report is not None and report.state == GroupState.PRIMARY
-        planned = (
-            group.state == GroupState.PRIMARY and group.number != RG0 and decision.reason.startswith(UNHURRIED) and not healing
-        )
-        drain = self._drain(now) if planned else None
-        return group.apply(now, self._timing, decision, report) if drain is None else drain
+        planned = group.state == GroupState.PRIMARY and decision.reason.startswith(UNHURRIED) and not healing
+        wait = group.stop_services(now) if planned else None
+        if wait is None and planned and group.number != RG0:
+            wait = self._drain(now)
+        return group.apply(now, self._timing, decision, report) if wait is None else wait
+
+    def _services_stopped(self, number: int) -> None:
+        group = self.groups.get(number)
+        if group is not None and group.services_until is not None:
+            group.services_stopped = True
 
     def _drain(self, now: Instant) -> list[Action] | None:
         """What to do instead of yielding: wait until the sessions are with the peer, for a bounded time; None to go on."""
@@ -634,10 +644,9 @@ class Cluster:
         """Shut down once nothing is left to hand over, at the latest after the grace (SPEC section 2, SIGTERM)."""
         if self.stopping_since is None or self.stopped:
             return []
-        timing = self._timing
         handing_over = any(g.state == GroupState.SECONDARY_HOLD and g.lease.is_open(now) for g in self.groups.values())
         owning = any(g.state == GroupState.PRIMARY for g in self.groups.values())
-        if (handing_over or owning) and now < self.stopping_since + 2 * timing.grace:
+        if (handing_over or owning) and now < self._stop_at_last(self.stopping_since):
             peer_could = self.peer.last_heard is not None and not self._peer_silent(now)
             if handing_over or peer_could:
                 return []
@@ -648,6 +657,11 @@ class Cluster:
             actions += group.store(self.peer.last_heard)
         self.sent.record(now)
         return [*actions, SendHeartbeat(self.sent.newest, self._heartbeat(now, self._reports(now))), Stop()]
+
+    def _stop_at_last(self, since: Instant) -> Instant:
+        """A hand-over has two graces, after the services of the slowest group have had their time."""
+        services = max(group.configuration.service_stop_limit_s for group in self.groups.values())
+        return since + services * SECOND + 2 * self._claim_timing.grace
 
     # -- time -------------------------------------------------------------------------------------------------------
 
@@ -671,7 +685,7 @@ class Cluster:
         if self.peer.control_run_since is not None and any(g.state == GroupState.INELIGIBLE for g in self.groups.values()):
             wanted.append(self.peer.control_run_since + RECOVERED_INTERVALS * claim.interval)
         if self.stopping_since is not None:
-            wanted.append(self.stopping_since + 2 * claim.grace)
+            wanted.append(self._stop_at_last(self.stopping_since))
         return wanted
 
     def _group_deadlines(self, group: RedundancyGroup) -> list[Instant]:
@@ -682,6 +696,8 @@ class Cluster:
             case GroupState.PRIMARY:
                 quiet = self.peer.quiet_since
                 wanted = [group.lease.deadline + 1, quiet + lease.lease_silence]
+                if group.services_until is not None:
+                    wanted += [group.services_until, group.services_wanted_at + self._timing.dead]
                 if group.gate_shut_since is not None:
                     wanted.append(group.gate_shut_since + timing.dead)
                 preempt = group.configuration.preempt

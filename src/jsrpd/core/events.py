@@ -106,6 +106,12 @@ class ConfigurationChanged(msgspec.Struct, frozen=True):
     configuration: ClusterConfiguration
 
 
+class ServicesStopped(msgspec.Struct, frozen=True):
+    """Answers ``StopServices``: none of the group's services runs here, or what does could not be stopped in its time."""
+
+    group: int
+
+
 class SessionLinkChanged(msgspec.Struct, frozen=True):
     """Whether the peer's session process is heard: only then does a planned hand-over wait for sessions."""
 
@@ -132,6 +138,7 @@ Event: TypeAlias = (
     | FailoverReset
     | FailoverCountCleared
     | ConfigurationChanged
+    | ServicesStopped
     | SessionLinkChanged
     | SessionsDrained
     | ShutdownRequested

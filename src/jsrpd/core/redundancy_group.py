@@ -1,6 +1,6 @@
 """One redundancy group on one node. Everything that changes a group's state is in this file; the table is the law."""
 
-from jsrpd.core.actions import Action, ChangeRole, Log, StoreLease
+from jsrpd.core.actions import Action, ChangeRole, Log, StopServices, StoreLease
 from jsrpd.core.election import Decision
 from jsrpd.core.lease import NEVER, AdoptedLease, Lease, capped, claimed_alone, shut
 from jsrpd.core.weight import effective_priority, failure_bits, weight_of
@@ -8,7 +8,7 @@ from jsrpd.messages.catalogue import rg_state_change
 from jsrpd.model.configuration import GroupConfiguration
 from jsrpd.model.link_messages import GroupReport
 from jsrpd.model.roles import FailureCode, GroupState
-from jsrpd.model.time import SECOND, Instant, Timing
+from jsrpd.model.time import SECOND, Duration, Instant, Timing
 
 HOLD, SECONDARY, PRIMARY = GroupState.HOLD, GroupState.SECONDARY, GroupState.PRIMARY
 SECONDARY_HOLD, INELIGIBLE = GroupState.SECONDARY_HOLD, GroupState.INELIGIBLE
@@ -67,6 +67,12 @@ class RedundancyGroup:
         self.peer_interface_failed = False
         self.confirm_until: Instant | None = None
         """After a claim in a hand-over: repeat ``primary`` and announce once more until the old gate is known shut."""
+        self.services_until: Instant | None = None
+        """A planned hand-over waits so long for the group's services to end here; None while none does."""
+        self.services_wanted_at: Instant = now
+        """When that hand-over was last wanted."""
+        self.services_stopped = False
+        """They have ended."""
 
     def fail(self, code: FailureCode, name: str, weight: int) -> bool:
         """A watched object failed; True when it is the first of its code."""
@@ -173,6 +179,8 @@ class RedundancyGroup:
         self.peer_preferred_since = None
         self.yield_to_operator_until = None
         self.state_sent_at = None
+        self.services_until = None
+        self.services_stopped = False
         self.unannounced = new == PRIMARY
         if new != PRIMARY:
             self.confirm_until = None
@@ -180,6 +188,24 @@ class RedundancyGroup:
             ChangeRole(self.number, new, self.generation),
             Log(rg_state_change(self.number, old.label, new.label, decision.reason)),
         ]
+
+    def stop_services(self, now: Instant) -> list[Action] | None:
+        """What to do instead of handing over: wait for the services to end, for a bounded time; None to go on."""
+        services = self.configuration.services
+        self.services_wanted_at = now
+        if not services or self.services_stopped:
+            return None
+        if self.services_until is None:
+            self.services_until = now + self.configuration.service_stop_limit_s * SECOND
+            return [StopServices(self.number)]
+        return [] if now < self.services_until else None
+
+    def keep_services(self, now: Instant, patience: Duration) -> None:
+        """No hand-over is wanted now. One that is not wanted again within ``patience`` is off: the services come back."""
+        if self.services_until is not None and now - self.services_wanted_at >= patience:
+            self.services_until = None
+            self.services_stopped = False
+            self.yield_to_operator_until = None
 
     def store(self, last_heard: Instant | None) -> list[Action]:
         """The map slot, when it differs from what was stored last."""

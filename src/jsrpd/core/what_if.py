@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from jsrpd.core import checkpoint
-from jsrpd.core.actions import Action, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.actions import Action, Log, SendAcknowledgement, SendHeartbeat, Stop, StopServices, StoreLease
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
@@ -24,6 +24,7 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    ServicesStopped,
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
@@ -561,6 +562,9 @@ class _Rehearsal:
             case Log(message):
                 change = message.tag == "JSRPD_RG_STATE_CHANGE"
                 self._note(number, "transition" if change else "message", f"{message.tag}: {render_text(message)}")
+            case StopServices(group):
+                # How long they take nobody knows; the question is what follows.
+                self._tell(number, ServicesStopped(group))
             case Stop():
                 self._note(number, "answer", "its daemon has stopped")
                 self._down(number)

@@ -9,6 +9,7 @@ from jsrpd.core.actions import (
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
+    StopServices,
     StoreLease,
 )
 from jsrpd.core.events import (
@@ -21,6 +22,7 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
     ShutdownRequested,
@@ -130,6 +132,8 @@ def event_text(event: Event, configuration: ClusterConfiguration) -> str:
             return "operator: clear failover-count"
         case ConfigurationChanged(new):
             return "configuration: " + ("; ".join(configuration_changes(configuration, new)) or "no difference")
+        case ServicesStopped(group):
+            return f"services of redundancy group {group} have stopped"
         case SessionLinkChanged(up):
             return f"the peer's session process is {'heard' if up else 'not heard'}"
         case SessionsDrained():
@@ -160,6 +164,8 @@ def action_text(action: Action, now: Instant) -> str:
             return f"RG{group} announce{'' if repeat else ' once more'}"
         case ChangeRole(group, state, generation):
             return f"RG{group} routes for {state.label}, generation {generation}"
+        case StopServices(group):
+            return f"RG{group} stop the services"
         case DrainSessions():
             return "drain the sessions"
         case Log(message):

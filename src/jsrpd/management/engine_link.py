@@ -36,6 +36,14 @@ class FailoverCountsCleared(msgspec.Struct, frozen=True, tag=True):
     by: str = ""
 
 
+class ServiceFailuresCleared(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: forget what kept services from starting, of one group or of all."""
+
+    id: int
+    group: int | None
+    by: str = ""
+
+
 class StateRequested(msgspec.Struct, frozen=True, tag=True):
     """Gateway: what does the core hold. Answered at the end of the turn."""
 
@@ -90,6 +98,7 @@ Message = (
     | FailoverCommanded
     | FailoverResetCommanded
     | FailoverCountsCleared
+    | ServiceFailuresCleared
     | StateRequested
     | CheckpointWanted
     | SynchronizationTold

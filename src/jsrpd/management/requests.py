@@ -62,6 +62,12 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
+class ClearServiceFailures(msgspec.Struct, frozen=True, tag="clear-service-failures"):
+    """``clear chassis cluster service-failures [redundancy-group GROUP]``."""
+
+    group: Group | None = None
+
+
 class ShowIpMonitoring(msgspec.Struct, frozen=True, tag="show-ip-monitoring"):
     """``show chassis cluster ip-monitoring status [redundancy-group GROUP]``."""
 
@@ -131,6 +137,7 @@ Request = (
     | Failover
     | FailoverReset
     | ClearFailoverCount
+    | ClearServiceFailures
 )
 
 

@@ -67,6 +67,24 @@ class ScriptMonitor(msgspec.Struct, frozen=True):
     weight: int = 255
 
 
+class Service(msgspec.Struct, frozen=True):
+    """What runs where the group is primary: a systemd unit, or two commands. Each step may take ``timeout_s``."""
+
+    name: str
+    unit: str = ""
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    timeout_s: int = 10
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """A command that is told of every change of the group's state here, and that nothing waits for."""
+
+    name: str
+    command: tuple[str, ...]
+    timeout_s: int = 30
+
+
 class SpuMonitoring(msgspec.Struct, frozen=True):
     """What carries packets: CPUs, softnet, conntrack, declared processes and units. ``None``: not watched."""
 
@@ -117,6 +135,14 @@ class GroupConfiguration(msgspec.Struct, frozen=True):
     peer_interface_monitors: tuple[InterfaceMonitor, ...] = ()
     ip_monitoring: IpMonitoring | None = None
     script_monitors: tuple[ScriptMonitor, ...] = ()
+    services: tuple[Service, ...] = ()
+    """Started in this order, stopped in the other."""
+    notifications: tuple[Notification, ...] = ()
+
+    @property
+    def service_stop_limit_s(self) -> int:
+        """The longest that a planned hand-over waits for the services to end."""
+        return sum(service.timeout_s for service in self.services)
 
 
 class RethUnitAddress(msgspec.Struct, frozen=True):

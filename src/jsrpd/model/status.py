@@ -65,6 +65,15 @@ class InterfaceMonitorStatus(msgspec.Struct, frozen=True):
     """Whose interface; None in the answer of a daemon older than this field."""
 
 
+class ServiceStatus(msgspec.Struct, frozen=True):
+    """A role-bound service of a group on the answering node. ``state`` in the operator's words, ``problem`` what is wrong."""
+
+    group: int
+    name: str
+    state: str
+    problem: str = ""
+
+
 class SessionStatus(msgspec.Struct, frozen=True):
     """How the session process of the answering node fares. ``cold_sync`` in the operator's words."""
 
@@ -100,3 +109,4 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     """None while the session process has not reported."""
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""
+    services: tuple[ServiceStatus, ...] = ()

@@ -28,6 +28,7 @@ from jsrpd.core.actions import (
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
+    StopServices,
     StoreLease,
 )
 from jsrpd.core.events import (
@@ -66,6 +67,7 @@ from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.segments import SegmentWatch
+from jsrpd.processes.service_desk import ServiceDesk
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.sessions.coverage import Coverage
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
@@ -91,6 +93,7 @@ class EngineResources:
     gateway: socket.socket
     monitors: socket.socket
     sessions: socket.socket
+    services: socket.socket
     lease_map: LeaseMap | None
     configuration: ClusterConfiguration
     key: bytes
@@ -235,6 +238,7 @@ class Engine:
         self.cluster = RecordedCluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
         self.state_asked: list[int] = []
         """Questions for the core's state, answered when the turn has ended."""
+        self.services = ServiceDesk(resources.services, self.cluster, now)
         self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
         self.coverage = Coverage(now, self.configuration.session_synchronization.on)
         self.uncovered: frozenset[int] = frozenset()
@@ -277,7 +281,7 @@ class Engine:
             end.setblocking(False)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         r = self.resources
-        channels = (r.parent, r.kernel, r.gateway, r.monitors, r.sessions)
+        channels = (r.parent, r.kernel, r.gateway, r.monitors, r.sessions, r.services)
         for readable in (wake_read, *channels, self.links):
             self.selector.register(readable, selectors.EVENT_READ)
         self._open_paths(clock())
@@ -339,6 +343,7 @@ class Engine:
             self.syslog.flush()
         self._send_roles()
         self.monitors.tell_ownership(judged)
+        self.services.tell()
         self._open_paths(judged)
         if judged >= self.look_around_at:
             self.look_around_at = judged + LOOK_AROUND
@@ -458,7 +463,7 @@ class Engine:
                 self.syslog.send(foreign_change_repaired(message.object))
             elif isinstance(message, children.Notice):
                 self.syslog.send(notice(message.text))
-        for remark in self.monitors.drain(judged):
+        for remark in (*self.monitors.drain(judged), *self.services.drain(judged)):
             self.syslog.send(remark)
         for data in self._messages(self.resources.sessions):
             self._session_process_said(judged, children.decode(data))
@@ -534,7 +539,9 @@ class Engine:
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
                 status = self.cluster.status(now, conditions, drops)
-                return engine_link.StatusReported(number, msgspec.structs.replace(status, sessions=self.session_status))
+                return engine_link.StatusReported(
+                    number, msgspec.structs.replace(status, sessions=self.session_status, services=self.services.services)
+                )
             case engine_link.FailoverCommanded(number, group, node, by):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:
@@ -552,6 +559,11 @@ class Engine:
                 text = "Cleared failover-count for all redundancy-groups"
                 self.cluster.commanded(now, by, "clear failover-count", True, text)
                 return engine_link.CommandReplied(number, True, text)
+            case engine_link.ServiceFailuresCleared(number, group, by):
+                ok = self.services.forget(group)
+                text = "Cleared failures of services" if ok else "error: the services process does not take it; try again"
+                self.cluster.commanded(now, by, "clear service-failures", ok, text)
+                return engine_link.CommandReplied(number, ok, text)
             case engine_link.StateRequested(number):
                 self.state_asked.append(number)
                 return None
@@ -627,6 +639,8 @@ class Engine:
                     self.announcer.announce(clock(), group, repeat)
                 case ChangeRole(group, state, generation):
                     self.roles[group] = children.RoleChanged(group, state == GroupState.PRIMARY, generation)
+                case StopServices():
+                    pass  # The services process is told with the roles, when the turn ends.
                 case DrainSessions():
                     self._drain_sessions()
                 case Log(message):

@@ -30,6 +30,7 @@ from jsrpd.management.requests import (
     SOCKET_NAME,
     ClearFailoverCount,
     ClearIpFailureCounts,
+    ClearServiceFailures,
     CoreState,
     Explain,
     Failover,
@@ -415,6 +416,8 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.FailoverResetCommanded(number, group, by)
         case ClearFailoverCount():
             return engine_link.FailoverCountsCleared(number, by)
+        case ClearServiceFailures(group):
+            return engine_link.ServiceFailuresCleared(number, group, by)
         case ShowIpMonitoring() | ClearIpFailureCounts():
             raise AssertionError("the monitors answer this, not the engine")
         case _:

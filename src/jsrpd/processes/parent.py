@@ -41,7 +41,7 @@ from jsrpd.messages.catalogue import (
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.processes import commit_desk, engine, gateway, kernel, monitors, preflight, sessions
+from jsrpd.processes import commit_desk, engine, gateway, kernel, monitors, preflight, services, sessions
 from jsrpd.processes.directories import Directories, directories
 from jsrpd.processes.notify import ServiceManager
 from jsrpd.processes.options import Options, UsageError, parse
@@ -190,12 +190,14 @@ class Channels:
     engine_gateway: Channel = field(default_factory=Channel.create)
     engine_monitors: Channel = field(default_factory=Channel.create)
     engine_sessions: Channel = field(default_factory=Channel.create)
+    engine_services: Channel = field(default_factory=Channel.create)
     gateway_monitors: Channel = field(default_factory=Channel.create)
     parent_engine: Channel = field(default_factory=Channel.create)
     parent_kernel: Channel = field(default_factory=Channel.create)
     parent_gateway: Channel = field(default_factory=Channel.create)
     parent_monitors: Channel = field(default_factory=Channel.create)
     parent_sessions: Channel = field(default_factory=Channel.create)
+    parent_services: Channel = field(default_factory=Channel.create)
 
 
 class Parent:
@@ -344,6 +346,7 @@ class Parent:
                 gateway=self.channels.engine_gateway.left,
                 monitors=self.channels.engine_monitors.left,
                 sessions=self.channels.engine_sessions.left,
+                services=self.channels.engine_services.left,
                 lease_map=self.lease_map,
                 configuration=self.configuration,
                 key=self.key,
@@ -383,6 +386,22 @@ class Parent:
             self.configuration,
         )
 
+    def _services(self) -> None:
+        assert self.configuration is not None
+        services.run(
+            self.channels.engine_services.right,
+            self.channels.parent_services.right,
+            self.configuration,
+            self.places.runtime,
+        )
+
+    def _add_services(self) -> None:
+        """Only where something follows the roles, or did before: most clusters have no use for one more process."""
+        groups = self.configuration.groups if self.configuration is not None else ()
+        begun = (self.places.runtime / services.MEMORY_NAME).exists()
+        if "services" not in self.children and (begun or any(group.services or group.notifications for group in groups)):
+            self._add("services", self._services)
+
     def _read_kernel(self) -> None:
         while True:
             try:
@@ -394,6 +413,7 @@ class Parent:
                 self._add("engine", self._engine)
                 self._add("monitors", self._monitors)
                 self._add("sessions", self._sessions)
+                self._add_services()
                 self._ready()
             elif isinstance(message, children.DataPlaneFailed):
                 self.syslog.send(notice(f"data plane: {message.problem}"))
@@ -467,27 +487,38 @@ class Parent:
         self.syslog.reconfigure(fresh.syslog_hosts)
         message = children.encode(children.ConfigurationLoaded(fresh))
         c = self.channels
-        for channel in (c.parent_kernel, c.parent_engine, c.parent_gateway, c.parent_monitors, c.parent_sessions):
+        for channel in (
+            c.parent_kernel,
+            c.parent_engine,
+            c.parent_gateway,
+            c.parent_monitors,
+            c.parent_sessions,
+            c.parent_services,
+        ):
             with contextlib.suppress(BlockingIOError):
                 channel.left.send(message, socket.MSG_DONTWAIT)
+        if "engine" in self.children:
+            self._add_services()
         self.syslog.send(notice("configuration reloaded"))
         return ""
 
     def _stop(self) -> None:
         """The engine first: it hands over. Then the rest; the gates stay attached and shut."""
         self.service_manager.stopping()
-        for name in ("engine", "sessions", "gateway", "monitors", "kernel"):
+        groups = self.configuration.groups if self.configuration is not None else ()
+        services = max((group.service_stop_limit_s for group in groups), default=0)
+        for name in ("engine", "services", "sessions", "gateway", "monitors", "kernel"):
             child = self.children.get(name)
             if child is not None and child.pid:
-                self._end(child)
+                self._end(child, STOP_WAIT_S + (services if name in ("engine", "services") else 0))
         if self.lease_map is not None:
             self.lease_map.shut_all()
         self.syslog.flush()
 
-    def _end(self, child: Child) -> None:
+    def _end(self, child: Child, wait_s: float) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGTERM)
-        give_up = time.monotonic() + STOP_WAIT_S
+        give_up = time.monotonic() + wait_s
         while time.monotonic() < give_up:
             pid, _status = os.waitpid(child.pid, os.WNOHANG)
             if pid:

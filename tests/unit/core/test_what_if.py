@@ -110,6 +110,16 @@ def test_foretold_as_it_happens(name: str) -> None:
     assert changes(foretold(before, steps, 0).timeline) == really(before, then)
 
 
+def test_services_end_before_a_foretold_hand_over() -> None:
+    """How long they take is not known, so they end at once; that the group moves after all is foretold."""
+    cluster = recorded.CLUSTER.replace("group 1 priorities 200 100", "group 1 priorities 200 100 service 5")
+    assert cluster != recorded.CLUSTER
+    said = changes(foretold("", plan((0, FailoverOrdered(1, 1))), 0, cluster).timeline)
+    then = "at 4s node0 request failover redundancy-group 1 node 1\nat 4001ms node0 services stopped 1\n"
+    assert said == really("", then, cluster)
+    assert (0, "Redundancy-group 1 transitioned from 'primary' to 'secondary-hold' state due to Manual failover") in said
+
+
 @pytest.mark.parametrize("name", [name for name in CASES if name not in ("failover and reset", "alone")])
 def test_the_other_node_foretells_the_same(name: str) -> None:
     """Asked on node 1, which knows of node 0 only what that one says."""

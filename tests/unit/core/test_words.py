@@ -13,6 +13,7 @@ from jsrpd.core.actions import (
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
+    StopServices,
     StoreLease,
 )
 from jsrpd.core.events import (
@@ -25,6 +26,7 @@ from jsrpd.core.events import (
     HeartbeatReceived,
     MonitorFailed,
     MonitorRecovered,
+    ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
     ShutdownRequested,
@@ -75,6 +77,7 @@ EVENTS: dict[Event, str] = {
     FailoverReset(1): "operator: failover reset redundancy-group 1",
     FailoverCountCleared(): "operator: clear failover-count",
     ConfigurationChanged(CONFIGURATION): "configuration: no difference",
+    ServicesStopped(1): "services of redundancy group 1 have stopped",
     SessionLinkChanged(True): "the peer's session process is heard",
     SessionLinkChanged(False): "the peer's session process is not heard",
     SessionsDrained(): "every session is with the peer",
@@ -89,6 +92,7 @@ ACTIONS: dict[Action, str] = {
     Announce(1, repeat=False): "RG1 announce once more",
     ChangeRole(1, GroupState.PRIMARY, 3): "RG1 routes for primary, generation 3",
     Log(set_intf_mon_failure(1)): "JSRPD_SET_INTF_MON_FAILURE: Interface Monitor failed for redundancy-group 1",
+    StopServices(1): "RG1 stop the services",
     DrainSessions(): "drain the sessions",
     Stop(): "stop",
 }
