@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from jsrpd.core.actions import Action, Log, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.actions import Action, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
@@ -18,6 +18,7 @@ from jsrpd.core.events import (
     Event,
     FailoverRequested,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
     SocketsDrained,
@@ -43,6 +44,8 @@ SOCKET_BUFFER = 500
 CARRIER_POLL: Duration = 3 * MILLISECOND
 """The engine looks at carrier this often, so it knows oversleep to this precision when it polls."""
 
+REBOOT: Duration = 700 * MILLISECOND
+"""From the order to the daemon's start: far less than a real one takes, so that a run need not wait."""
 STATE_CHANGE = "JSRPD_RG_STATE_CHANGE"
 
 ClusterFactory = Callable[[ClusterConfiguration, Instant, int, tuple[AdoptedLease, ...]], Cluster]
@@ -66,6 +69,7 @@ class SimulatedNode:
         """What the monitors process would tell a new engine."""
         self.back: tuple[Duration, bool] | None = None
         """How long after it is down the engine is started again, and whether the map is gone by then."""
+        self.maintenance = False
         self.up = False
         self.polls_carrier = False
         self.wake_latency: Duration = 0
@@ -138,6 +142,8 @@ class SimulatedNode:
         self.world.history.disturb("started", self.number, self.world.now)
         failed = [MonitorFailed(*where, weight) for where, weight in self.monitors_failed.items()]
         self._inputs = deque([WatchedInterfacesChanged(self._interfaces_up()), *failed])
+        if self.maintenance:
+            self._inputs.append(MaintenanceSet(True))
         self._note_standings()
         self.wake()
 
@@ -249,6 +255,13 @@ class SimulatedNode:
         else:
             self.monitors_failed[group, code, name] = weight
             self.tell(MonitorFailed(group, code, name, weight))
+
+    def set_maintenance(self, on: bool) -> None:
+        """The operator's word, which the node keeps over its own death."""
+        if on != self.maintenance:
+            self.maintenance = on
+            self.world.history.disturb(f"maintenance {'on' if on else 'off'}", self.number, self.world.now)
+            self.tell(MaintenanceSet(on))
 
     def commit(self, configuration: ClusterConfiguration) -> None:
         """A new configuration, on this node."""
@@ -399,10 +412,10 @@ class SimulatedNode:
 
     def _note_standings(self) -> bool:
         """State and priority of each group for the history; True when any has changed."""
-        eligible, changed = self.cluster.eligible, False
+        changed = False
         for number, group in self.cluster.groups.items():
             standings = self._standings[number]
-            priority = group.effective_priority(eligible)
+            priority = self.cluster.effective_priority(group)
             if standings[-1].state != group.state or standings[-1].priority != priority:
                 standings.append(Standing(self.world.now, group.state, priority))
                 changed = True
@@ -425,6 +438,8 @@ class SimulatedNode:
                 text = f"RG{change.group} {change.old} -> {change.new}: {change.reason}" if change else None
                 line = text or f"{message.tag}: {render_text(message)}"
                 self.world.history.note(self.world.now, f"node{self.number} {line}")
+            case Reboot():
+                self.crash(True, (REBOOT, False))
             case Stop():
                 self._down("stopped")
             case _:

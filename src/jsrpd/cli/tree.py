@@ -1,6 +1,7 @@
 """All commands of ``jsrp``, as a tree of words (reference 7.1)."""
 
 from jsrpd.cli import commands as do
+from jsrpd.cli import node_commands
 from jsrpd.cli.commands import Command
 from jsrpd.cli.grammar import Word
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
@@ -114,11 +115,25 @@ _WHAT_IF: Place = Word(
     },
     Command(do.what_if, ("json",)),
 )
+_MAINTENANCE: Place = Word(
+    "Keep this node from owning anything, also after a reboot",
+    {
+        "on": Word("What the other node can take moves there", command=Command(node_commands.maintenance_on)),
+        "off": Word("This node may own groups again", command=Command(node_commands.maintenance_off)),
+    },
+)
+_CLEAR_PREEMPT_COUNT = Command(node_commands.clear_preempt_count)
 _REQUEST: Place = Word(
     "Order something",
     {
         "chassis": _cluster(
-            {"failover": _FAILOVER, "what-if": _WHAT_IF, "key": Word("Cluster key", {"generate": _GENERATE_KEY})},
+            {
+                "failover": _FAILOVER,
+                "maintenance": _MAINTENANCE,
+                "rejoin": Word("Take this disabled node back into the cluster", command=Command(node_commands.rejoin)),
+                "what-if": _WHAT_IF,
+                "key": Word("Cluster key", {"generate": _GENERATE_KEY}),
+            },
         )
     },
 )
@@ -129,6 +144,11 @@ _CLEAR: Place = Word(
             {
                 "failover-count": Word("Failover counts of all groups", command=Command(do.clear_failover_count)),
                 "ip-monitoring": _CLEAR_IP_MONITORING,
+                "preempt-count": Word(
+                    "Let groups preempt again that have reached their limit",
+                    {"redundancy-group": _group(Word("One group", command=_CLEAR_PREEMPT_COUNT))},
+                    _CLEAR_PREEMPT_COUNT,
+                ),
             },
         )
     },

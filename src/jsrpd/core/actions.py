@@ -66,6 +66,10 @@ class DrainSessions(msgspec.Struct, frozen=True):
     """A planned hand-over is near: see that the peer has every session, then tell (SPEC 6.4, step 0)."""
 
 
+class Reboot(msgspec.Struct, frozen=True):
+    """A disabled node whose links are well again is rebooted (``control-link-recovery reboot``)."""
+
+
 class Log(msgspec.Struct, frozen=True):
     """A catalogued message to the operator."""
 
@@ -76,4 +80,4 @@ class Stop(msgspec.Struct, frozen=True):
     """Everything is handed over; the engine may exit."""
 
 
-Action: TypeAlias = SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | DrainSessions | Log | Stop
+Action: TypeAlias = SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | DrainSessions | Reboot | Log | Stop

@@ -6,6 +6,7 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
@@ -19,8 +20,11 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    PreemptCountCleared,
+    RejoinRequested,
     SessionLinkChanged,
     SessionsDrained,
     ShutdownRequested,
@@ -73,6 +77,8 @@ def request_text(request: PeerRequest) -> str:
             return f"failover reset redundancy-group {request.group}"
         case RequestKind.CLEAR_FAILOVER_COUNT:
             return "clear failover-count"
+        case RequestKind.CLEAR_PREEMPT_COUNT:
+            return f"clear preempt-count redundancy-group {request.group}"
 
 
 def configuration_changes(old: ClusterConfiguration, new: ClusterConfiguration) -> list[str]:
@@ -123,6 +129,12 @@ def event_text(event: Event, configuration: ClusterConfiguration) -> str:
             return f"operator: failover reset redundancy-group {group}"
         case FailoverCountCleared():
             return "operator: clear failover-count"
+        case PreemptCountCleared(group):
+            return f"operator: clear preempt-count redundancy-group {group}"
+        case RejoinRequested():
+            return "operator: rejoin"
+        case MaintenanceSet(on):
+            return f"operator: maintenance {'on' if on else 'off'}"
         case ConfigurationChanged(new):
             return "configuration: " + ("; ".join(configuration_changes(configuration, new)) or "no difference")
         case SessionLinkChanged(up):
@@ -157,6 +169,8 @@ def action_text(action: Action, now: Instant) -> str:
             return f"RG{group} routes for {state.label}, generation {generation}"
         case DrainSessions():
             return "drain the sessions"
+        case Reboot():
+            return "reboot"
         case Log(message):
             return f"{message.tag}: {render_text(message)}"
         case Stop():

@@ -37,6 +37,10 @@ class ChildRestarted(msgspec.Struct, frozen=True, tag=True):
     restarts: int
 
 
+class RebootWanted(msgspec.Struct, frozen=True, tag=True):
+    """Engine to parent: this disabled node shall be rebooted (``control-link-recovery reboot``)."""
+
+
 class Repaired(msgspec.Struct, frozen=True, tag=True):
     """Kernel to engine: somebody had changed this object; it is put back."""
 
@@ -81,6 +85,7 @@ Message = (
     | DataPlaneReady
     | DataPlaneFailed
     | ChildRestarted
+    | RebootWanted
     | Repaired
     | Notice
     | OwnershipTold

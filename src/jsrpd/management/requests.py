@@ -59,6 +59,22 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
+class ClearPreemptCount(msgspec.Struct, frozen=True, tag="clear-preempt-count"):
+    """``clear chassis cluster preempt-count [redundancy-group GROUP]``."""
+
+    group: Group | None = None
+
+
+class Maintenance(msgspec.Struct, frozen=True, tag="maintenance"):
+    """``request chassis cluster maintenance (on | off)``."""
+
+    on: bool
+
+
+class Rejoin(msgspec.Struct, frozen=True, tag="rejoin"):
+    """``request chassis cluster rejoin``."""
+
+
 class ShowIpMonitoring(msgspec.Struct, frozen=True, tag="show-ip-monitoring"):
     """``show chassis cluster ip-monitoring status [redundancy-group GROUP]``."""
 
@@ -81,6 +97,9 @@ Request = (
     | Failover
     | FailoverReset
     | ClearFailoverCount
+    | ClearPreemptCount
+    | Maintenance
+    | Rejoin
 )
 
 

@@ -25,6 +25,7 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
@@ -37,6 +38,7 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
     SessionLinkChanged,
@@ -57,9 +59,10 @@ from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_rec
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, fabric_address_link_local
 from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
-from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState
+from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, RedundancyMode
 from jsrpd.model.status import SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.processes import node_orders
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
@@ -95,6 +98,9 @@ class EngineResources:
     key: bytes
     syslog_path: Path
     copy_log: bool
+    redundancy_mode: RedundancyMode
+    """Latched when the daemon started; the configuration may say something else by now."""
+    maintenance: bool
 
 
 def clock() -> Instant:
@@ -197,7 +203,7 @@ class Engine:
 
     def __init__(self, resources: EngineResources) -> None:
         self.resources = resources
-        self.configuration = resources.configuration
+        self.configuration = msgspec.structs.replace(resources.configuration, redundancy_mode=resources.redundancy_mode)
         self.lease_map = resources.lease_map
         self.syslog = SyslogSender(resources.syslog_path, self.configuration.syslog_hosts, resources.copy_log)
         self.selector = selectors.SelectSelector()
@@ -227,6 +233,11 @@ class Engine:
         now = clock()
         self.segment_watch = SegmentWatch(self.configuration, now)
         self.cluster = RecordedCluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        if self.configuration != resources.configuration:
+            self.configuration = resources.configuration
+            self.cluster.handle(now, ConfigurationChanged(self.configuration))
+        if resources.maintenance:
+            self.cluster.handle(now, MaintenanceSet(True))
         self.state_asked: list[int] = []
         """Questions for the core's state, answered when the turn has ended."""
         self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
@@ -540,7 +551,7 @@ class Engine:
                 self.cluster.checkpoint_wanted = True
                 return None
             case _:
-                return None
+                return node_orders.carry_out(now, self.cluster, message)
 
     def _reset(self, now: Instant, number: int, group: int | None) -> engine_link.CommandReplied:
         groups = sorted(self.cluster.groups) if group is None else [group]
@@ -600,10 +611,16 @@ class Engine:
                     self._drain_sessions()
                 case Log(message):
                     self.syslog.send(message)
+                case Reboot():
+                    self._tell_parent(children.RebootWanted())
                 case Stop():
                     self.stopped = True
                 case _:
                     assert_never(action)
+
+    def _tell_parent(self, message: children.Message) -> None:
+        with contextlib.suppress(OSError):
+            self.resources.parent.send(children.encode(message), socket.MSG_DONTWAIT)
 
     def _store(self, lease: StoreLease) -> None:
         if self.lease_map is not None:

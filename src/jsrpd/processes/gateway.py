@@ -20,7 +20,7 @@ from jsrpd.core import checkpoint
 from jsrpd.core.explain import explain
 from jsrpd.gateway import families, http, listening, processes
 from jsrpd.gateway.scrape import Scrape
-from jsrpd.management import children, engine_link
+from jsrpd.management import children, engine_link, maintenance
 from jsrpd.management.journal import DIRECTORY
 from jsrpd.management.requests import (
     MAX_LINE,
@@ -29,10 +29,13 @@ from jsrpd.management.requests import (
     SOCKET_NAME,
     ClearFailoverCount,
     ClearIpFailureCounts,
+    ClearPreemptCount,
     CoreState,
     Explain,
     Failover,
     FailoverReset,
+    Maintenance,
+    Rejoin,
     Reply,
     Request,
     ShowIpMonitoring,
@@ -282,6 +285,8 @@ class Gateway:
             return Reply(False, NOT_ENABLED)
         if isinstance(request, (ShowIpMonitoring, ClearIpFailureCounts)) and self.monitors is not None:
             return await self.monitors.reply(request, self.configuration.node_id)
+        if isinstance(request, Maintenance) and (unwritten := self._keep_maintenance(request.on)):
+            return Reply(False, unwritten, self.configuration.node_id)
         problem = ENGINE_SILENT
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S), self.turn:
@@ -306,6 +311,16 @@ class Gateway:
             return Reply(True, node=node, core=CoreState(answer.now, answer.wall_offset, answer.state))
         assert isinstance(answer, engine_link.CommandReplied)
         return Reply(answer.ok, answer.text if answer.ok else f"error: {answer.text}", node)
+
+    def _keep_maintenance(self, on: bool) -> str:
+        """On the disk first, so that no death of the daemon or of the machine forgets it. What went wrong, or nothing."""
+        assert self.journal_directory is not None
+        state_directory = self.journal_directory.parent
+        try:
+            maintenance.keep(state_directory, on)
+        except OSError as error:
+            return f"error: {state_directory / maintenance.FILE}: {_reason(error)}, so nothing was done"
+        return ""
 
     async def _keep_spacing(self) -> None:
         loop = asyncio.get_running_loop()
@@ -386,6 +401,12 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.FailoverResetCommanded(number, group, by)
         case ClearFailoverCount():
             return engine_link.FailoverCountsCleared(number, by)
+        case ClearPreemptCount(group):
+            return engine_link.PreemptCountsCleared(number, group, by)
+        case Maintenance(on):
+            return engine_link.MaintenanceCommanded(number, on, by)
+        case Rejoin():
+            return engine_link.RejoinCommanded(number, by)
         case ShowIpMonitoring() | ClearIpFailureCounts():
             raise AssertionError("the monitors answer this, not the engine")
 

@@ -11,8 +11,10 @@ import errno
 import os
 import select
 import selectors
+import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +29,7 @@ from jsrpd.configuration.key import KeyFileError, read_key
 from jsrpd.configuration.load import load_file
 from jsrpd.configuration.problems import ConfigurationError
 from jsrpd.kernel.gate import LeaseMap
-from jsrpd.management import children
+from jsrpd.management import children, maintenance
 from jsrpd.messages.catalogue import (
     LogMessage,
     daemonize_failed,
@@ -41,6 +43,7 @@ from jsrpd.messages.catalogue import (
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.roles import RedundancyMode
 from jsrpd.processes import engine, gateway, kernel, monitors, preflight, sessions
 from jsrpd.processes.directories import Directories, directories
 from jsrpd.processes.notify import ServiceManager
@@ -55,6 +58,8 @@ RESTART_DELAY_S = (0.0, 0.2, 1.0, 5.0)
 STEADY_AFTER_S = 30.0
 """A child that lived this long starts again with no pause."""
 STOP_WAIT_S = 5.0
+REBOOT_COMMAND = "systemctl reboot"
+"""How a disabled node reboots in mode ``control-link-recovery reboot``; the environment may say otherwise."""
 SYSLOG_PATH = Path("/dev/log")
 
 
@@ -217,6 +222,8 @@ class Parent:
         self.identity = identity
         self.configuration = configuration
         self.key = key
+        self.redundancy_mode = configuration.redundancy_mode if configuration else RedundancyMode.ACTIVE_ACTIVE
+        """In force as long as this daemon runs (SPEC section 3)."""
         hosts = configuration.syslog_hosts if configuration else ()
         self.syslog = SyslogSender(SYSLOG_PATH, hosts, options.log_to_stderr)
         self.channels = Channels()
@@ -245,11 +252,13 @@ class Parent:
         selector = selectors.DefaultSelector()
         selector.register(wake, selectors.EVENT_READ)
         selector.register(self.channels.parent_kernel.left, selectors.EVENT_READ)
+        selector.register(self.channels.parent_engine.left, selectors.EVENT_READ)
         while True:
             selector.select(self._timeout())
             with contextlib.suppress(BlockingIOError):
                 wake.recv(64)
             self._read_kernel()
+            self._read_engine()
             signals, self.signals = self.signals, []
             if signal.SIGHUP in signals:
                 self._reload()
@@ -347,6 +356,8 @@ class Parent:
                 key=self.key,
                 syslog_path=SYSLOG_PATH,
                 copy_log=self.options.log_to_stderr,
+                redundancy_mode=self.redundancy_mode,
+                maintenance=maintenance.is_on(self.places.state),
             )
         )
 
@@ -394,6 +405,21 @@ class Parent:
                 self._ready()
             elif isinstance(message, children.DataPlaneFailed):
                 self.syslog.send(notice(f"data plane: {message.problem}"))
+
+    def _read_engine(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message = children.decode(self.channels.parent_engine.left.recv(1 << 16, socket.MSG_DONTWAIT))
+                if isinstance(message, children.RebootWanted):
+                    self._reboot()
+
+    def _reboot(self) -> None:
+        """Ordered only; the machine ends this daemon in its own way."""
+        command = os.environ.get("JSRPD_REBOOT_COMMAND", REBOOT_COMMAND)
+        try:
+            subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, start_new_session=True)
+        except (OSError, ValueError) as error:
+            self.syslog.send(notice(f"cannot reboot by {command}: {error}"))
 
     def _reap(self) -> None:
         while True:

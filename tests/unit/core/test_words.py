@@ -10,6 +10,7 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
@@ -23,8 +24,11 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    PreemptCountCleared,
+    RejoinRequested,
     SessionLinkChanged,
     SessionsDrained,
     ShutdownRequested,
@@ -71,6 +75,10 @@ EVENTS: dict[Event, str] = {
     FailoverRequested(1, 0): "operator: failover redundancy-group 1 node 0",
     FailoverReset(1): "operator: failover reset redundancy-group 1",
     FailoverCountCleared(): "operator: clear failover-count",
+    PreemptCountCleared(1): "operator: clear preempt-count redundancy-group 1",
+    RejoinRequested(): "operator: rejoin",
+    MaintenanceSet(True): "operator: maintenance on",
+    MaintenanceSet(False): "operator: maintenance off",
     ConfigurationChanged(CONFIGURATION): "configuration: no difference",
     SessionLinkChanged(True): "the peer's session process is heard",
     SessionLinkChanged(False): "the peer's session process is not heard",
@@ -87,6 +95,7 @@ ACTIONS: dict[Action, str] = {
     ChangeRole(1, GroupState.PRIMARY, 3): "RG1 routes for primary, generation 3",
     Log(set_intf_mon_failure(1)): "JSRPD_SET_INTF_MON_FAILURE: Interface Monitor failed for redundancy-group 1",
     DrainSessions(): "drain the sessions",
+    Reboot(): "reboot",
     Stop(): "stop",
 }
 
@@ -112,6 +121,7 @@ def test_none_is_left_out() -> None:
         (RequestKind.FAILOVER, "failover redundancy-group 1 node 0"),
         (RequestKind.RESET, "failover reset redundancy-group 1"),
         (RequestKind.CLEAR_FAILOVER_COUNT, "clear failover-count"),
+        (RequestKind.CLEAR_PREEMPT_COUNT, "clear preempt-count redundancy-group 1"),
     ],
 )
 def test_requests_of_the_other_node(kind: RequestKind, text: str) -> None:
