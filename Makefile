@@ -9,7 +9,8 @@ RUNS   ?= 5
 SOURCES := src simulator bench tests tools
 TOOLS   := ip nft conntrack ping groff
 
-.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-mutants model-check clean venv system bench-system
+.PHONY: lab test test-unit test-lab test-simulation deb check bench simulate simulate-compiled simulate-mutants model-check clean venv
+.PHONY: system bench-system bench-sessions
 
 venv: $(VENV)/.ready
 
@@ -18,6 +19,8 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# Where Python may not write beside its sources, every command would compile what it imports, each time anew.
+	$(BIN)/python -m compileall -q src $(VENV)/lib
 	@touch $@
 
 .PHONY: python-system
@@ -36,11 +39,13 @@ lab: system venv
 
 # Programs that the tests meet are unpacked, not installed: nobody wants servers started for them.
 PEERS := $(VENV)/peers/.ready
-MET   := prometheus rsyslog libestr0 libfastjson4
+MET   := prometheus rsyslog libestr0 libfastjson4 openssh-server libwrap0
 
-$(PEERS): $(VENV)/.ready
+$(PEERS): $(VENV)/.ready tests/peers.lock
 	@mkdir -p $(@D) && cd $(@D) && { apt-get download -qq $(MET) 2>/dev/null || { apt-get update -qq && apt-get download -qq $(MET); }; } && \
-	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done && touch .ready
+	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/python -r tests/peers.lock
+	@touch $@
 
 .PHONY: peers
 peers: venv
@@ -73,11 +78,15 @@ test-simulation: venv
 simulate: venv
 	$(BIN)/python -m simulator --seeds $(SEEDS)
 
+simulate-compiled: venv
+	$(BIN)/python -m simulator.compiled --seeds $(SEEDS)
+
 simulate-mutants: venv
-	$(BIN)/python -m simulator.mutants --every $(EVERY)
+	@mkdir -p build
+	$(BIN)/python -m simulator.mutants --every $(EVERY) --results build/mutants.txt
 
 model-check: venv
-	$(BIN)/python -m simulator.model_check --faults $(DEPTH)
+	$(BIN)/python -m simulator.model_check --faults $(DEPTH) $(STATES:%=--states %)
 
 bench-system: system
 	@command -v keepalived >/dev/null && command -v conntrackd >/dev/null || \
@@ -85,6 +94,10 @@ bench-system: system
 
 bench: bench-system venv
 	@$(BIN)/python -m bench --runs $(RUNS)
+	@$(BIN)/python -m bench.sessions
+
+bench-sessions: bench-system venv
+	@$(BIN)/python -m bench.sessions
 
 clean:
 	-@$(BIN)/jsrp lab down 2>/dev/null

@@ -16,8 +16,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import table
+from bench import costs, table
 from bench.contestants import Contestant, Jsrpd, Keepalived
+from bench.costs import COSTS
 from bench.figures import RowResult, Sample
 from bench.freeze import Reference
 from bench.measure import measure
@@ -29,6 +30,7 @@ EX_USAGE, EX_INTERRUPTED = 64, 130
 EXTRA_RUNS = 3
 """How many runs of a contestant in a row may be repeated because they do not count."""
 LAB = Lab("jsrpd-bench", Path("/run/jsrpd-lab/jsrpd-bench"))
+NAMES = (*(row.name for row in ROWS), *(cost.name for cost in COSTS))
 LOCK = Path("/run/jsrpd-bench.lock")
 NOTES = """\
 Gap, lost: of the worst stream, IPv4 or IPv6; echo is there and back, in push only the server sends. Owners: by which switch
@@ -43,7 +45,7 @@ def main(words: Sequence[str]) -> int:
     """See the module."""
     try:
         arguments = _parser().parse_args(words)
-        rows = select(arguments.rows)
+        rows = select(arguments.rows, NAMES)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return EX_USAGE
@@ -62,7 +64,7 @@ def main(words: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="jsrpd and keepalived under the same faults.")
     parser.add_argument("--runs", type=_count, default=5, help="runs of each row for each of the two (default 5)")
-    names = ", ".join(row.name for row in ROWS)
+    names = ", ".join(NAMES)
     parser.add_argument("--rows", action="append", default=[], metavar="NAME", help=f"only this row, may be repeated: {names}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every run there")
     parser.exit_on_error = False
@@ -105,22 +107,27 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _bench(rows: Sequence[Row], runs: int, file: Path | None) -> int:
+def _bench(names: Sequence[str], runs: int, file: Path | None) -> int:
     at_start = os.getloadavg()[0]
     results: list[RowResult] = []
     with tempfile.TemporaryDirectory() as records, Reference(Path(records)) as reference:
         topology.down(LAB)
         print(table.header(), flush=True)
-        for row in rows:
+        for row in [row for row in ROWS if row.name in names]:
             results.append(_row(row, runs, reference))
             print("\n".join(table.row_lines(results[-1])), flush=True)
+        spent = []
+        for cost in [cost for cost in COSTS if cost.name in names]:
+            spent.append(costs.run(cost, LAB, runs))
+            print("\n".join(costs.lines(spent[-1])), flush=True)
         longest_ms = max(((b - a) / 1e6 for a, b in reference.stalls()), default=0.0)
     cpus = len(os.sched_getaffinity(0))
     machine = list(table.machine_lines(results, cpus, longest_ms, at_start))
-    missed = table.missed(results)
+    missed = [*table.missed(results), *costs.missed(spent)]
     print("\n".join(["", *machine, NOTES, *(f"MISSED {one}" for one in missed)]))
     if file is not None:
-        whole = {"machine": machine, "rows": [table.as_json(result) for result in results], "missed": missed}
+        rows = [*map(table.as_json, results), *map(costs.as_json, spent)]
+        whole = {"machine": machine, "rows": rows, "missed": missed}
         file.write_text(json.dumps(whole, indent=2) + "\n")
     return 0 if all(table.is_complete(result, runs) for result in results) else 1
 

@@ -59,6 +59,8 @@ class Keepalived:
     """keepalived and conntrackd in the same namespaces, with files of their own; nothing of the host's is touched."""
 
     name = RIVAL
+    direct = False
+    """conntrackd without a cache on the receiving side."""
 
     def start(self, lab: Lab, interval_ms: int) -> None:
         """See ``Contestant``."""
@@ -107,7 +109,7 @@ class Keepalived:
         directory = lab.node_directory(node, "run")
         for name, text in (
             ("keepalived.conf", keepalived.keepalived_conf(number, interval_ms, directory)),
-            ("conntrackd.conf", keepalived.conntrackd_conf(number, directory)),
+            ("conntrackd.conf", keepalived.conntrackd_conf(number, directory, direct=self.direct)),
             ("notify", keepalived.notify_script(directory)),
         ):
             (directory / name).write_text(text)

@@ -71,14 +71,18 @@ def _instance(number: int, segment: Segment, family: int, interval_ms: int) -> s
 """
 
 
-def conntrackd_conf(number: int, directory: Path) -> str:
-    """``conntrackd.conf`` of a node: reliable mode over the link between the nodes, the example's values otherwise."""
+def conntrackd_conf(number: int, directory: Path, *, direct: bool = False) -> str:
+    """``conntrackd.conf`` of a node: reliable mode over the link between the nodes, the example's values otherwise.
+
+    ``direct``: no cache on the receiving side, what comes goes into the kernel. The limit is above what any row needs.
+    """
     ignored = [address for segment in BY_SEGMENT.values() for address in segment.gateways]
     lines = "\n".join(
         f"            {'IPv6_address' if ':' in address else 'IPv4_address'} {address}" for address in (*ignored, *LINK_ADDRESSES)
     )
     return f"""Sync {{
     Mode FTFW {{
+        DisableExternalCache {"On" if direct else "Off"}
     }}
     UDP {{
         IPv4_address {LINK_ADDRESSES[number]}
@@ -92,7 +96,7 @@ def conntrackd_conf(number: int, directory: Path) -> str:
 }}
 General {{
     HashSize 32768
-    HashLimit 131072
+    HashLimit 4194304
     LogFile {directory}/conntrackd.log
     LockFile {directory}/conntrackd.lock
     UNIX {{

@@ -1,5 +1,6 @@
 """What is measured, and what SPEC section 14 demands of it. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 THRESHOLD = 3
@@ -113,13 +114,14 @@ ROWS = (
 )
 
 
-def select(names: "list[str]") -> tuple[Row, ...]:
-    """Rows by name, all without one; ValueError for an unknown name. ``hang`` takes hang-100 and hang-10."""
+def select(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Those of the ``known`` rows that are named, all without a name; ``hang`` takes hang-100 and hang-10. ValueError for an
+    unknown name."""
     for name in names:
-        if not any(_is_called(row, name) for row in ROWS):
-            raise ValueError(f"{name}: no such row; there are: {', '.join(row.name for row in ROWS)}")
-    return tuple(row for row in ROWS if not names or any(_is_called(row, name) for name in names))
+        if not any(_is_called(row, name) for row in known):
+            raise ValueError(f"{name}: no such row; there are: {', '.join(known)}")
+    return tuple(row for row in known if not names or any(_is_called(row, name) for name in names))
 
 
-def _is_called(row: Row, name: str) -> bool:
-    return name in (row.name, row.name.rpartition("-")[0] or row.name)
+def _is_called(row: str, name: str) -> bool:
+    return name in (row, row.rpartition("-")[0] or row)

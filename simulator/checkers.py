@@ -5,6 +5,7 @@ Each takes a ``History`` and answers with violations; none looks into the core. 
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -73,6 +74,12 @@ def common(first: list[Span], second: list[Span]) -> list[Span]:
     return without(first, without(first, second))
 
 
+def within(spans: list[Span], at: Instant) -> bool:
+    """Whether ``at`` lies in one of the sorted, disjoint spans."""
+    index = bisect_right(spans, at, key=lambda span: span[0])
+    return index > 0 and at < spans[index - 1][1]
+
+
 def split(spans: list[Span], points: list[Instant]) -> Iterator[Span]:
     """Cut spans at points."""
     for start, end in spans:
@@ -119,13 +126,21 @@ def overlaps(history: History) -> Iterator[Overlap]:
 
 def is_partition(history: History, overlap: Overlap) -> bool:
     """A complete cut, by what the network did: of all that was said within the lease's silence S before the overlap, and until its
-    end, neither node had heard anything faster than L. The gate of one who died before is open on the peer's word, or it was alone:
-    then the cut had begun while it lived."""
+    end, neither node had heard anything faster than L. Who died before could say nothing any more, so there the time before its
+    death is judged. Where it was alone when it died, it had heard nothing for S, and its gate rests on the last that it sent: that
+    must have gone unheard."""
     judged = overlap.start
     for node in (0, 1):
         standing = history.standing_at(overlap.group, node, overlap.start)
-        if standing.state is None and not history.slot_at(overlap.group, node, overlap.start).alone:
+        slot = history.slot_at(overlap.group, node, overlap.start)
+        if standing.state is not None:
+            continue
+        if not slot.alone:
             judged = min(judged, standing.at)
+            continue
+        sent = slot.until - history.configuration_at(node, standing.at).timing.lease
+        if history.heard_within(1 - node, sent - MILLISECOND // 100, overlap.end):
+            return False
     timings = [history.configuration_at(node, max(0, judged - 1)).timing for node in (0, 1)]
     timing = min(timings, key=lambda timing: timing.dead)
     start = judged - timing.lease_silence + timing.slop
@@ -197,7 +212,7 @@ def stopping_spans(history: History, node: int) -> list[Span]:
         if disturbance.node != node:
             continue
         if disturbance.kind == "told to stop":
-            since = disturbance.start
+            since = disturbance.start if since is None else since
         elif disturbance.kind == "started" and since is not None:
             spans.append((since, disturbance.start))
             since = None
@@ -230,7 +245,7 @@ def no_owner(history: History) -> list[Violation]:
 
     Not counted: time in which no node is fit and awake, or (both awake) the network kept one from hearing the other for
     more than 1.5 I. A stretch begins anew when either node starts, dies, freezes, wakes, or changes its fitness, and when a word
-    arrives that the network kept for more than an interval: who hears it takes its sender for alive. Each costs its own T.
+    arrives that the network kept until its sender had died or frozen: who hears it takes that one for alive. Each costs its own T.
     """
     bound = history.timing.dead + history.timing.interval
     bound += bound // 1000 + TOLERANCE
@@ -295,11 +310,11 @@ def no_failover_when_late(history: History) -> list[Violation]:
     A primary that sleeps falls silent for its sleep and up to an interval more, so for groups it owns the sleep must be
     shorter than T - 1.5 I. Preemption that was already due is not counted.
     """
-    timing = history.timing
     violations = []
     for freeze in history.disturbances:
         length = freeze.end - freeze.start
-        start, end = freeze.start - 3 * timing.dead, freeze.end + 3 * timing.dead
+        start, end = freeze.start - 3 * history.timing.dead, freeze.end + 3 * history.timing.dead
+        timing = min((history.configuration_at(n, freeze.start).timing for n in (0, 1)), key=lambda one: one.dead)
         if freeze.kind not in SLEEPS or length >= timing.lease or not calm(history, start, end, freeze.start):
             continue
         for turn in history.turns:

@@ -8,7 +8,7 @@ from jsrpd.core.events import Event
 from jsrpd.core.lease import AdoptedLease
 from jsrpd.messages.catalogue import LogMessage
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.model.link_messages import Incarnation
+from jsrpd.model.link_messages import GroupReport, Heartbeat, Incarnation
 from jsrpd.model.roles import GroupState
 from jsrpd.model.time import MILLISECOND, Duration, Instant, Timing
 
@@ -46,11 +46,32 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What a node judged by from ``at`` on, the turn having begun at ``judged``.
+
+    ``word``: the newest heartbeat that the node had taken of its peer, at ``taken``; None: none of its present life.
+    """
+
+    at: Instant
+    judged: Instant
+    taken: Instant
+    word: Heartbeat | None
+
+    def peer(self, group: int) -> GroupReport | None:
+        """What the peer had said of a group."""
+        reports = self.word.groups if self.word else ()
+        return next((report for report in reports if report.group == group), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn in which a state changed or a state change was logged."""
+    """A turn in which a state changed or a state change was logged. ``priorities``: effective ones it ended with."""
 
     at: Instant
     node: int
+    known: Known
+    configuration: ClusterConfiguration
+    priorities: dict[int, int]
     changes: tuple[tuple[int, GroupState, GroupState], ...]
     logged: tuple[Logged, ...]
 
@@ -98,6 +119,7 @@ class History:
     """The shortest."""
     configurations: tuple[list[tuple[Instant, ClusterConfiguration]], ...] = field(default_factory=lambda: ([], []))
     """Per node: what it was told to run, and from when on."""
+    known: tuple[list[Known], list[Known]] = field(default_factory=lambda: ([], []))
     slots: dict[tuple[int, int], list[SlotWritten]] = field(default_factory=dict)
     standings: dict[tuple[int, int], list[Standing]] = field(default_factory=dict)
     heard: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
@@ -106,7 +128,7 @@ class History:
     words: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per node, beside ``heard``: when the newest word of that turn was sent."""
     stale: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
-    """Per receiving node: when it was handed a word of the peer that had been under way for more than an interval."""
+    """Per receiving node: when it was handed a word more than an interval old of a peer that had died, or was frozen."""
     impaired: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per receiving node: when a datagram to it was lost, or delayed by more than a quarter interval."""
     turns: list[Turn] = field(default_factory=list)
@@ -184,6 +206,12 @@ class History:
     def heard_within(self, node: int, start: Instant, end: Instant) -> bool:
         """Whether ``node`` had heard, before ``end``, a word sent at ``start`` or later."""
         return bisect_left(self.heard[node], end) > bisect_left(self.words[node], start)
+
+    def known_within(self, node: int, start: Instant, end: Instant) -> list[Known]:
+        """What the node judged by in the half-open span, that of its begin included. It counts from the begin of the turn."""
+        known = self.known[node]
+        first = max(0, bisect_right(known, start, key=lambda one: one.judged) - 1)
+        return known[first : bisect_left(known, end, key=lambda one: one.at)]
 
     def impaired_within(self, receiver: int, start: Instant, end: Instant) -> bool:
         """Whether a datagram to ``receiver`` was lost or late in the half-open span."""

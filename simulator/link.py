@@ -17,6 +17,7 @@ class _Life:
     windows: dict[tuple[type, PathId], ReplayWindow] = field(default_factory=dict)
     nonce: int = 0
     datagrams: int = 0
+    newest: int = 0
 
     def take(self, path: PathId, datagram: Datagram) -> bool:
         key = (type(datagram.payload), path)
@@ -33,10 +34,13 @@ class SimulatedLink:
         self.peer: Incarnation | None = None
         self._life = _Life()
         self._candidates: dict[Incarnation, _Life] = {}
+        self._retired: set[Incarnation] = set()
         self._nonces = 0
+        self.unadmitted: Heartbeat | None = None
 
     def receive(self, path: PathId, datagram: Datagram) -> Heartbeat | Acknowledgement | Challenge | Response | None:
         """What a datagram means: a message of the admitted peer, an answer to be sent back, or nothing."""
+        self.unadmitted = None
         known = datagram.incarnation == self.peer
         life = self._life if known else self._candidate(datagram.incarnation)
         payload = datagram.payload
@@ -47,10 +51,15 @@ class SimulatedLink:
                 return Response(nonce, datagram.incarnation)
             case Response(nonce, whom):
                 if not known and life.nonce and nonce == life.nonce and whom == self.incarnation:
+                    if self.peer is not None:
+                        self._retired.add(self.peer)
                     self.peer, self._life = datagram.incarnation, life
                     del self._candidates[datagram.incarnation]
                 return None
             case _ if not known:
+                new = isinstance(payload, Heartbeat) and datagram.sequence > life.newest
+                if isinstance(payload, Heartbeat) and new and datagram.incarnation not in self._retired:
+                    life.newest, self.unadmitted = datagram.sequence, payload
                 return self._challenge(datagram.incarnation, life)
             case _:
                 return payload if life.take(path, datagram) else None

@@ -298,16 +298,20 @@ def broken(state: State) -> bool:
 
 @dataclass(slots=True)
 class Found:
-    """How a search ended. ``path``: what the adversary did, quarter by quarter, when promise 1 broke."""
+    """How a search ended. ``path``: what the adversary did, quarter by quarter, when promise 1 broke. ``quarters``: how far every
+    path was followed; None: until nothing new was reached."""
 
     states: int
     path: list[Fault] | None = None
+    quarters: int | None = None
 
 
-def search(faults: int, factory: ClusterFactory = Cluster, settled: bool = True, quarters: int = 10_000) -> Found:
+def search(
+    faults: int, factory: ClusterFactory = Cluster, settled: bool = True, quarters: int = 10_000, states: int = 1 << 62
+) -> Found:
     """Breadth first from two nodes at rest (``settled``) or just started, until nothing new is reached.
 
-    ``quarters`` bounds the length of a path.
+    ``quarters`` bounds the length of a path, ``states`` how many are looked at.
     """
     first = State(BEGIN, (Node(), Node()))
     for number in (0, 1):
@@ -322,6 +326,8 @@ def search(faults: int, factory: ClusterFactory = Cluster, settled: bool = True,
         state, left, index = todo.popleft()
         if length[index] >= quarters:
             continue
+        if len(best) >= states:
+            return Found(len(best), quarters=length[index])
         for fault in choices(state):
             rest = left - (fault.kind not in FREE)
             if rest < 0:
@@ -352,12 +358,14 @@ def main() -> int:
     """Entry point; exit status 1 when promise 1 can be broken."""
     parser = argparse.ArgumentParser(prog="python -m simulator.model_check", description=__doc__)
     parser.add_argument("--faults", type=int, default=1, metavar="N", help="how many faults may strike (1)")
+    parser.add_argument("--states", type=int, default=1 << 62, metavar="N", help="look at no more states than this")
     options = parser.parse_args()
     status = 0
     for settled in (True, False):
-        found = search(options.faults, settled=settled)
+        found = search(options.faults, settled=settled, states=options.states)
         begin = "at rest" if settled else "at the start"
-        print(f"from two nodes {begin}: {found.states} states with up to {options.faults} faults", flush=True)
+        far = "" if found.quarters is None else f", every path of {found.quarters} quarters"
+        print(f"from two nodes {begin}: {found.states} states with up to {options.faults} faults{far}", flush=True)
         if found.path is not None:
             status = 1
             print("  two open gates after:")

@@ -11,17 +11,20 @@ import copy
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
+
+import hypothesis  # noqa: F401  # Here and not in each child: it takes a second.
+import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src" / "jsrpd" / "core"
@@ -62,6 +65,11 @@ class Mutant:
     line: int
     what: str
     source: str
+
+    @property
+    def key(self) -> str:
+        """Tells it from every other."""
+        return sha256(f"{self.module} {self.source}".encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         return f"core/{self.module}.py:{self.line} {self.what}"
@@ -178,13 +186,18 @@ class _Planted(MetaPathFinder, Loader):
 
 def verdict(mutant: Mutant, seeds: int) -> str:
     """What killed a mutant, or ``survived``; the quickest tests go first."""
-    outcome = _in_a_child(mutant, _transcripts_differ)
-    if outcome == SURVIVED and unit_tests_kill(mutant):
-        return "unit test"
-    return _in_a_child(mutant, partial(_seeds_break, seeds)) if outcome == SURVIVED else outcome
+    own = [path for path in (ROOT / "tests" / "unit" / "core" / f"test_{mutant.module}.py",) if path.exists()]
+    tests = (
+        partial(_unit_tests_object, own),
+        partial(_transcripts_differ),
+        partial(_unit_tests_object, UNIT_TESTS),
+        partial(_seeds_break, seeds),
+    )
+    outcomes = (_in_a_child(mutant, test) for test in tests)
+    return next((outcome for outcome in outcomes if outcome != SURVIVED), SURVIVED)
 
 
-def _in_a_child(mutant: Mutant, test: Callable[[], bool]) -> str:
+def _in_a_child(mutant: Mutant, test: "partial[bool]") -> str:
     child = os.fork()
     if child == 0:
         _child(mutant, test)
@@ -195,14 +208,14 @@ def _in_a_child(mutant: Mutant, test: Callable[[], bool]) -> str:
     return SURVIVED if code == 0 else KILLED_BY[code - 1]
 
 
-def _child(mutant: Mutant, test: Callable[[], bool]) -> NoReturn:
+def _child(mutant: Mutant, test: "partial[bool]") -> NoReturn:
     signal.alarm(TIME_LIMIT_S)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     sys.meta_path.insert(0, _Planted(mutant))
     try:
-        code = 1 + KILLED_BY.index(TESTS[test.func if isinstance(test, partial) else test]) if test() else 0
+        code = 1 + KILLED_BY.index(TESTS[test.func]) if test() else 0
     except BaseException:
         code = 1 + KILLED_BY.index("exception")
     os._exit(code)
@@ -221,19 +234,21 @@ def _seeds_break(seeds: int) -> bool:
     return any(simulate(seed).violations for seed in range(seeds))
 
 
-TESTS: dict[Callable[..., bool], str] = {_transcripts_differ: "transcript", _seeds_break: "seed"}
+def _unit_tests_object(tests: Sequence[Path]) -> bool:
+    return bool(tests) and pytest.main(["-q", "-x", "-p", "no:cacheprovider", *map(str, tests)]) != 0
 
 
-def unit_tests_kill(mutant: Mutant) -> bool:
-    """Whether the core's unit tests object, in an interpreter of their own."""
-    paths = [str(path) for path in UNIT_TESTS]
-    planted = f"Mutant({mutant.module!r}, {mutant.line}, '', {mutant.source!r})"
-    planting = f"import sys; from simulator.mutants import _Planted, Mutant; sys.meta_path.insert(0, _Planted({planted}));"
-    planting += f"import pytest; sys.exit(pytest.main(['-q', '-x', *{paths!r}]))"
-    try:
-        return subprocess.run([sys.executable, "-c", planting], cwd=ROOT, capture_output=True, timeout=TIME_LIMIT_S).returncode != 0
-    except subprocess.TimeoutExpired:
-        return True
+TESTS: dict[Callable[..., bool], str] = {
+    _transcripts_differ: "transcript",
+    _unit_tests_object: "unit test",
+    _seeds_break: "seed",
+}
+
+
+def _known(results: Path | None) -> dict[str, str]:
+    """Verdicts of an earlier run. A mutant of a module that has changed since is another one."""
+    lines = results.read_text().splitlines() if results is not None and results.exists() else []
+    return dict(line.split(" ", 1) for line in lines)
 
 
 def main() -> int:
@@ -242,11 +257,16 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th mutant (1)")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds each mutant must live through (3)")
     parser.add_argument("--module", metavar="NAME", help="only this module of the core")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="keep verdicts there, and go on from those it has")
     options = parser.parse_args()
     planted = [m for path in sorted(CORE.glob("*.py")) if options.module in (None, path.stem) for m in mutants(path)]
+    known = _known(options.results)
     outcomes: Counter[str] = Counter()
     for mutant in planted[:: options.every]:
-        outcome = verdict(mutant, options.seeds)
+        outcome = known.get(mutant.key) or verdict(mutant, options.seeds)
+        if options.results is not None and mutant.key not in known:
+            with options.results.open("a") as results:
+                print(mutant.key, outcome, file=results)
         outcomes[outcome] += 1
         if outcome == SURVIVED:
             print(f"survived: {mutant}", flush=True)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from jsrpd.core.actions import Action, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
+from jsrpd.core.actions import Action, DrainSessions, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop, StoreLease
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
@@ -21,17 +21,20 @@ from jsrpd.core.events import (
     MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    SessionLinkChanged,
+    SessionsDrained,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
 from jsrpd.core.lease import AdoptedLease
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.model.link_messages import Acknowledgement, Heartbeat, PathId
+from jsrpd.model.link_messages import Acknowledgement, Heartbeat, Incarnation, PathId
 from jsrpd.model.roles import FailureCode, GroupState
 from jsrpd.model.time import MILLISECOND, Duration, Instant
 from simulator.clock import NodeClock
-from simulator.history import Disturbance, Life, Logged, Request, SlotWritten, Standing, Turn
+from simulator.history import Disturbance, Known, Life, Logged, Request, SlotWritten, Standing, Turn
 from simulator.link import SimulatedLink
 from simulator.network import Challenge, Datagram, Payload, Response
 
@@ -67,6 +70,10 @@ class SimulatedNode:
         self.interfaces_down: set[str] = set()
         self.monitors_failed: dict[tuple[int, FailureCode, str], int] = {}
         """What the monitors process would tell a new engine."""
+        self.session_link_up = False
+        """What the sessions process would tell a new engine."""
+        self.drains_within: Duration | None = None
+        """The sessions process answers a drain after a random time below; None: never."""
         self.back: tuple[Duration, bool] | None = None
         """How long after it is down the engine is started again, and whether the map is gone by then."""
         self.maintenance = False
@@ -82,6 +89,8 @@ class SimulatedNode:
         self.cluster: Cluster
         self.link: SimulatedLink
         self._life: Life
+        self._running = configuration
+        """What the engine has taken."""
         self._armed: tuple[int, Callable[[], None]] | None = None
         self._inbox: dict[PathId, deque[Datagram]] = {path: deque() for path in world.network.paths}
         self._inputs: deque[Event] = deque()
@@ -92,6 +101,9 @@ class SimulatedNode:
         self._states: dict[int, GroupState] = {}
         self._standings = {group: world.history.standings[group, self.number] for group in world.history.groups}
         self._datagram_sequence = 0
+        self._heartbeat: tuple[Incarnation, int, Heartbeat | None] = (0, 0, None)
+        """Life, sequence and content of the newest heartbeat of the peer."""
+        self._taken: Instant = 0
         self._newest_word: Instant = 0
         """When the newest that was heard of the peer was sent."""
 
@@ -135,13 +147,16 @@ class SimulatedNode:
         self.world.history.lives.append(self._life)
         self.up = True
         self._armed = None
+        self._running = self.configuration
+        self._heartbeat = (0, 0, None)
         self._states = dict.fromkeys(self.cluster.groups, GroupState.HOLD)
         self._turn = None
         self._asked = now
         self._wake_at = None
         self.world.history.disturb("started", self.number, self.world.now)
         failed = [MonitorFailed(*where, weight) for where, weight in self.monitors_failed.items()]
-        self._inputs = deque([WatchedInterfacesChanged(self._interfaces_up()), *failed])
+        sessions = [SessionLinkChanged(True)] if self.session_link_up else []
+        self._inputs = deque([WatchedInterfacesChanged(self._interfaces_up()), *sessions, *failed])
         if self.maintenance:
             self._inputs.append(MaintenanceSet(True))
         self._note_standings()
@@ -263,6 +278,16 @@ class SimulatedNode:
             self.world.history.disturb(f"maintenance {'on' if on else 'off'}", self.number, self.world.now)
             self.tell(MaintenanceSet(on))
 
+    def set_session_link(self, up: bool) -> None:
+        """The sessions process of this node has found its peer's, or lost it."""
+        if up != self.session_link_up:
+            self.session_link_up = up
+            self.tell(SessionLinkChanged(up))
+
+    def drained(self) -> None:
+        """The sessions process says that the peer has every session."""
+        self.tell(SessionsDrained())
+
     def commit(self, configuration: ClusterConfiguration) -> None:
         """A new configuration, on this node."""
         self.configuration = configuration
@@ -338,7 +363,7 @@ class SimulatedNode:
         return False
 
     def _take_turn(self) -> Iterator[None]:
-        judged = self.clock()
+        judged, began = self.clock(), self.world.now
         late = max(0, judged - self._asked)
         word = self._newest_word
         for path, queue in self._inbox.items():
@@ -356,7 +381,7 @@ class SimulatedNode:
             self._told(judged, self._inputs.popleft())
         if self._interrupted():
             yield
-        for action in self._drained(judged, late):
+        for action in self._drained(judged, late, began):
             if self._interrupted():
                 yield
             self._perform(action)
@@ -372,15 +397,28 @@ class SimulatedNode:
             case Heartbeat() as heartbeat:
                 event = HeartbeatReceived(path, datagram.incarnation, datagram.sequence, at, heartbeat)
                 self._handle(judged, event)
+                if datagram.incarnation != self._heartbeat[0] or datagram.sequence > self._heartbeat[1]:
+                    self._heartbeat = (datagram.incarnation, datagram.sequence, heartbeat)
+                    self._taken = self.world.now
             case Acknowledgement() as acknowledgement:
                 self._handle(judged, AcknowledgementReceived(path, datagram.incarnation, at, acknowledgement))
+                if datagram.incarnation != self._heartbeat[0]:
+                    self._heartbeat = (datagram.incarnation, 0, None)
             case Challenge() | Response() as answer:
                 self._send(path, self._next_sequence(), answer)
+                if self.link.unadmitted is None:
+                    return False
+            case None if self.link.unadmitted is None:
                 return False
-            case None:
-                return False
+        stranger = self.link.unadmitted
+        if stranger is not None:
+            primary = sum(1 << report.group for report in stranger.groups if report.state == GroupState.PRIMARY)
+            echo = stranger.echo_sequence if stranger.echo_incarnation == self.link.incarnation else 0
+            self._handle(judged, StrangerHeard(path, datagram.incarnation, at, primary, echo))
         age = self.world.now - datagram.sent_at
-        if age > self.timing.interval:
+        sender = self.world.nodes[1 - self.number]
+        silent = not sender.up or sender.link.incarnation != datagram.incarnation or self.world.now < sender.frozen_until
+        if age > self.timing.interval and silent:
             self.world.history.stale[self.number].append(self.world.now)
         return age <= self.timing.lease
 
@@ -392,6 +430,8 @@ class SimulatedNode:
             self.world.history.requests.append(Request(self.world.now, self.number, event.group, event.node, refusal))
             if refusal is not None:
                 return
+        if isinstance(event, ConfigurationChanged):
+            self._running = event.configuration
         self._handle(judged, event)
 
     def _handle(self, judged: Instant, event: Event) -> list[Action]:
@@ -400,14 +440,21 @@ class SimulatedNode:
             self._life.turns.append((judged, event, actions, self.cluster.deadline()))
         return actions
 
-    def _drained(self, judged: Instant, late: Duration) -> list[Action]:
+    def _drained(self, judged: Instant, late: Duration, began: Instant) -> list[Action]:
         actions = self._handle(judged, SocketsDrained(self.clock(), late))
+        known = self.world.history.known[self.number]
+        if not known or known[-1].word is not self._heartbeat[2]:
+            known.append(Known(self.world.now, began, self._taken, self._heartbeat[2]))
         logged = tuple([_logged(a) for a in actions if isinstance(a, Log) and a.message.tag == STATE_CHANGE])
         if self._note_standings() or logged:
             states = {number: group.state for number, group in self.cluster.groups.items()}
             changes = tuple((g, self._states[g], s) for g, s in states.items() if s != self._states[g])
             self._states = states
-            self.world.history.turns.append(Turn(self.world.now, self.number, changes, logged))
+            priorities = {number: standings[-1].priority for number, standings in self._standings.items()}
+            judged_by = Known(self.world.now, began, self._taken, self._heartbeat[2])
+            self.world.history.turns.append(
+                Turn(self.world.now, self.number, judged_by, self._running, priorities, changes, logged)
+            )
         return actions
 
     def _note_standings(self) -> bool:
@@ -440,6 +487,8 @@ class SimulatedNode:
                 self.world.history.note(self.world.now, f"node{self.number} {line}")
             case Reboot():
                 self.crash(True, (REBOOT, False))
+            case DrainSessions() if self.drains_within is not None:
+                self.world.schedule(self.world.now + self.world.up_to(self.drains_within), self.drained)
             case Stop():
                 self._down("stopped")
             case _:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from jsrpd.model.roles import MANUAL_PRIORITY, RG0, GroupState, RedundancyMode
 from jsrpd.model.time import SECOND, Instant
-from simulator.checkers import DEATHS, FREEZES, TOLERANCE, Violation, calm, common, without
+from simulator.checkers import FREEZES, TOLERANCE, Violation, calm, stopping_spans, union, within, without
 from simulator.history import History, Logged, Standing, Turn, milliseconds
 
 PRIMARY, SECONDARY, SECONDARY_HOLD = GroupState.PRIMARY, GroupState.SECONDARY, GroupState.SECONDARY_HOLD
@@ -36,51 +36,44 @@ def priorities(reason: str) -> tuple[int, int] | None:
     return int(local), int(remote)
 
 
-def committed_within(history: History, start: Instant, end: Instant) -> bool:
-    """Whether any node was given a configuration in the span, or shortly before: an engine that sleeps takes it when it wakes."""
-    since = start - 5 * history.timing.dead
-    return any(d.kind == "commit" and since <= d.start <= end for d in history.disturbances)
-
-
 # -- 6: hold-down, preemption, manual failover --------------------------------------------------------------------------
 
 
 def hold_down(history: History) -> list[Violation]:
     """Secondary-hold lasts as long as the hold-down interval says: no longer (or the grace) by more than an interval while the node
-    is awake; no shorter while the peer owns the group and has been heard to."""
+    is awake; no shorter while the peer owns the group and has been heard to. A node that was told to stop leaves it only by
+    stopping, which takes it two graces at most."""
     violations = []
     timing = history.timing
+    # Two turns may fall on one instant.
+    turns = {(t.node, t.at, group, new): t for t in history.turns for group, _, new in t.changes}
     for (group, node), standings in history.standings.items():
         for start, end in pairwise(_states(standings)):
-            if start.state != SECONDARY_HOLD or committed_within(history, start.at, end.at):
+            if start.state != SECONDARY_HOLD:
                 continue
-            hold = history.configuration_at(node, start.at).group(group).hold_down_interval_s * SECOND
+            began = turns[node, start.at, group, SECONDARY_HOLD]
+            hold = began.configuration.group(group).hold_down_interval_s * SECOND
             # A turn counts from the instant it judges; who sleeps in the turn that yields has slept in its hold-down.
-            lasted = end.at - _judged(history, node, start.at)
-            troubled = (*FREEZES, "told to stop")
+            lasted = end.at - began.known.judged
             hindered = any(
-                d.node == node and d.kind in troubled and d.end >= start.at and d.start <= end.at for d in history.disturbances
+                d.node == node and d.kind in FREEZES and d.end >= start.at and d.start <= end.at for d in history.disturbances
             )
+            told = [since for since, until in stopping_spans(history, node) if since < end.at and until > start.at]
             bound = max(hold, timing.grace) + timing.interval
+            if told:
+                bound = max(bound, told[0] - start.at + 2 * timing.grace + timing.interval)
             if not hindered and lasted > bound + bound // 1000 + TOLERANCE:
                 text = f"node{node} RG{group} in secondary-hold for {milliseconds(lasted)}, {milliseconds(hold)} were configured"
                 violations.append(Violation("hold_down", end.at, text))
-            peer = history.standing_at(group, 1 - node, end.at - 1)
-            # On bad links for long: what was heard may be an acknowledgement, and those do not tell the state.
-            certain = end.at - peer.at > 2 * timing.dead or not history.impaired_within(node, peer.at, end.at)
-            owned = certain and peer.state == PRIMARY and history.heard_within(node, peer.at, end.at)
-            if end.state == SECONDARY and owned and lasted < hold - hold // 1000:
+            if end.state != SECONDARY:
+                continue
+            left = turns[node, end.at, group, SECONDARY]
+            peer, silent = left.known.peer(group), left.known.judged - left.known.taken
+            owned = peer is not None and peer.state == PRIMARY and silent < left.configuration.timing.dead - TOLERANCE
+            if owned and lasted < hold - hold // 1000:
                 text = f"node{node} RG{group} left secondary-hold after {milliseconds(lasted)} of {milliseconds(hold)}"
                 violations.append(Violation("hold_down", end.at, text))
     return violations
-
-
-def _judged(history: History, node: int, at: Instant) -> Instant:
-    """The earliest instant that a turn which ended at ``at`` can have begun: sleep follows upon sleep on a starved machine."""
-    for disturbance in reversed(history.disturbances):
-        if disturbance.node == node and disturbance.kind in FREEZES and disturbance.start < at <= disturbance.end:
-            at = disturbance.start
-    return at
 
 
 def _states(standings: list[Standing]) -> list[Standing]:
@@ -95,10 +88,11 @@ def preemption(history: History) -> list[Violation]:
     for turn, logged in moves(history):
         at, node, group = turn.at, turn.node, logged.group
         values = priorities(logged.reason)
-        if not logged.reason.startswith("Preempt/yield") or values is None or _met_primary(history, group, node, at):
-            continue
+        peer = turn.known.peer(group)
+        if not logged.reason.startswith("Preempt/yield") or values is None or (peer is not None and peer.state == PRIMARY):
+            continue  # The last: two primaries have met, and that is a healing.
         local, remote = values
-        preempt = history.configuration_at(node, at).group(group).preempt
+        preempt = turn.configuration.group(group).preempt
         wrong = None
         if preempt is None or group == RG0:
             wrong = "though it may not"
@@ -106,37 +100,26 @@ def preemption(history: History) -> list[Violation]:
             wrong = "though it was put here by the operator"
         elif local >= remote:
             wrong = "to a peer no better"
-        elif not committed_within(history, at - preempt.delay_s * SECOND, at):
-            wrong = _too_early(history, group, node, at, preempt.delay_s)
+        else:
+            wrong = _too_early(history, group, turn, preempt.delay_s)
         if wrong:
             violations.append(Violation("preemption", at, f"node{node} RG{group} preempted ({local}/{remote}) {wrong}"))
     return violations
 
 
-def _met_primary(history: History, group: int, node: int, at: Instant) -> bool:
-    """Whether both were primary at once lately (a word may be 2 T under way, and wait as long): then it is a healing."""
-    since = at - 5 * history.timing.dead
-    first, second = (
-        [(a.at, b.at) for a, b in pairwise([*history.standings[group, n], Standing(at, None, 0)]) if a.state == PRIMARY]
-        for n in (node, 1 - node)
-    )
-    return bool(common(common(first, second), [(since, at)]))
-
-
-def _too_early(history: History, group: int, node: int, at: Instant, delay_s: int) -> str | None:
-    """In good conditions the owner knows the peer as it is, but for the time a message takes."""
-    start, blind = at - delay_s * SECOND, 2 * history.timing.interval
-    disturbed = any(d.kind in (*FREEZES, *DEATHS) and d.start < at and d.end > start for d in history.disturbances)
-    if delay_s == 0 or start < 0 or disturbed or history.impaired_within(node, start - blind, at):
-        return None
-    own = history.standing_at(group, node, at - 1).priority
-    standings = history.standings[group, 1 - node]
-    known = [
-        history.standing_at(group, 1 - node, start + start // 1000),
-        *(s for s in standings if start + blind < s.at < at - blind),
-    ]
-    fit = all(standing.state == SECONDARY and standing.priority > own for standing in known)
-    return None if fit else f"before the peer was fit for {delay_s} s"
+def _too_early(history: History, group: int, turn: Turn, delay_s: int) -> str | None:
+    """All the delay long, by the node's own clock, what it knew of the peer was fit and better than it was itself."""
+    node, delay = turn.node, delay_s * SECOND
+    start = turn.known.judged - delay + delay // 1000
+    weighed = [(turn.known, turn.priorities[group])]
+    for known in history.known_within(node, start, turn.at) if delay else ():
+        own = history.standing_at(group, node, max(known.at, start))
+        weighed.append((known, own.priority if own.state == PRIMARY else MANUAL_PRIORITY))
+    for known, priority in weighed:
+        peer = known.peer(group)
+        if peer is None or peer.state != SECONDARY or peer.effective_priority <= priority:
+            return f"before the peer was known to be fit for {delay_s} s"
+    return None
 
 
 def manual_failover(history: History) -> list[Violation]:
@@ -221,9 +204,8 @@ def election(history: History) -> list[Violation]:
         local, remote = values
         wins = local > remote or (local == remote and turn.node == 0)
         told = remote > 0 if logged.reason.startswith("Better priority") else remote == 0
-        # The claim leaves the priority as it is, so the standing of this turn is what must have been weighed.
-        true = local == history.standing_at(logged.group, turn.node, turn.at).priority
-        true = true or committed_within(history, turn.at, turn.at)
+        # The claim leaves the priority as it is, so what the turn ended with is what must have been weighed.
+        true = local == turn.priorities[logged.group]
         if not wins or not told or not true:
             violations.append(Violation("election", turn.at, f"node{turn.node} RG{logged.group} claimed by {logged.reason}"))
     return violations
@@ -259,14 +241,14 @@ def lost_datagram_costs_nothing(history: History) -> list[Violation]:
     """One datagram lost or late, nothing else for 3 T before and after: no group with a settled owner is without an open gate for
     longer than an interval, and none moves."""
     around = 3 * history.timing.dead
+    disturbed = union([(d.start - around, d.end + around + 1) for d in history.disturbances])
     violations = []
     impaired = sorted((at, node) for node in (0, 1) for at in history.impaired[node])
     for index, (at, _) in enumerate(impaired):
         before = impaired[index - 1][0] if index else 0
         after = impaired[index + 1][0] if index + 1 < len(impaired) else history.ended_at
         start, end = at - around, at + around
-        disturbed = any(d.start < end and d.end > start for d in history.disturbances)
-        if start < max(before, 1) or end > after or disturbed:
+        if start < max(before, 1) or end > after or within(disturbed, at):
             continue
         for group in history.groups:
             for node in (0, 1):

@@ -5,7 +5,7 @@
         [control-link-recovery rejoin|reboot|manual] [disable-after S] [redundancy-mode active-active|active-backup]
     group N [priorities NODE0 NODE1] [hold-down S] [preempt [delay S] [limit N period S]] [monitor IF WEIGHT]...
     clock NODE offset DURATION rate PPM
-    node NODE [polls-carrier] [wake-latency DURATION] [stalls PERCENT DURATION]
+    node NODE [polls-carrier] [wake-latency DURATION] [stalls PERCENT DURATION] [sessions [drained-within D]]
     links PATHS [from NODE] [delay D] [jitter D] [loss PERCENT] [corruption PERCENT] [duplication PERCENT] [tail PERCENT D]
     at TIME links ...                                         as above; what is not named stays
     at TIME cut PATHS [from NODE] [for D] | heal PATHS [from NODE] | delay PATHS D [from NODE]
@@ -23,7 +23,7 @@
     at TIME NODE clear preempt-count redundancy-group N
     at TIME NODE request rejoin
     at TIME NODE maintenance on|off                           kept over restarts
-    at TIME NODE session-link up|down
+    at TIME NODE session-link up | down [for D]
     at TIME NODE sessions drained
     at TIME NODE status                                       for transcripts
     at TIME NODE commit cluster ... | group ...               this node only: the other's commit is a line of its own
@@ -47,8 +47,6 @@ from jsrpd.core.events import (
     FailoverReset,
     PreemptCountCleared,
     RejoinRequested,
-    SessionLinkChanged,
-    SessionsDrained,
     ShutdownRequested,
 )
 from jsrpd.model.configuration import (
@@ -238,6 +236,9 @@ class Run:
         node = self._node(words[0])
         node.polls_carrier = "polls-carrier" in words
         node.wake_latency = duration(_option(words, "wake-latency") or "0s")
+        node.session_link_up = "sessions" in words
+        drained = _option(words, "drained-within")
+        node.drains_within = None if drained is None else duration(drained)
         if "stalls" in words:
             percent, length = words[words.index("stalls") + 1 :][:2]
             node.stall_probability, node.stall_length = float(percent) / 100, duration(length)
@@ -331,10 +332,13 @@ class Run:
                 node.tell(RejoinRequested())
             case ["maintenance", "on" | "off" as state]:
                 node.set_maintenance(state == "on")
+            case ["session-link", "down", "for", length]:
+                node.set_session_link(False)
+                world.schedule(world.now + duration(length), node.set_session_link, True)
             case ["session-link", "up" | "down" as state]:
-                node.tell(SessionLinkChanged(state == "up"))
+                node.set_session_link(state == "up")
             case ["sessions", "drained"]:
-                node.tell(SessionsDrained())
+                node.drained()
             case ["status"]:
                 pass  # Only transcripts show it.
             case ["commit", *what]:

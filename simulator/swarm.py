@@ -103,6 +103,8 @@ class Swarm:
             "clear": self._clear,
             "links lost": self._links_lost,
             "commit": self._commit,
+            "session link": self._session_link,
+            "drained": self._drained,
         }
         self.strikes: list[tuple[Instant, str]] = []
         self.now: Instant = 0
@@ -156,6 +158,9 @@ class Swarm:
         for node in NODES:
             words = f"node {node} wake-latency {rng.choice(('0us', '100us'))}"
             words += " polls-carrier" if rng.random() < 0.5 else ""
+            if rng.random() < 0.6:
+                # Prompt, slower than the drain waits, or never.
+                words += f" sessions{rng.choice((' drained-within 1ms', ' drained-within 20ms', ' drained-within 120ms', ''))}"
             if mood == "rough" and rng.random() < 0.3:
                 length = rng.choice((500 * MICROSECOND, timing.slop * 2, timing.interval))
                 words += f" stalls 2 {written(length)}"
@@ -322,6 +327,13 @@ class Swarm:
         kinds = ["control", "fabric"] if self.fabric else ["control"]
         self.strikes.append((self.now + SECOND + 2 * self._length(), f"{self._node()} request rejoin"))
         yield f"cut {self.rng.choice(kinds)} for {written(SECOND + 4 * self._length())}"
+
+    def _session_link(self) -> Iterator[str]:
+        yield f"{self._node()} session-link down for {self._for()}"
+
+    def _drained(self) -> Iterator[str]:
+        """An answer of the sessions process that nobody waits for, or waits for no longer."""
+        yield f"{self._node()} sessions drained"
 
     def _commit(self) -> Iterator[str]:
         """A commit reaches one node, and the other a while later; the next does not begin before."""

@@ -8,6 +8,13 @@ import pytest
 UNPACKED = Path(__file__).parents[1] / ".venv/peers"
 
 
+def library() -> Path:
+    """Directory of Python packages that are no part of ours; the test is skipped where there is none."""
+    if not (UNPACKED / "python").is_dir():
+        pytest.skip("the libraries to meet are not here; make test installs them")
+    return UNPACKED / "python"
+
+
 def program(name: str) -> str:
     """Path of ``promtool``, ``prometheus`` or ``rsyslogd``; the test is skipped where there is none."""
     places = [UNPACKED / "usr/bin" / name, UNPACKED / "usr/sbin" / name]

@@ -97,7 +97,7 @@ def _environment(tree: Path, libraries: list[Distribution]) -> None:
     (home / "bin").mkdir(parents=True)
     (home / "bin/python3").symlink_to(f"/usr/bin/{PYTHON}")
     (home / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
-    shutil.copytree(ROOT / "src/jsrpd", site / "jsrpd", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "src/jsrpd", site / "jsrpd", ignore=shutil.ignore_patterns("__pycache__", "*.c", "*.pyi"))
     for library in libraries:
         for file in library.files or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 from jsrpd import __version__
-from jsrpd.cli.grammar import commands
-from jsrpd.cli.pipes import PIPES
-from jsrpd.cli.tree import COMMANDS
+from jsrpd.cli.pipes import ENTRIES as PIPES
+from jsrpd.cli.tree import ENTRIES
 from jsrpd.configuration.schema import TOP, Statement
 from jsrpd.messages.catalogue import CATALOGUE
 from tools.roff import heading, item, literal, paragraph, text, title
@@ -43,6 +42,13 @@ FILES = {
     "/run/jsrpd/jsrpd.pid": "PID file, locked while the daemon lives. RUNTIME_DIRECTORY moves it.",
     "/run/jsrpd/jsrpd.sock": "Management socket, for jsrp(1).",
     "/var/lib/jsrpd/owned.json": "What the daemon has put into the kernel, for jsrp release. STATE_DIRECTORY moves it.",
+}
+KEYS = {
+    "Ctrl-A, Ctrl-E, Home, End": "To the beginning and the end of the line.",
+    "Ctrl-B, Ctrl-F, Alt-B, Alt-F, arrows": "A character or a word back and forward.",
+    "Ctrl-P, Ctrl-N, arrows": "Older and newer lines of this session.",
+    "Ctrl-U, Ctrl-K, Ctrl-W, Ctrl-Y": "Delete the line, to its end, a word; put it back.",
+    "Ctrl-L": "Clear the screen.",
 }
 NOTIFY = "NOTIFY_SOCKET: the daemon tells a service manager when it is ready, reloading and stopping, as sd_notify(3) describes."
 
@@ -88,17 +94,29 @@ def command_page() -> str:
         title("jsrp", 1, __version__),
         _name("jsrp", "show and order things of a chassis cluster"),
         heading("SYNOPSIS"),
-        "\\fBjsrp\\fR \\fIcommand\\fR [\\fB|\\fR \\fIpipe\\fR]\\&...",
+        "\\fBjsrp\\fR [\\fIcommand\\fR [\\fB|\\fR \\fIpipe\\fR]\\&...]",
         heading("DESCRIPTION"),
         paragraph(
-            "One command, one answer, in the words of Junos.",
+            "With a command, one answer, in the words of Junos.",
+            "Without one, an interactive session; jsrp may be a user's login shell.",
             "Words may be abbreviated as long as they are unique; a ? in place of a word shows what is possible there.",
             "A command that talks to the daemon must be run by root on a node of the cluster.",
         ),
+        heading("INTERACTIVE SESSION"),
+        paragraph(
+            "Above the prompt stands what this node is for redundancy group 0.",
+            "Tab and the space key complete a word, ? shows what may follow, both without Enter.",
+            "Ctrl-C gives up the line or interrupts what runs; Ctrl-D, exit and quit leave.",
+            "Long answers stop after each page: space for the next, Enter for a line, q for no more; | no-more and"
+            " set cli screen-length 0 print in one piece.",
+            "From a pipe or a file, one command a line is read, without prompt and pages.",
+        ),
+        *_items(KEYS),
         heading("COMMANDS"),
-        *(item(said, help_ + ".") for said, help_ in commands(COMMANDS)),
+        paragraph("What stands in brackets may be left out; what is in capitals is a value."),
+        *(item(entry.form, entry.help + ".") for entry in ENTRIES),
         heading("PIPES"),
-        *(item(f"| {said}", help_ + ".") for said, help_ in commands(PIPES)),
+        *(item(f"| {entry.form}", entry.help + ".") for entry in PIPES),
         heading("EXIT STATUS"),
         *_items({"0": "Done.", "1": "The command failed; standard error says why.", "64": "Not a command; nothing was done."}),
         heading("EXAMPLES"),

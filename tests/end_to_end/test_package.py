@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from jsrpd.lab.topology import inside
+from jsrpd.processes.kernel import AUDIT_S
 from tests.end_to_end.process_fixtures import DAEMON, NODE, Node, bare_node
 from tools import debian
 
@@ -200,6 +202,14 @@ def test_this_right_is_needed(clustered: Node, name: str, complaint: str) -> Non
     # The session process, too, cannot live without the right to use netlink.
     clustered.start(prepare=wrapped(as_in_the_unit(without=name)), complete=name != "net_admin")
     clustered.log.wait_for("JSRPD_NOTICE", complaint)
+
+
+def test_without_any_reth_nobody_decides(clustered: Node) -> None:
+    """A node on which the kernel refuses every reth must not become primary with nothing."""
+    clustered.start(prepare=wrapped(as_in_the_unit(without="net_admin")), complete=False)
+    clustered.log.wait_for("JSRPD_NOTICE", "cannot add interface reth0")
+    time.sleep(2 * AUDIT_S)
+    assert "jsrpd: engine" not in clustered.pids()
 
 
 def test_right_to_send_frames() -> None:

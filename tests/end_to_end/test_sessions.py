@@ -7,7 +7,9 @@ shown by a cluster with session synchronisation switched off.
 import itertools
 import json
 import os
+import resource
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,17 @@ import pytest
 
 from jsrpd.lab import faults, firewall, topology
 from jsrpd.lab.topology import NODES, WAN, Lab, Settings, inside, run, wait_until
-from tests.end_to_end.session_flows import PROTOCOLS, Hosts, Talk
+from jsrpd.sessions.ctnetlink import STANDBY_TIMEOUT_S
+from tests.end_to_end.session_flows import PROTOCOLS, Download, Hosts, Talk
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
 SETTINGS = Settings(interval_ms=100, threshold=3, firewall=True)
 PATIENCE_S = 30
 KINDS = list(itertools.product(PROTOCOLS, (4, 6), firewall.NAT))
-PER_KIND = 3
+PER_KIND = int(os.environ.get("JSRPD_CONNECTIONS_PER_KIND", "3"))
+"""The long run of an acceptance takes 200."""
+FILE_BYTES, FILE_S = 100 << 20, 20
 numbers = itertools.count(1)
 
 
@@ -61,6 +66,8 @@ def hosts(lab: Lab) -> Iterator[Hosts]:
 
 def connect(hosts: Hosts) -> dict[str, Talk]:
     """Connections of every kind; all of them have talked."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     talks = {}
     for protocol, family, nat in KINDS:
         for n in range(PER_KIND):
@@ -103,6 +110,42 @@ def test_every_connection_survives(lab: Lab, hosts: Hosts, fault: str) -> None:
     assert dead(talks) == [], "after the failback"
 
 
+@pytest.mark.parametrize("nat", ["none", "both"])
+def test_a_download_survives_two_failovers(lab: Lab, hosts: Hosts, nat: str) -> None:
+    """100 MB over HTTP while the owner loses power and, when it is back, gets its group again."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    download = Download(hosts, *firewall.server(WAN, 4, nat), FILE_BYTES, FILE_S)
+    time.sleep(1)
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    faults.heal(lab)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
+    move_back(lab, first)
+    assert download.running, "it was over before the second failover"
+    assert download.finish(), download.failure
+
+
+def test_switched_off_it_costs_nothing(lab: Lab, hosts: Hosts) -> None:
+    """Neither what the kernel says nor a walk that was begun keeps a session process awake that has nothing to do."""
+    for node in NODES:
+        path = lab.node_directory(node, "etc") / "jsrpd.conf"
+        path.write_text(path.read_text().replace("reth-count 2;", "reth-count 2;\n        session-synchronization off;"))
+        (parent,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == "jsrpd"]
+        os.kill(parent, signal.SIGHUP)
+    wait_until(lambda: all(not sessions(lab, node)["on"] for node in NODES), PATIENCE_S, "switched off")
+    connect(hosts)
+    time.sleep(6)  # Longer than it takes until a new owner begins its walk.
+    before = [cpu_s(lab, node) for node in NODES]
+    time.sleep(2)
+    assert max(cpu_s(lab, node) - one for node, one in zip(NODES, before, strict=True)) < 0.2, "it turns in circles"
+
+
+def cpu_s(lab: Lab, node: str) -> float:
+    """What the session process has used so far."""
+    return int(Path(f"/proc/{process(lab, node, 'jsrpd: sessions')}/schedstat").read_text().split()[0]) / 1e9
+
+
 def test_the_standby_knows_the_neighbours(lab: Lab, hosts: Hosts) -> None:
     """Those the owner has resolved, usable at once, on a node that cannot resolve behind its shut gate."""
     standby = faults.peer_of(primary(lab))
@@ -115,6 +158,21 @@ def test_the_standby_knows_the_neighbours(lab: Lab, hosts: Hosts) -> None:
         return all(entries.get(address) == ["STALE"] for address in wanted)
 
     wait_until(known, PATIENCE_S, "the hosts of both segments among the standby's neighbours")
+
+
+def test_the_former_owner_keeps_what_it_lost(lab: Lab, hosts: Hosts) -> None:
+    """No packet refreshes its entries any more: they get a standby's timeout, so that the group may come back late."""
+    first = primary(lab)
+    udp = {name: talk for name, talk in connect(hosts).items() if name.startswith("udp")}
+    faults.inject(lab, "handover", first)
+
+    def kept() -> bool:
+        lines = run(*inside(lab.namespace(first), "conntrack", "-L", "-p", "udp", "-f", "ipv4")).splitlines()
+        timeouts = [int(line.split()[2]) for line in lines if str(WAN.hosts[0]) in line]
+        return bool(timeouts) and min(timeouts) > STANDBY_TIMEOUT_S - PATIENCE_S
+
+    wait_until(kept, PATIENCE_S, "the entries of the former owner with a standby's timeout")
+    assert dead(udp) == []
 
 
 def process(lab: Lab, node: str, name: str) -> int:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from jsrpd.core.actions import Action, ChangeRole, Log
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.election import GroupView
-from jsrpd.core.events import AcknowledgementReceived, Event, HeartbeatReceived, SocketsDrained
+from jsrpd.core.events import AcknowledgementReceived, Event, HeartbeatReceived, SocketsDrained, StrangerHeard
 from jsrpd.core.lease import AdoptedLease
 from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.messages.catalogue import set_intf_mon_failure
@@ -32,6 +32,13 @@ class ClaimsEarly(Cluster):
 
     def _peer_silent(self, now: Instant) -> bool:
         return self.peer.gone or now - self.peer.unbound_since >= self._claim_timing.dead // 2
+
+
+class DeafToStrangers(Cluster):
+    """A life that cannot be admitted is as good as none."""
+
+    def handle(self, now: Instant, event: Event) -> list[Action]:
+        return [] if isinstance(event, StrangerHeard) else super().handle(now, event)
 
 
 class HandsOverWithoutCap(Cluster):

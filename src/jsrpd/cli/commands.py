@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from jsrpd.core.cluster import Cluster
     from jsrpd.management.requests import CoreState, Reply, Request
     from jsrpd.model.configuration import ClusterConfiguration
-    from jsrpd.model.status import ClusterStatus
+    from jsrpd.model.status import ClusterStatus, GroupStatus
+
+
+BANNER_TIMEOUT_S = 0.5
+"""A prompt does not wait for a daemon that hangs."""
 
 
 class CommandFailed(Exception):
@@ -47,24 +51,42 @@ class Command:
 
 
 def show_status(call: Call) -> str:
-    """``show chassis cluster status``."""
-    from jsrpd.cli import render_json, render_text
+    """``show chassis cluster status [redundancy-group N]``."""
+    snapshot = snapshot_of_groups(call)
+    if call.display == "json":
+        from jsrpd.cli import render_json
 
-    return (render_json.snapshot if call.display == "json" else render_text.status)(_snapshot())
+        return render_json.snapshot(snapshot)
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(render_xml.status(snapshot), snapshot=snapshot)
+    from jsrpd.cli import render_text
+
+    return render_text.status(snapshot)
 
 
 def show_interfaces(call: Call) -> str:
     """``show chassis cluster interfaces``."""
-    from jsrpd.cli import render_json, render_text
+    snapshot = snapshot_now()
+    if call.display == "json":
+        from jsrpd.cli import render_json
 
-    return (render_json.snapshot if call.display == "json" else render_text.interfaces)(_snapshot())
+        return render_json.snapshot(snapshot)
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(render_xml.interfaces(snapshot), snapshot=snapshot)
+    from jsrpd.cli import render_text
+
+    return render_text.interfaces(snapshot)
 
 
 def show_metrics(_call: Call) -> str:
     """``show metrics``."""
     from jsrpd.management.requests import ShowMetrics
 
-    return _ask(ShowMetrics()).text
+    return ask(ShowMetrics()).text
 
 
 def show_ip_monitoring(call: Call) -> str:
@@ -72,7 +94,11 @@ def show_ip_monitoring(call: Call) -> str:
     from jsrpd.cli import render_ip_monitoring
     from jsrpd.management.requests import ShowIpMonitoring
 
-    reply = _ask(ShowIpMonitoring(call.number("group") if "group" in call.values else None))
+    reply = ask(ShowIpMonitoring(call.number("group") if "group" in call.values else None))
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(render_xml.ip_monitoring(reply.node or 0, reply.ip_monitoring or ()))
     render = render_ip_monitoring.as_json if call.display == "json" else render_ip_monitoring.as_text
     return render(reply.node or 0, reply.ip_monitoring or ())
 
@@ -81,7 +107,7 @@ def clear_ip_failure_counts(call: Call) -> str:
     """``clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]``."""
     from jsrpd.management.requests import ClearIpFailureCounts
 
-    return _done(_ask(ClearIpFailureCounts(call.values.get("address", ""))))
+    return _done(ask(ClearIpFailureCounts(call.values.get("address", ""))))
 
 
 def show_events(call: Call) -> str:
@@ -89,9 +115,9 @@ def show_events(call: Call) -> str:
     from jsrpd.cli import history
 
     try:
-        every = history.events(_journal())
+        every = history.events(journal())
     except OSError as error:
-        raise _file_problem(error, _journal()) from error
+        raise file_problem(error, journal()) from error
     group, last = (call.number(name) if name in call.values else None for name in ("group", "last"))
     render = history.events_json if call.display == "json" else history.events_text
     return render(history.chosen(every, group, last))
@@ -102,13 +128,13 @@ def explain(call: Call) -> str:
     from jsrpd.cli import history, render_explain
     from jsrpd.management.requests import Explain
 
-    explained = _ask(Explain()).explanations
+    explained = ask(Explain()).explanations
     if "group" in call.values:
         explained = tuple(group for group in explained if group.group == call.number("group"))
         if not explained:
             raise CommandFailed(f"error: redundancy group {call.number('group')} is not configured")
     with contextlib.suppress(OSError):  # Without a readable journal there is less to tell.
-        explained = render_explain.with_history(explained, history.events(_journal()))
+        explained = render_explain.with_history(explained, history.events(journal()))
     return (render_explain.json if call.display == "json" else render_explain.text)(explained)
 
 
@@ -117,7 +143,7 @@ def what_if(call: Call) -> str:
     from jsrpd.cli import what_if
     from jsrpd.core.what_if import rehearse
 
-    state, cluster = _core()
+    state, cluster = core_copy()
     try:
         plan = what_if.parse(call.values.get("events", ""), cluster, _candidate)
     except what_if.NotUnderstood as error:
@@ -133,13 +159,13 @@ def _candidate(path: Path) -> "tuple[ClusterConfiguration, ClusterConfiguration]
     from jsrpd.configuration.problems import ConfigurationError
 
     try:
-        identity = read_identity(_configuration_directory())
+        identity = read_identity(configuration_directory())
         cluster = identity.cluster_id if identity else 0
         return load_file(path, Identity(cluster, 0)), load_file(path, Identity(cluster, 1))
     except (ConfigurationError, ValueError) as error:
         raise CommandFailed(f"error: {path} would be refused:\n{error}") from error
     except OSError as error:
-        raise _file_problem(error, path) from error
+        raise file_problem(error, path) from error
 
 
 def replay(call: Call) -> str:
@@ -149,7 +175,7 @@ def replay(call: Call) -> str:
     words = call.values.get("journal", "").split()
     verbose = "--verbose" in words
     words = [word for word in words if word != "--verbose"]
-    path, *until = words or [str(_journal())]
+    path, *until = words or [str(journal())]
     if until[:1] not in ([], ["--until"]) or len(until) == 1:
         raise CommandFailed(f"error: '{' '.join(until)}' is not understood; it is: jsrp replay JOURNAL [--until TIME] [--verbose]")
     shown: list[str] = []
@@ -158,7 +184,7 @@ def replay(call: Call) -> str:
     except history.ReplayFailed as failed:
         raise CommandFailed(str(failed), "".join(shown)) from failed
     except OSError as error:
-        raise _file_problem(error, Path(path)) from error
+        raise file_problem(error, Path(path)) from error
     return "".join(shown)
 
 
@@ -166,25 +192,35 @@ def show_data_plane_statistics(call: Call) -> str:
     """``show chassis cluster data-plane statistics``."""
     from jsrpd.cli import render_json, render_sessions
 
-    return (render_json.snapshot if call.display == "json" else render_sessions.data_plane_statistics)(_snapshot())
+    snapshot = snapshot_now()
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(render_xml.services(snapshot), snapshot=snapshot)
+    return (render_json.snapshot if call.display == "json" else render_sessions.data_plane_statistics)(snapshot)
 
 
 def show_cold_sync(call: Call) -> str:
     """``show chassis cluster information detail coldsync``."""
     from jsrpd.cli import render_json, render_sessions
 
-    return (render_json.snapshot if call.display == "json" else render_sessions.cold_synchronization)(_snapshot())
+    snapshot = snapshot_now()
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(render_xml.cold_synchronization(snapshot), snapshot=snapshot)
+    return (render_json.snapshot if call.display == "json" else render_sessions.cold_synchronization)(snapshot)
 
 
 def show_configuration(call: Call) -> str:
     """``show configuration``: the file, not what the daemon runs with."""
-    from jsrpd.configuration import junos
+    from jsrpd.configuration import files, junos
 
-    path = _configuration_directory() / "jsrpd.conf"
+    path = files.in_use(configuration_directory())
     try:
-        tree = junos.parse(path.read_text())
+        tree = files.parsed(path.read_text(), path.name)
     except (OSError, UnicodeDecodeError) as error:
-        raise _file_problem(error, path) from error
+        raise file_problem(error, path) from error
     except junos.SyntaxProblem as error:
         raise CommandFailed(f"error: {path}:{error.line}:{error.column}: {error.message}") from error
     return junos.render_set(tree) if call.display == "set" else junos.render_braces(tree)
@@ -194,21 +230,21 @@ def request_failover(call: Call) -> str:
     """``request chassis cluster failover redundancy-group N node M``."""
     from jsrpd.management.requests import Failover
 
-    return _done(_ask(Failover(call.number("group"), call.number("node"))))
+    return _done(ask(Failover(call.number("group"), call.number("node"))))
 
 
 def reset_failover(call: Call) -> str:
     """``request chassis cluster failover reset [redundancy-group N]``."""
     from jsrpd.management.requests import FailoverReset
 
-    return _done(_ask(FailoverReset(call.number("group") if "group" in call.values else None)))
+    return _done(ask(FailoverReset(call.number("group") if "group" in call.values else None)))
 
 
 def clear_failover_count(_call: Call) -> str:
     """``clear chassis cluster failover-count``."""
     from jsrpd.management.requests import ClearFailoverCount
 
-    return _ask(ClearFailoverCount()).text + "\n"
+    return ask(ClearFailoverCount()).text + "\n"
 
 
 def generate_key(_call: Call) -> str:
@@ -224,13 +260,13 @@ def replace_key(_call: Call) -> str:
 def _generate_key(force: bool) -> str:
     from jsrpd.configuration.key import KeyFileError, generate_key
 
-    directory = _configuration_directory()
+    directory = configuration_directory()
     try:
         path = generate_key(directory, force)
     except KeyFileError as error:
         raise CommandFailed(f"error: {error}") from error
     except OSError as error:
-        raise _file_problem(error, directory) from error
+        raise file_problem(error, directory) from error
     return f"{path} written; copy it to the other node (mode 0600), then restart both daemons\n"
 
 
@@ -247,11 +283,11 @@ def disable(_call: Call) -> str:
 def _write_identity(cluster_id: int, node: int) -> str:
     from jsrpd.configuration.identity import Identity, write_identity
 
-    directory = _configuration_directory()
+    directory = configuration_directory()
     try:
         write_identity(directory, Identity(cluster_id, node) if cluster_id else None)
     except OSError as error:
-        raise _file_problem(error, directory) from error
+        raise file_problem(error, directory) from error
     return f"Successfully {'enabled' if cluster_id else 'disabled'} chassis cluster. Restart jsrpd for this to take effect.\n"
 
 
@@ -297,21 +333,35 @@ def lab(_call: Call) -> str:
     raise CommandFailed("error: write lab in full; what it can do: jsrp lab --help")
 
 
-def _snapshot() -> "ClusterStatus":
+def snapshot_of_groups(call: Call) -> "ClusterStatus":
+    """How things are; of one group only where the call names one."""
+    import msgspec
+
+    snapshot = snapshot_now()
+    if "group" not in call.values:
+        return snapshot
+    groups = tuple(group for group in snapshot.groups if group.group == call.number("group"))
+    if not groups:
+        raise CommandFailed(f"error: redundancy group {call.number('group')} is not configured")
+    return msgspec.structs.replace(snapshot, groups=groups)
+
+
+def snapshot_now(timeout_s: float | None = None) -> "ClusterStatus":
+    """How things are."""
     from jsrpd.management.requests import ShowStatus
 
-    status = _ask(ShowStatus()).status
+    status = ask(ShowStatus(), timeout_s).status
     if status is None:
         raise CommandFailed("error: the answer has no status; are jsrp and jsrpd of one version?")
     return status
 
 
-def _core() -> "tuple[CoreState, Cluster]":
+def core_copy() -> "tuple[CoreState, Cluster]":
     """The engine's core, copied."""
     from jsrpd.core.checkpoint import CheckpointError, decode
     from jsrpd.management.requests import ShowState
 
-    core = _ask(ShowState()).core
+    core = ask(ShowState()).core
     if core is None:
         raise CommandFailed("error: the answer has no state; are jsrp and jsrpd of one version?")
     try:
@@ -320,13 +370,15 @@ def _core() -> "tuple[CoreState, Cluster]":
         raise CommandFailed("error: the daemon's state is not understood; jsrp and jsrpd must be of one version") from error
 
 
-def _ask(request: "Request") -> "Reply":
-    from jsrpd.management.client import DaemonUnreachable, ask
+def ask(request: "Request", timeout_s: float | None = None) -> "Reply":
+    """The daemon's answer; CommandFailed with what it refuses."""
+    from jsrpd.management import client
     from jsrpd.management.requests import SOCKET_NAME
 
+    path = directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME
     try:
-        reply = ask(_directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME, request)
-    except DaemonUnreachable as error:
+        reply = client.ask(path, request, timeout_s or client.TIMEOUT_S)
+    except client.DaemonUnreachable as error:
         raise CommandFailed(f"error: {error}") from error
     if not reply.ok:
         raise CommandFailed(reply.text)
@@ -339,24 +391,63 @@ def _done(reply: "Reply") -> str:
     return node_block(reply.node or 0, reply.text)
 
 
-def _journal() -> Path:
+def journal() -> Path:
+    """Directory of this node's journals."""
     from jsrpd.management.journal import DIRECTORY
 
-    return _directory("STATE_DIRECTORY", "/var/lib/jsrpd") / DIRECTORY
+    return directory("STATE_DIRECTORY", "/var/lib/jsrpd") / DIRECTORY
 
 
-def _configuration_directory() -> Path:
-    return _directory("CONFIGURATION_DIRECTORY", "/etc/jsrpd")
+def configuration_directory() -> Path:
+    """Where configuration, identity and key are."""
+    return directory("CONFIGURATION_DIRECTORY", "/etc/jsrpd")
 
 
-def _directory(variable: str, default: str) -> Path:
+def directory(variable: str, default: str) -> Path:
     """systemd may list several paths; the first counts."""
     return Path((os.environ.get(variable) or default).split(":")[0])
 
 
-def _file_problem(error: Exception, path: Path) -> CommandFailed:
+def file_problem(error: Exception, path: Path) -> CommandFailed:
+    """In words for the operator."""
     if isinstance(error, PermissionError):
         return CommandFailed(f"error: {error.filename or path}: permission denied; run as root")
     if isinstance(error, OSError):
         return CommandFailed(f"error: {error.filename or path}: {error.strerror}")
     return CommandFailed(f"error: {path}: {error}")
+
+
+# -- for the interactive session ------------------------------------------------------------------------------------------
+
+
+def banner() -> str:
+    """``{primary:node0}``: what this node is for redundancy group 0; empty when that cannot be told."""
+    try:
+        return banner_of(snapshot_now(BANNER_TIMEOUT_S))
+    except CommandFailed:
+        return ""
+
+
+def banner_of(snapshot: "ClusterStatus") -> str:
+    """The same of a snapshot."""
+    states = {node.node: node.state for group in snapshot.groups if group.group == 0 for node in group.nodes}
+    return f"{{{states[snapshot.node]}:node{snapshot.node}}}" if snapshot.node in states else ""
+
+
+def known_values(argument: str) -> list[tuple[str, str]]:
+    """Values of an argument of the grammar, with help; empty where they cannot be listed."""
+    if argument == "node":
+        return [("0", "node0"), ("1", "node1")]
+    if argument == "tag":
+        from jsrpd.messages.catalogue import CATALOGUE
+
+        return [(tag, entry.text[:50]) for tag, entry in CATALOGUE.items()]
+    if argument == "group":
+        with contextlib.suppress(CommandFailed):
+            return [(str(group.group), _owner(group)) for group in snapshot_now().groups]
+    return []
+
+
+def _owner(group: "GroupStatus") -> str:
+    owners = [f"node{node.node}" for node in group.nodes if node.state == "primary"]
+    return f"Primary on {owners[0]}" if owners else "Primary on no node"

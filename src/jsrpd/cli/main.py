@@ -1,4 +1,4 @@
-"""``jsrp``: one command, one answer."""
+"""``jsrp``: with a command, one answer; without one, an interactive session (``jsrpd.cli.shell``)."""
 
 import os
 import sys
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from jsrpd.cli import pipes
 from jsrpd.cli.commands import Call, CommandFailed
-from jsrpd.cli.grammar import HELP, GrammarError, commands, completions, parse
-from jsrpd.cli.tree import COMMANDS
+from jsrpd.cli.grammar import HELP, GrammarError, completions, parse
+from jsrpd.cli.modes import Enter, Leave
+from jsrpd.cli.tree import COMMANDS, ENTRIES
 
 EX_FAILED = 1
 EX_USAGE = 64
 EX_INTERRUPTED = 130
-OVERVIEW: tuple[list[str], ...] = ([], [HELP], ["help"], ["--help"], ["-h"])
+OVERVIEW: tuple[list[str], ...] = ([HELP], ["help"], ["--help"], ["-h"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from jsrpd.lab.main import main as lab
 
         return lab(words[1:])
+    if not words:
+        from jsrpd.cli.shell import run
+
+        return run()
+    if words[0] == "-c":
+        # As sshd calls a login shell with a command.
+        words = words[1:]
     try:
         _print(answer(words))
     except (GrammarError, CommandFailed) as error:
@@ -31,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EX_USAGE if isinstance(error, GrammarError) else EX_FAILED
     except KeyboardInterrupt:
         return EX_INTERRUPTED
+    except (Enter, Leave):
+        return 0
     return 0
 
 
@@ -40,7 +50,7 @@ def answer(words: Sequence[str]) -> str:
     if piped and piped[-1] == [HELP]:
         return completions(pipes.PIPES, []) + "\n"
     if typed in OVERVIEW and not piped:
-        return "".join(f"jsrp {said:<62} {help_}".rstrip() + "\n" for said, help_ in commands(COMMANDS))
+        return "".join(f"jsrp {entry.form:<74} {entry.help}\n" for entry in ENTRIES)
     if typed[-1:] == [HELP] and not piped:
         return completions(COMMANDS, typed[:-1]) + "\n"
     command, values = parse(COMMANDS, typed)

@@ -1,6 +1,6 @@
 """What an operator orders of this node as a whole: maintenance, rejoin, and the count that stops preemption."""
 
-from jsrpd.cli.commands import Call, _ask, _done
+from jsrpd.cli.commands import Call, _done, ask
 
 
 def maintenance_on(_call: Call) -> str:
@@ -16,18 +16,18 @@ def maintenance_off(_call: Call) -> str:
 def _maintenance(on: bool) -> str:
     from jsrpd.management.requests import Maintenance
 
-    return _done(_ask(Maintenance(on)))
+    return _done(ask(Maintenance(on)))
 
 
 def rejoin(_call: Call) -> str:
     """``request chassis cluster rejoin``."""
     from jsrpd.management.requests import Rejoin
 
-    return _done(_ask(Rejoin()))
+    return _done(ask(Rejoin()))
 
 
 def clear_preempt_count(call: Call) -> str:
     """``clear chassis cluster preempt-count [redundancy-group N]``."""
     from jsrpd.management.requests import ClearPreemptCount
 
-    return _ask(ClearPreemptCount(call.number("group") if "group" in call.values else None)).text + "\n"
+    return ask(ClearPreemptCount(call.number("group") if "group" in call.values else None)).text + "\n"

@@ -1,4 +1,4 @@
-"""What may follow ``|``: match, except, count, no-more, display.
+"""What may follow ``|``: match, except, find, last, count, no-more, display.
 
 A pipe is checked and made before the command runs: a typing error in it must not leave half a command done.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jsrpd.cli.grammar import GrammarError, Word, parse
+from jsrpd.cli.grammar import Entry, GrammarError, Word, grow, parse
 
 Filter = Callable[[str], str]
 
@@ -58,7 +58,15 @@ _TOKEN = re.compile(r""" "[^"]*" | '[^']*' | (?P<bar>\|) | (?P<word>[^\s|"']+) |
 
 
 def _wants_expression(pipe: Sequence[str]) -> bool:
-    return len(pipe) == 1 and any(name.startswith(pipe[0]) for name in ("match", "except"))
+    return len(pipe) == 1 and any(name.startswith(pipe[0]) for name in ("match", "except", "find"))
+
+
+def whole(line: str) -> bool:
+    """Whether a line asks for its answer in one piece (``| no-more``)."""
+    try:
+        return any(piece and "no-more".startswith(piece[0]) for piece in split([line])[1])
+    except GrammarError:
+        return False
 
 
 def pipeline(pipes: Sequence[Sequence[str]], displays: Sequence[str]) -> Pipeline:
@@ -78,17 +86,38 @@ def pipeline(pipes: Sequence[Sequence[str]], displays: Sequence[str]) -> Pipelin
     return Pipeline(display, tuple(filters))
 
 
-def _lines(values: Mapping[str, str], wanted: bool) -> Filter:
-    """Keeps the lines of which ``wanted`` says whether they match; like Junos without regard to case."""
+def _expression(values: Mapping[str, str]) -> re.Pattern[str]:
+    """Like Junos without regard to case."""
     try:
-        expression = re.compile(values["expression"], re.IGNORECASE)
-    except re.error as error:
+        return re.compile(values["expression"], re.IGNORECASE)
+    except (re.error, RecursionError, OverflowError) as error:
         raise GrammarError(f"error: '{values['expression']}' is not a regular expression: {error}") from error
+
+
+def _lines(values: Mapping[str, str], wanted: bool) -> Filter:
+    """Keeps the lines of which ``wanted`` says whether they match."""
+    expression = _expression(values)
 
     def keep(text: str) -> str:
         return "".join(line for line in text.splitlines(keepends=True) if bool(expression.search(line)) == wanted)
 
     return keep
+
+
+def _find(values: Mapping[str, str]) -> Filter:
+    """Everything from the first line on that matches."""
+    expression = _expression(values)
+
+    def keep(text: str) -> str:
+        lines = text.splitlines(keepends=True)
+        first = next((at for at, line in enumerate(lines) if expression.search(line)), None)
+        return "".join(lines[first:]) if first is not None else "Pattern not found\n"
+
+    return keep
+
+
+def _last(lines: int) -> Filter:
+    return lambda text: "".join(text.splitlines(keepends=True)[-lines:])
 
 
 def _count(text: str) -> str:
@@ -98,24 +127,27 @@ def _count(text: str) -> str:
 Pipe = Word[Callable[[Mapping[str, str]], Filter | Display]]
 
 
-def _with_expression(help_: str, wanted: bool) -> Pipe:
-    expression: Pipe = Word("Regular expression", command=lambda values: _lines(values, wanted), argument="expression")
-    return Word(help_, {"EXPRESSION": expression})
-
-
-PIPES: Pipe = Word(
-    "",
+EXPRESSION: Pipe = Word("Regular expression", argument="expression")
+LINES: Pipe = Word("How many lines (1..9999)", argument="lines", within=range(1, 10_000))
+ENTRIES: tuple[Entry[Callable[[Mapping[str, str]], Filter | Display]], ...] = (
+    Entry("match EXPRESSION", "Show only lines that match", lambda values: _lines(values, True)),
+    Entry("except EXPRESSION", "Show only lines that do not match", lambda values: _lines(values, False)),
+    Entry("find EXPRESSION", "Begin with the first line that matches", _find),
+    Entry("last", "Show the end only: 10 lines", lambda _values: _last(10)),
+    Entry("last LINES", "Show so many lines of the end", lambda values: _last(int(values["lines"]))),
+    Entry("count", "Count the lines", lambda _values: _count),
+    Entry("no-more", "Do not stop at the end of a page", lambda _values: str),
+    Entry("display json", "JSON", lambda _values: Display("json")),
+    Entry("display xml", "XML, as NETCONF would carry it", lambda _values: Display("xml")),
+    Entry("display set", "Lines that begin with set", lambda _values: Display("set")),
+)
+PIPES: Pipe = grow(
+    ENTRIES,
+    {"EXPRESSION": EXPRESSION, "LINES": LINES},
     {
-        "match": _with_expression("Show only lines that match", True),
-        "except": _with_expression("Show only lines that do not match", False),
-        "count": Word("Count the lines", command=lambda _values: _count),
-        "no-more": Word("Do not stop at the end of a page (jsrp never does)", command=lambda _values: str),
-        "display": Word(
-            "Show in another format",
-            {
-                "json": Word("JSON", command=lambda _values: Display("json")),
-                "set": Word("Lines that begin with set", command=lambda _values: Display("set")),
-            },
-        ),
+        "match": "Show only lines that match",
+        "except": "Show only lines that do not match",
+        "find": "Begin with the first line that matches",
+        "display": "Show in another format",
     },
 )

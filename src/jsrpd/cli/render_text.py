@@ -43,11 +43,12 @@ def _group(group: GroupStatus) -> list[str]:
 
 def _row(node: GroupNodeStatus) -> str:
     failures = "n/a" if node.failures is None else render_codes(node.failures) or "None"
-    preempt, manual = _yes_no(node.preempt), _yes_no(node.manual)
+    preempt, manual = yes_no(node.preempt), yes_no(node.manual)
     return f"node{node.node:<3}{node.priority:<9}{node.state:<21}{preempt:<8}{manual:<9}{failures}".rstrip()
 
 
-def _yes_no(value: bool | None) -> str:
+def yes_no(value: bool | None) -> str:
+    """As a column shows it."""
     return "n/a" if value is None else "yes" if value else "no"
 
 
@@ -57,17 +58,18 @@ def _notices(snapshot: ClusterStatus) -> list[str]:
 
 def interfaces(snapshot: ClusterStatus) -> str:
     """``show chassis cluster interfaces``. The control and fabric links are always authenticated and encrypted."""
-    up = any(link.up for link in snapshot.control_links)
-    lines = [f"Control link status: {_up(up)}", "", "Control interfaces:"]
+    heard = any(link.up for link in snapshot.control_links)
+    lines = [f"Control link status: {up(heard)}", "", "Control interfaces:"]
     lines.append("    Index   Interface   Monitored-Status   Internal-SA   Security")
     for link in snapshot.control_links:
-        monitored = _cell(link.interface, 12) + _up(link.up)
+        monitored = _cell(link.interface, 12) + up(link.up)
         lines.append(f"    {link.index:<8}{monitored:<31}{'Disabled':<14}Enabled")
     lines += ["", *_fabric(snapshot), "", *_reths(snapshot), "", *_monitors(snapshot)]
     return "\n".join([*lines, *_notices(snapshot)]) + "\n"
 
 
-def _up(value: bool | None) -> str:
+def up(value: bool | None) -> str:
+    """What the peer has not told is down: the layout has no word for unknown."""
     return "Up" if value else "Down"
 
 
@@ -78,14 +80,14 @@ def _cell(text: str, width: int) -> str:
 
 def _fabric(snapshot: ClusterStatus) -> list[str]:
     """Every name has a second line, the vendor's place for a second child; a peer that has not told has its name only."""
-    lines = [f"Fabric link status: {_up(snapshot.fabric_up)}", "", "Fabric interfaces:"]
+    lines = [f"Fabric link status: {up(snapshot.fabric_up)}", "", "Fabric interfaces:"]
     lines.append("    Name    Child-interface    Status                    Security")
     lines.append("                               (Physical/Monitored)")
     for fabric in snapshot.fabric_interfaces:
         if fabric.physical_up is None:
             lines.append(f"    {fabric.name}")
         else:
-            state = f"{_up(fabric.physical_up):<4} / {_up(fabric.monitored_up)}"
+            state = f"{up(fabric.physical_up):<4} / {up(fabric.monitored_up)}"
             lines.append(f"    {fabric.name:<8}{_cell(fabric.child, 19)}{state:<26}Enabled")
         lines.append(f"    {fabric.name}")
     return lines
@@ -95,7 +97,7 @@ def _reths(snapshot: ClusterStatus) -> list[str]:
     lines = ["Redundant-ethernet Information:", "    Name         Status      Redundancy-group"]
     for reth in snapshot.reths:
         group = "Not configured" if reth.group is None else reth.group
-        lines.append(f"    {_cell(reth.name, 13)}{_up(reth.up):<12}{group}")
+        lines.append(f"    {_cell(reth.name, 13)}{up(reth.up):<12}{group}")
     return lines
 
 
@@ -104,9 +106,27 @@ def _monitors(snapshot: ClusterStatus) -> list[str]:
     lines = ["Interface Monitoring:", "    Interface         Weight    Status                    Redundancy-group"]
     lines.append("                                (Physical/Monitored)")
     for monitor in snapshot.interface_monitors:
-        state = f"{_up(monitor.physical_up)}  /  {_up(monitor.monitored_up)}"
+        state = f"{up(monitor.physical_up)}  /  {up(monitor.monitored_up)}"
         lines.append(f"    {_cell(monitor.interface, 18)}{monitor.weight:<10}{state:<26}{monitor.group}")
     return lines
+
+
+def data_plane_interfaces(snapshot: ClusterStatus) -> str:
+    """``show chassis cluster data-plane interfaces`` (reference 7.7)."""
+    lines: list[str] = []
+    for name in sorted({fabric.name for fabric in snapshot.fabric_interfaces}):
+        lines += [f"{name}:", "    Name               Status"]
+        for fabric in snapshot.fabric_interfaces:
+            if fabric.name == name and fabric.physical_up is not None:
+                lines.append(f"    {_cell(fabric.child, 19)}{up(fabric.physical_up).lower()}")
+    return "\n".join(lines or ["No fabric link is configured"]) + "\n"
+
+
+def control_interfaces(snapshot: ClusterStatus) -> str:
+    """``show chassis cluster control-interface status``: each control link, and why it is down where that is known."""
+    lines = ["Index   Interface        Status   Reason"]
+    lines += [f"{link.index:<8}{_cell(link.interface, 17)}{up(link.up):<9}{link.state}" for link in snapshot.control_links]
+    return "\n".join(lines if snapshot.control_links else ["No control link is configured"]) + "\n"
 
 
 def node_block(node: int, text: str) -> str:

@@ -1,199 +1,174 @@
-"""All commands of ``jsrp``, as a tree of words (reference 7.1)."""
+"""All commands of ``jsrp`` (reference 7.1). A new one is a line in ``ENTRIES``; whatever reads the grammar then knows it.
 
+Written as one types it: values in capitals (``VALUES``), what may be left out in brackets. Words on the way that have no
+help yet get it in ``HELP``.
+"""
+
+from collections.abc import Mapping
+
+from jsrpd.cli import cluster_commands as cluster
 from jsrpd.cli import commands as do
+from jsrpd.cli import configuration_commands as configuration
 from jsrpd.cli import node_commands
+from jsrpd.cli import session_commands as session
 from jsrpd.cli.commands import Command
-from jsrpd.cli.grammar import Word
+from jsrpd.cli.grammar import Entry, Word, grow
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
 
 Place = Word[Command]
-GROUPS = range(MAX_GROUP + 1)
-NODES = range(len(NODE_IDS))
-CLUSTER_IDS = range(256)
-COUNTS = range(1, 1_000_000)
+FORMATS = ("xml", "json")
+JSON = ("json",)
 
 
-def _number(name: str, within: range, then: Place) -> Place:
-    """A number of a range; ``then`` tells what it means and what follows it."""
-    return Word(f"{then.help} ({within[0]}..{within[-1]})", then.below, then.command, name, within)
+def _numbers(name: str, within: range, help_: str) -> Place:
+    return Word(f"{help_} ({within[0]}..{within[-1]})", argument=name, within=within)
 
 
-def _group(then: Place) -> Place:
-    return Word("Redundancy group", {"GROUP": _number("group", GROUPS, then)})
-
-
-def _node(help_: str, command: Command) -> Place:
-    return Word("Node", {"NODE": _number("node", NODES, Word(help_, command=command))})
-
-
-def _cluster(below: dict[str, Place]) -> Place:
-    return Word("Chassis", {"cluster": Word("Chassis cluster", below)})
-
-
-_SHOW_IP_MONITORING = Command(do.show_ip_monitoring, ("json",))
-_IP_MONITORING: Place = Word(
-    "Monitored addresses",
-    {
-        "status": Word(
-            "How they answer this node",
-            {"redundancy-group": _group(Word("Those of one group", command=_SHOW_IP_MONITORING))},
-            _SHOW_IP_MONITORING,
-        )
-    },
+VALUES: Mapping[str, Place] = {
+    "GROUP": _numbers("group", range(MAX_GROUP + 1), "Number of the group"),
+    "NODE": _numbers("node", range(len(NODE_IDS)), "Number of the node"),
+    "ID": _numbers("cluster", range(256), "Number of the cluster"),
+    "COUNT": _numbers("last", range(1, 1_000_000), "How many"),
+    "LINES": _numbers("lines", range(100_000), "Lines; 0: never stop"),
+    "COLUMNS": _numbers("columns", range(1025), "Columns; 0: never wrap"),
+    "MINUTES": _numbers("minutes", range(100_001), "Minutes; 0: never"),
+    "SECONDS": _numbers("seconds", range(1, 3601), "Seconds"),
+    "ADDRESS": Word("Address", argument="address"),
+    "NUMBER": _numbers("rollback", range(50), "Which, 0 is in force"),
+    "FILE": Word("The file", argument="files", rest=True),
+    "FILES": Word("The files", argument="files", rest=True),
+    "TAG": Word("One message", argument="tag"),
+    "TEXT": Word("Text, in quotes", argument="text"),
+    "EVENTS": Word('"interface IF down; after 5s; node 0 lost …", in quotes', argument="events", rest=True),
+    "JOURNAL": Word("A journal's directory or file; then --until TIME, --verbose", argument="journal", rest=True),
+}
+HELP: Mapping[str, str] = {
+    "show": "Show information",
+    "request": "Order something",
+    "clear": "Clear counters",
+    "set": "Set the identity of this node, or how this session behaves",
+    "help": "Explain messages",
+    "monitor": "Watch something as it changes",
+    "chassis": "Chassis",
+    "cluster": "Chassis cluster",
+    "redundancy-group": "Redundancy group",
+    "node": "Node",
+    "last": "Only the newest",
+    "interval": "How often the screen is drawn",
+    "ip-monitoring": "Monitored addresses",
+    "data-plane": "The data plane",
+    "control-plane": "The control plane",
+    "control-interface": "The control links",
+    "detail": "All there is to tell",
+    "key": "Cluster key",
+    "maintenance": "Keep this node from owning anything",
+    "failover": "Move a group by hand",
+    "ip-address": "One address",
+    "cluster-id": "Enable clustering; 0 disables it",
+    "complete-on-space": "Whether the space key completes a word",
+    "cli": "How this session behaves",
+    "system": "This node",
+    "import": "Translate another product's configuration",
+}
+ENTRIES: tuple[Entry[Command], ...] = (
+    Entry(
+        "show chassis cluster status [redundancy-group GROUP]",
+        "Redundancy groups on both nodes",
+        Command(do.show_status, FORMATS),
+    ),
+    Entry("show chassis cluster interfaces", "Links, reths and monitored interfaces", Command(do.show_interfaces, FORMATS)),
+    Entry(
+        "show chassis cluster information [redundancy-group GROUP]",
+        "How each group came to its state, and what has failed",
+        Command(cluster.show_information, FORMATS),
+    ),
+    Entry("show chassis cluster information detail coldsync", "Cold synchronisation", Command(do.show_cold_sync, FORMATS)),
+    Entry("show chassis cluster data-plane statistics", "Synchronised sessions", Command(do.show_data_plane_statistics, FORMATS)),
+    Entry("show chassis cluster data-plane interfaces", "Fabric links", Command(cluster.show_data_plane_interfaces, FORMATS)),
+    Entry("show chassis cluster control-interface status", "State of each link", Command(cluster.show_control_interfaces, FORMATS)),
+    Entry(
+        "show chassis cluster ip-monitoring status [redundancy-group GROUP]",
+        "How they answer this node",
+        Command(do.show_ip_monitoring, FORMATS),
+    ),
+    Entry(
+        "show chassis cluster events [redundancy-group GROUP] [last COUNT]",
+        "What happened, across restarts",
+        Command(do.show_events, JSON),
+    ),
+    Entry(
+        "show chassis cluster explain [redundancy-group GROUP]",
+        "Why each group is where it is, and what would move it",
+        Command(do.explain, JSON),
+    ),
+    Entry("show metrics", "What a monitoring system reads, as OpenMetrics", Command(do.show_metrics)),
+    Entry("show configuration", "The configuration file", Command(do.show_configuration, ("set",))),
+    Entry("show cli", "How this session behaves", Command(session.show_cli)),
+    Entry("show version", "Version and name of this host", Command(session.show_version, FORMATS)),
+    Entry(
+        "request chassis cluster failover redundancy-group GROUP node NODE",
+        "Make this node primary",
+        Command(do.request_failover),
+    ),
+    Entry(
+        "request chassis cluster failover reset [redundancy-group GROUP]",
+        "End the manual failover of every group, or of one",
+        Command(do.reset_failover),
+    ),
+    Entry(
+        "request chassis cluster what-if [EVENTS]",
+        "What would happen, on a copy; nothing is changed",
+        Command(do.what_if, JSON),
+    ),
+    Entry("request chassis cluster key generate", "Make a new cluster key", Command(do.generate_key)),
+    Entry("request chassis cluster key generate force", "Replace the key", Command(do.replace_key)),
+    Entry(
+        "request chassis cluster maintenance on",
+        "What the other node can take moves there, also after a reboot",
+        Command(node_commands.maintenance_on),
+    ),
+    Entry("request chassis cluster maintenance off", "This node may own groups again", Command(node_commands.maintenance_off)),
+    Entry("request chassis cluster rejoin", "Take this disabled node back into the cluster", Command(node_commands.rejoin)),
+    Entry("clear chassis cluster failover-count", "Failover counts of all groups", Command(do.clear_failover_count)),
+    Entry(
+        "clear chassis cluster preempt-count [redundancy-group GROUP]",
+        "Let groups preempt again that have reached their limit",
+        Command(node_commands.clear_preempt_count),
+    ),
+    Entry(
+        "clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]",
+        "How often each became unreachable",
+        Command(do.clear_ip_failure_counts),
+    ),
+    Entry("set chassis cluster cluster-id ID node NODE", "This node's number", Command(do.set_identity)),
+    Entry("set chassis cluster disable", "Disable clustering", Command(do.disable)),
+    Entry("set cli screen-length LINES", "After how many lines to stop", Command(session.set_screen_length)),
+    Entry("set cli screen-width COLUMNS", "How many columns there are", Command(session.set_screen_width)),
+    Entry("set cli complete-on-space on", "Complete", Command(session.complete_on_space)),
+    Entry("set cli complete-on-space off", "Do not complete", Command(session.no_complete_on_space)),
+    Entry("set cli timestamp", "Print the time before each answer", Command(session.timestamp)),
+    Entry("set cli timestamp disable", "Do not", Command(session.no_timestamp)),
+    Entry("set cli idle-timeout MINUTES", "When an idle session ends", Command(session.idle_timeout)),
+    Entry("set cli prompt TEXT", "What to show in place of user@host>", Command(session.prompt)),
+    Entry("help syslog", "System log messages", Command(do.help_index)),
+    Entry("help syslog TAG", "One message", Command(do.help_tag)),
+    Entry("show system commit", "Past commits", Command(configuration.show_commits, JSON)),
+    Entry("show system rollback NUMBER", "A past configuration", Command(configuration.show_rollback, ("set",))),
+    Entry(
+        "request chassis cluster configuration-synchronize",
+        "Take up the newest commit of both nodes, over a file that was edited",
+        Command(configuration.synchronize),
+    ),
+    Entry("configure", "Change the configuration of both nodes", Command(configuration.configure)),
+    Entry("configure exclusive", "So that nobody else can", Command(configuration.configure_exclusive)),
+    Entry("configure private", "A candidate of one's own, as always", Command(configuration.configure_private)),
+    Entry("import junos FILE", "Of an SRX cluster", Command(configuration.import_junos)),
+    Entry("import keepalived FILES", "Of one or both routers", Command(configuration.import_keepalived)),
+    Entry("exit", "Leave", Command(session.leave)),
+    Entry("quit", "Leave", Command(session.leave)),
+    Entry("replay [JOURNAL]", "Decide a recorded journal once more and compare", Command(do.replay)),
+    Entry("release", "Remove everything jsrpd owns from the kernel", Command(do.release)),
+    Entry("lab", "A two-node cluster on this machine (jsrp lab --help)", Command(do.lab)),
+    Entry("version", "Print the version", Command(do.version)),
 )
-_CLEAR_IP_FAILURE_COUNTS = Command(do.clear_ip_failure_counts)
-_CLEAR_IP_MONITORING: Place = Word(
-    "Monitored addresses",
-    {
-        "failure-count": Word(
-            "How often each became unreachable",
-            {"ip-address": Word("One address", {"ADDRESS": Word("Address", command=_CLEAR_IP_FAILURE_COUNTS, argument="address")})},
-            _CLEAR_IP_FAILURE_COUNTS,
-        )
-    },
-)
-_EXPLAIN = Command(do.explain, ("json",))
-_EVENTS = Command(do.show_events, ("json",))
-_LAST: Place = Word("Only the newest", {"COUNT": _number("last", COUNTS, Word("How many", command=_EVENTS))})
-_OF_GROUP: Place = Word("Of one group", {"last": _LAST}, _EVENTS)
-_SHOW: Place = Word(
-    "Show information",
-    {
-        "chassis": _cluster(
-            {
-                "status": Word("Redundancy groups on both nodes", command=Command(do.show_status, ("json",))),
-                "events": Word(
-                    "What happened, across restarts",
-                    {"redundancy-group": _group(_OF_GROUP), "last": _LAST},
-                    _EVENTS,
-                ),
-                "explain": Word(
-                    "Why each group is where it is, and what would move it",
-                    {"redundancy-group": _group(Word("Of one group", command=_EXPLAIN))},
-                    _EXPLAIN,
-                ),
-                "data-plane": Word(
-                    "The data plane",
-                    {"statistics": Word("Synchronised sessions", command=Command(do.show_data_plane_statistics, ("json",)))},
-                ),
-                "information": Word(
-                    "Details of the cluster",
-                    {
-                        "detail": Word(
-                            "All there is to tell",
-                            {"coldsync": Word("Cold synchronisation", command=Command(do.show_cold_sync, ("json",)))},
-                        )
-                    },
-                ),
-                "interfaces": Word("Links, reths and monitored interfaces", command=Command(do.show_interfaces, ("json",))),
-                "ip-monitoring": _IP_MONITORING,
-            }
-        ),
-        "metrics": Word("What a monitoring system reads, as OpenMetrics", command=Command(do.show_metrics)),
-        "configuration": Word("The configuration file", command=Command(do.show_configuration, ("set",))),
-    },
-)
-_RESET: Place = Word(
-    "End the manual failover of every group",
-    {"redundancy-group": _group(Word("End it for one group", command=Command(do.reset_failover)))},
-    Command(do.reset_failover),
-)
-_TARGET = _node("Make this node primary", Command(do.request_failover))
-_FAILOVER: Place = Word(
-    "Move a group by hand",
-    {"redundancy-group": _group(Word("Number of the group", {"node": _TARGET})), "reset": _RESET},
-)
-_GENERATE_KEY: Place = Word(
-    "Make a new cluster key", {"force": Word("Replace the key", command=Command(do.replace_key))}, Command(do.generate_key)
-)
-_WHAT_IF: Place = Word(
-    "What would happen, on a copy; nothing is changed",
-    {
-        '"EVENT; EVENT"': Word(
-            "interface IF down; after 5s; node 0 lost …", command=Command(do.what_if, ("json",)), argument="events", rest=True
-        )
-    },
-    Command(do.what_if, ("json",)),
-)
-_MAINTENANCE: Place = Word(
-    "Keep this node from owning anything, also after a reboot",
-    {
-        "on": Word("What the other node can take moves there", command=Command(node_commands.maintenance_on)),
-        "off": Word("This node may own groups again", command=Command(node_commands.maintenance_off)),
-    },
-)
-_CLEAR_PREEMPT_COUNT = Command(node_commands.clear_preempt_count)
-_REQUEST: Place = Word(
-    "Order something",
-    {
-        "chassis": _cluster(
-            {
-                "failover": _FAILOVER,
-                "maintenance": _MAINTENANCE,
-                "rejoin": Word("Take this disabled node back into the cluster", command=Command(node_commands.rejoin)),
-                "what-if": _WHAT_IF,
-                "key": Word("Cluster key", {"generate": _GENERATE_KEY}),
-            },
-        )
-    },
-)
-_CLEAR: Place = Word(
-    "Clear counters",
-    {
-        "chassis": _cluster(
-            {
-                "failover-count": Word("Failover counts of all groups", command=Command(do.clear_failover_count)),
-                "ip-monitoring": _CLEAR_IP_MONITORING,
-                "preempt-count": Word(
-                    "Let groups preempt again that have reached their limit",
-                    {"redundancy-group": _group(Word("One group", command=_CLEAR_PREEMPT_COUNT))},
-                    _CLEAR_PREEMPT_COUNT,
-                ),
-            },
-        )
-    },
-)
-_SET_CLUSTER_ID: Place = Word(
-    "Enable clustering; 0 disables it",
-    {
-        "ID": _number(
-            "cluster", CLUSTER_IDS, Word("Number of the cluster", {"node": _node("This node's number", Command(do.set_identity))})
-        )
-    },
-)
-_SET: Place = Word(
-    "Set the identity of this node",
-    {"chassis": _cluster({"cluster-id": _SET_CLUSTER_ID, "disable": Word("Disable clustering", command=Command(do.disable))})},
-)
-_HELP: Place = Word(
-    "Explain messages",
-    {
-        "syslog": Word(
-            "System log messages",
-            {"TAG": Word("One message", command=Command(do.help_tag), argument="tag")},
-            Command(do.help_index),
-        )
-    },
-)
-COMMANDS: Place = Word(
-    "",
-    {
-        "show": _SHOW,
-        "request": _REQUEST,
-        "clear": _CLEAR,
-        "set": _SET,
-        "help": _HELP,
-        "replay": Word(
-            "Decide a recorded journal once more and compare",
-            {
-                "JOURNAL [--until TIME] [--verbose]": Word(
-                    "A journal's directory or file", command=Command(do.replay), argument="journal", rest=True
-                )
-            },
-            Command(do.replay),
-        ),
-        "release": Word("Remove everything jsrpd owns from the kernel", command=Command(do.release)),
-        "lab": Word("A two-node cluster on this machine (jsrp lab --help)", command=Command(do.lab)),
-        "version": Word("Print the version", command=Command(do.version)),
-    },
-)
+COMMANDS: Place = grow(ENTRIES, VALUES, HELP)

@@ -1,6 +1,7 @@
 """``request chassis cluster what-if``: the events as an operator writes them, and the answer.
 
     interface IF down|up [on node N]            node N lost|killed|stopped|started
+    monitor CODE failed|recovered redundancy-group N [weight W] [on node N]       CODE as status shows it: IP, SG, CS ...
     control link N down|up                      fabric down|up              all links down|up
     all paths down|up (links and segments)
     failover redundancy-group N node M          reset [redundancy-group N]
@@ -24,6 +25,7 @@ from jsrpd.core.what_if import (
     InterfaceSet,
     MaintenanceOrdered,
     Moment,
+    MonitorSet,
     NodeKilled,
     NodeLost,
     NodeStarted,
@@ -38,13 +40,16 @@ from jsrpd.core.what_if import (
 from jsrpd.core.words import paths_of
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH
-from jsrpd.model.roles import NODE_IDS
+from jsrpd.model.roles import FULL_WEIGHT, NODE_IDS, FailureCode
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, seconds
 
 FORMS = (
     "interface IF down",
     "interface IF up",
     "interface IF down on node N",
+    "monitor CODE failed redundancy-group N",
+    "monitor CODE failed redundancy-group N weight W on node M",
+    "monitor CODE recovered redundancy-group N",
     "node N lost",
     "node N killed",
     "node N stopped",
@@ -125,6 +130,8 @@ def _event(words: list[str], cluster: Cluster, candidate: Candidate) -> Supposed
             return _interface(configuration, configuration.node_id, name, UP[state])
         case ["interface", name, ("up" | "down") as state, "on", "node", node]:
             return _interface(configuration, _node(node), name, UP[state])
+        case ["monitor", code, ("failed" | "recovered") as state, "redundancy-group", group, *rest]:
+            return _monitor(cluster, code, state == "failed", group, rest)
         case ["node", node, fate] if fate in FATES:
             return FATES[fate](_node(node))
         case ["control", "link", number, ("up" | "down") as state]:
@@ -172,6 +179,22 @@ def _interface(configuration: ClusterConfiguration, node: int, name: str, up: bo
     known = dict.fromkeys((*names, *(link.interface for link in configuration.control_links)), True)
     _known(f"interface of node{node}", name, known)
     return InterfaceSet(node, name, up)
+
+
+def _monitor(cluster: Cluster, code: str, failed: bool, group: str, rest: list[str]) -> MonitorSet:
+    """Interface monitors follow from their interfaces, so those are what can be supposed to fail."""
+    codes = {one.name: int(one) for one in FailureCode if one != FailureCode.IF}
+    node, weight = cluster.configuration.node_id, FULL_WEIGHT
+    match rest:
+        case [*others, "on", "node", name]:
+            node, rest = _node(name), others
+    match rest:
+        case ["weight", number] if number.isdigit() and int(number) <= FULL_WEIGHT:
+            weight, rest = int(number), []
+    if rest:
+        raise NotUnderstood(f"error: '{' '.join(rest)}' is not understood; a weight is 0..{FULL_WEIGHT}\n{understood()}")
+    which = FailureCode(_known("failure code", code, codes))
+    return MonitorSet(node, _group(cluster, group), which, weight if failed else None)
 
 
 def _known(what: str, text: str, known: dict[str, int] | dict[str, bool]) -> int:

@@ -13,15 +13,15 @@ NODE_VARIABLE = "${node}"
 """In ``apply-groups``: ``node0`` or ``node1``, the node the text is read on."""
 
 
-def check(tree: Node) -> list[Problem]:
-    """Every problem of a tree, groups included."""
+def check(tree: Node, applied: bool = True) -> list[Problem]:
+    """Every problem of a tree, groups included. ``applied``: whether the groups that are applied must be among them."""
     problems: list[Problem] = []
     for text, node in tree.children.items():
         if text == GROUPS:
             for group in node.children.values():
                 problems += _block(group, TOP, f"groups {group.word.text}")
         elif text == APPLY:
-            problems += _applied(tree, node)
+            problems += _applied(tree, node) if applied else []
         else:
             problems += _statement(node, TOP, "")
     return problems

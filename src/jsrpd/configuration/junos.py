@@ -15,11 +15,12 @@ PUNCTUATION = "{};[]"
 SET_FORM = ("set", "delete", "deactivate")
 """First words of a line in set form. What is deactivated is left out, as ``inactive:`` is in braces."""
 INACTIVE = "inactive:"
+REPLACE = "replace:"
 MAX_DEPTH = 64
 """Longest path of words. No statement comes near it; it keeps hostile text from exhausting the stack."""
 
 _TOKEN = re.compile(
-    r"""(?P<newline>\n) | [^\S\n]+ | \#[^\n]* | (?P<comment>/\*.*?\*/)
+    r"""(?P<newline>\n) | [^\S\n]+ | (?P<remark>\#[^\n]*) | (?P<comment>/\*.*?\*/)
       | (?P<mark>[{};\[\]])
       | "(?P<quoted>(?:[^"\\\n]|\\[^\n])*)"
       | (?P<open>/\*|")
@@ -34,6 +35,7 @@ class Kind(Enum):
     BARE = 0
     QUOTED = 1
     MARK = 2
+    COMMENT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,12 @@ class Node:
 
     word: Word
     children: dict[str, Node] = field(default_factory=dict)
+    inactive: bool = False
+    """Kept in the text, and without effect."""
+    comment: str = ""
+    """What the operator says of it; several lines are possible."""
+    replace: bool = False
+    """It stands for what was there before (``load replace``)."""
 
     def child(self, word: Word) -> Node:
         """The child of that name, made if absent."""
@@ -93,21 +101,31 @@ def root() -> Node:
     return Node(Word("", 1, 1))
 
 
-def parse(text: str) -> Node:
-    """Tree of a configuration in either form. SyntaxProblem at the first place that cannot be read."""
-    words = list(_words(text))
+def parse(text: str, keep: bool = False) -> Node:
+    """Tree of a configuration in either form. SyntaxProblem at the first place that cannot be read.
+
+    ``keep``: with comments and what is inactive, for editing; else only what has effect.
+    """
+    words: list[Word] = []
+    comments: dict[int, list[Word]] = {}
+    for word in _words(text):
+        if word.kind is Kind.COMMENT:
+            comments.setdefault(len(words), []).append(word)
+        else:
+            words.append(word)
     tree = root()
     if words and words[0].kind is Kind.BARE and words[0].text in SET_FORM:
-        _parse_set(words, tree)
+        _parse_set(words, tree, keep)
     else:
-        end = _parse_block(words, 0, tree, 0)
+        blocks = _Blocks(words, comments, keep)
+        end = blocks.block(0, tree, 0)
         if end < len(words):
             raise _unexpected(words[end])
     return tree
 
 
 def _words(text: str) -> Iterator[Word]:
-    """Words and punctuation; comments are passed over."""
+    """Words, punctuation and comments."""
     line, start = 1, 0
     for token in _TOKEN.finditer(text):
         column = token.start() - start + 1
@@ -115,9 +133,12 @@ def _words(text: str) -> Iterator[Word]:
             case "newline":
                 line, start = line + 1, token.end()
             case "comment":
+                yield Word(_plain_comment(token[0]), line, column, Kind.COMMENT)
                 newlines = token[0].count("\n")
                 if newlines:
                     line, start = line + newlines, token.start() + token[0].rindex("\n") + 1
+            case "remark":
+                yield Word(token[0][1:].strip(), line, column, Kind.COMMENT)
             case "mark":
                 yield Word(token[0], line, column, Kind.MARK)
             case "quoted":
@@ -139,38 +160,80 @@ def _child(node: Node, word: Word, depth: int) -> Node:
     return node.child(word)
 
 
-def _parse_block(words: list[Word], at: int, parent: Node, depth: int) -> int:
-    """Statements up to a closing brace or the end; where the block ended."""
-    while at < len(words) and words[at].mark != "}":
-        at = _parse_statement(words, at, parent, depth)
-    return at
+def _plain_comment(text: str) -> str:
+    """What a comment says, without its marks and the stars that some put before each line."""
+    first, *others = [line.strip() for line in text[2:-2].splitlines()] or [""]
+    return "\n".join([first, *(line[1:].strip() if line.startswith("*") else line for line in others)]).strip()
 
 
-def _parse_statement(words: list[Word], at: int, parent: Node, depth: int) -> int:
-    first = words[at]
-    if first.text == INACTIVE and first.kind is Kind.BARE:
-        at, parent = at + 1, root()
-    node = parent
-    while at < len(words):
-        word = words[at]
-        if word.mark and word.mark != "}" and node is parent:
-            raise SyntaxProblem(f"statement is missing before {word.text}", word.line, word.column)
-        match word.mark:
-            case ";":
-                return at + 1
-            case "{":
-                end = _parse_block(words, at + 1, node, depth)
-                if end >= len(words):
-                    raise SyntaxProblem("{ is not closed", word.line, word.column)
-                return end + 1
-            case "[":
-                at = _parse_list(words, at, node, depth)
-            case "}" | "]":
-                raise SyntaxProblem(f"; is missing before {word.text}", word.line, word.column)
-            case _:
-                node = _child(node, word, depth)
-                at, depth = at + 1, depth + 1
-    raise SyntaxProblem("; is missing at the end", first.line, first.column)
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Statements in braces. ``comments``: by the number of the word behind them."""
+
+    words: list[Word]
+    comments: dict[int, list[Word]]
+    keep: bool
+
+    def block(self, at: int, parent: Node, depth: int) -> int:
+        """Statements up to a closing brace or the end; where the block ended."""
+        last = parent
+        while at < len(self.words) and self.words[at].mark != "}":
+            self._remark(at, last)
+            begin, (at, last) = at, self._statement(at, parent, depth)
+            self._annotate(begin, last)
+        self._remark(at, last)
+        self._annotate(at, last)
+        return at
+
+    def _remark(self, at: int, before: Node) -> None:
+        """Comments on the line of the word before belong to the statement before."""
+        for comment in self.comments.get(at, ()):
+            if at > 0 and comment.line == self.words[at - 1].line:
+                _comment(before, comment.text)
+
+    def _annotate(self, at: int, node: Node) -> None:
+        for comment in self.comments.get(at, ()):
+            if at == 0 or comment.line != self.words[at - 1].line:
+                _comment(node, comment.text)
+
+    def _statement(self, at: int, parent: Node, depth: int) -> tuple[int, Node]:
+        """Where it ended, and the node of its last word before a brace."""
+        first = self.words[at]
+        replace = self._tag(at, REPLACE) if self.keep else False
+        at += replace
+        inactive = self._tag(at, INACTIVE)
+        if inactive:
+            at, parent = at + 1, parent if self.keep else root()
+        node = parent
+        while at < len(self.words):
+            word = self.words[at]
+            if word.mark and word.mark != "}" and node is parent:
+                raise SyntaxProblem(f"statement is missing before {word.text}", word.line, word.column)
+            match word.mark:
+                case ";":
+                    node.inactive, node.replace = inactive, replace
+                    return at + 1, node
+                case "{":
+                    node.inactive, node.replace = inactive, replace
+                    end = self.block(at + 1, node, depth)
+                    if end >= len(self.words):
+                        raise SyntaxProblem("{ is not closed", word.line, word.column)
+                    return end + 1, node
+                case "[":
+                    at = _parse_list(self.words, at, node, depth)
+                case "}" | "]":
+                    raise SyntaxProblem(f"; is missing before {word.text}", word.line, word.column)
+                case _:
+                    node = _child(node, word, depth)
+                    at, depth = at + 1, depth + 1
+        raise SyntaxProblem("; is missing at the end", first.line, first.column)
+
+    def _tag(self, at: int, tag: str) -> bool:
+        return at < len(self.words) and self.words[at].text == tag and self.words[at].kind is Kind.BARE
+
+
+def _comment(node: Node, text: str) -> None:
+    node.comment = f"{node.comment}\n{text.replace('*/', '* /')}".strip()
 
 
 def _parse_list(words: list[Word], at: int, node: Node, depth: int) -> int:
@@ -186,7 +249,7 @@ def _parse_list(words: list[Word], at: int, node: Node, depth: int) -> int:
     return at + 1
 
 
-def _parse_set(words: list[Word], tree: Node) -> None:
+def _parse_set(words: list[Word], tree: Node, keep: bool) -> None:
     lines: dict[int, list[Word]] = {}
     for word in words:
         lines.setdefault(word.line, []).append(word)
@@ -195,6 +258,8 @@ def _parse_set(words: list[Word], tree: Node) -> None:
             raise SyntaxProblem(f"expected: {' | '.join(SET_FORM)} STATEMENT", verb.line, verb.column)
         if verb.text == "set":
             _set(tree, path)
+        elif verb.text == "deactivate" and keep:
+            _known(tree, path).inactive = True
         else:
             _delete(tree, path)
 
@@ -217,29 +282,37 @@ def _delete(tree: Node, path: list[Word]) -> None:
     What no line above has set is a problem: a misspelt ``deactivate`` would leave alive what the operator thinks is off.
     """
     *above, last = path
+    _known(tree, path)
     parent = tree.find(*(word.text for word in above))
-    if parent is None or last.text not in parent.children:
-        raise SyntaxProblem(f"nothing above has set {' '.join(word.text for word in path)}", path[0].line, path[0].column)
+    assert parent is not None
     del parent.children[last.text]
     if above and not parent.children:
         _delete(tree, above)
 
 
+def _known(tree: Node, path: list[Word]) -> Node:
+    node = tree.find(*(word.text for word in path))
+    if node is None:
+        raise SyntaxProblem(f"nothing above has set {' '.join(word.text for word in path)}", path[0].line, path[0].column)
+    return node
+
+
 def without(node: Node, places: set[tuple[int, int]]) -> Node:
     """A tree of its own that lacks every word which stands at one of ``places`` (line, column), with what is below."""
     kept = {text: child for text, child in node.children.items() if (child.word.line, child.word.column) not in places}
-    return Node(node.word, {text: without(child, places) for text, child in kept.items()})
+    below = {text: without(child, places) for text, child in kept.items()}
+    return Node(node.word, below, node.inactive, node.comment)
 
 
 def copy(node: Node) -> Node:
     """A tree of its own."""
-    return Node(node.word, {text: copy(child) for text, child in node.children.items()})
+    return Node(node.word, {text: copy(child) for text, child in node.children.items()}, node.inactive, node.comment)
 
 
 def quoted(text: str) -> str:
     """A word as it must be written."""
     plain = text and not any(c.isspace() or c in PUNCTUATION + '"#' for c in text) and not text.startswith(("$", "/*"))
-    if plain and text not in (*SET_FORM, INACTIVE):
+    if plain and text not in (*SET_FORM, INACTIVE, REPLACE):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from jsrpd.configuration.check import check
+from jsrpd.configuration.files import parsed
 from jsrpd.configuration.identity import Identity
-from jsrpd.configuration.junos import SyntaxProblem, parse, without
+from jsrpd.configuration.junos import SyntaxProblem, without
 from jsrpd.configuration.one_line import spread
 from jsrpd.configuration.problems import ConfigurationError, Problem
 from jsrpd.configuration.resolve import Resolver
@@ -14,7 +15,7 @@ from jsrpd.model.configuration import ClusterConfiguration
 def load(text: str, identity: Identity, name: str = "jsrpd.conf") -> ClusterConfiguration:
     """ConfigurationError with every problem found."""
     try:
-        tree = parse(text)
+        tree = parsed(text, name)
     except SyntaxProblem as error:
         raise ConfigurationError(name, [Problem(error.line, error.column, "", error.message)]) from error
     spread(tree)

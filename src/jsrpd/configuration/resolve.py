@@ -33,7 +33,6 @@ FABRIC_INTERFACES = {"fab0", "fab1"}
 UNIT = ("unit", "0")
 CHILD_OPTIONS = ("gigether-options", "fastether-options", "ether-options")
 MODES = {mode.label: mode for mode in RedundancyMode}
-MAX_CONTROL_LINKS = 2
 MAX_FABRIC_LINKS = 1
 DIGEST_BYTES = 8
 
@@ -176,8 +175,6 @@ class Resolver:
             return ()
         links = []
         for text, node in stated.children.items():
-            if int(text) >= MAX_CONTROL_LINKS:
-                self._problem(node.word, "control-link", f"{text}: this release has control links 0 and 1")
             interface = _value(node, "", "interface")
             if not interface:
                 self._missing(node.word, f"control-link {text}", "needs an interface")

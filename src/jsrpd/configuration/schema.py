@@ -85,7 +85,8 @@ ANY = Value("a word", bool)
 class Statement:
     """``key``: each value opens a list entry with the statements below it. ``value``: exactly one value follows.
 
-    ``many``: several values may follow. ``refuse``: why this release does not carry it out.
+    ``many``: several values may follow. ``refuse``: why this release does not carry it out. ``presence``: it says something
+    with nothing below it, too.
     """
 
     help: str
@@ -98,6 +99,7 @@ class Statement:
     """The value that the word alone stands for."""
     refuse: str = ""
     refuse_values: dict[str, str] = field(default_factory=dict)
+    presence: bool = False
 
 
 NOT_YET = "is not in this release"
@@ -172,6 +174,7 @@ REDUNDANCY_GROUP = {
     ),
     "preempt": Statement(
         "move to the node with the higher priority when it is fit",
+        presence=True,
         below={
             "delay": Statement("wait before moving", value=integer(1, 21600, "s")),
             "limit": Statement("moves per period; one more waits for the operator", value=integer(1, 50)),
@@ -245,6 +248,10 @@ CLUSTER = {
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),
     "hardware-monitoring": Statement("watch the machine", below=HARDWARE_MONITORING),
     "arbitration": Statement("who may own a group during a complete cut", refuse=NOT_YET),
+    "configuration-synchronize": Statement(
+        "how a node comes to the configuration of the other",
+        below={"no-secondary-bootup-auto": Statement("a node that has never committed keeps its own file")},
+    ),
     "redundancy-group": Statement("a unit of failover", key=integer(0, 128), below=REDUNDANCY_GROUP),
 }
 

@@ -55,6 +55,11 @@ class PeerState(_Record, frozen=True):
     fabric_run_since: Instant | None
     echoed_at: Instant | None
     floor: Instant
+    strangers: dict[Incarnation, Instant]
+    stranger_since: Instant | None
+    stranger_at: Instant
+    stranger_leads: frozenset[int]
+    stranger_hears: bool
 
 
 class SentState(_Record, frozen=True):

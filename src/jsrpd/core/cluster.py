@@ -30,9 +30,10 @@ from jsrpd.core.events import (
     SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
-from jsrpd.core.lease import AdoptedLease, acknowledged, claimed_alone, renewed, shut
+from jsrpd.core.lease import AdoptedLease, acknowledged, claimed_alone, renewed, shut, unacknowledged
 from jsrpd.core.peer import Peer, SentHeartbeats
 from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.messages.catalogue import (
@@ -165,6 +166,8 @@ class Cluster:
                 self._heartbeat_received(event)
             case AcknowledgementReceived():
                 self._acknowledgement_received(event)
+            case StrangerHeard():
+                self._stranger_heard(event)
             case WatchedInterfacesChanged():
                 self._interfaces_changed(event.up)
             case MonitorFailed():
@@ -229,10 +232,17 @@ class Cluster:
         echo = event.acknowledgement
         self._echoed(echo.echo_incarnation, echo.echo_sequence, echo.primary_groups, event.received_at)
 
+    def _stranger_heard(self, event: StrangerHeard) -> None:
+        """Its echo acknowledges, for it is fresh: it names this life of ours. Whoever joins costs an owner nothing."""
+        self.peer.stranger_heard(event, self._claim_timing)
+        self._acknowledged(event.echo_sequence, event.primary_groups)
+
     def _echoed(self, incarnation: Incarnation, sequence: int, primary_groups: int, at: Instant) -> None:
         """LEASE 6: each group takes the send time of what the peer echoed while saying it is not primary for it."""
-        if not self.peer.echo(incarnation, sequence, at):
-            return
+        if self.peer.echo(incarnation, sequence, at):
+            self._acknowledged(sequence, primary_groups)
+
+    def _acknowledged(self, sequence: int, primary_groups: int) -> None:
         sent_at = self.sent.sent_at(sequence)
         if sent_at is None:
             return
@@ -247,6 +257,8 @@ class Cluster:
         group.generation = max(group.generation, report.generation)
         if group.state != GroupState.PRIMARY and report.state == GroupState.PRIMARY:
             group.manual = report.manual
+        if group.state == report.state == GroupState.PRIMARY:
+            group.lease = unacknowledged(group.lease)
         stepped_down = before is not None and before.state == GroupState.PRIMARY and report.state != GroupState.PRIMARY
         if group.state == GroupState.PRIMARY and stepped_down:
             # The other side answered for the addresses too; what it announced last must be overwritten.
@@ -692,7 +704,12 @@ class Cluster:
         for group in self.groups.values():
             if group.state != GroupState.PRIMARY:
                 continue
-            if lost and not group.lease.is_open(now) and group.lease.alone_since is None:
+            stranger = self.peer.stranger_owns(group.number, now, self._claim_timing, shut=not group.lease.is_open(now))
+            quiet_since = self.peer.quiet_since
+            if self.peer.stranger_may_own(group.number, self._claim_timing):
+                # Its word does not count, but silent it is not: nobody goes on alone beside it.
+                quiet_since = max(quiet_since, self.peer.stranger_at)
+            if lost and not stranger and not group.lease.is_open(now) and group.lease.alone_since is None:
                 group.lease = claimed_alone(group.lease, now, timing)
                 continue
             before = group.lease
@@ -701,9 +718,9 @@ class Cluster:
                 now,
                 timing,
                 sent_at=self.sent.newest_at or self.started,
-                last_heard=self.peer.last_heard,
-                quiet_since=self.peer.quiet_since,
-                peer_gone=self.peer.gone,
+                last_heard=max(self.peer.last_heard or 0, self.peer.stranger_at) if stranger else self.peer.last_heard,
+                quiet_since=quiet_since,
+                peer_gone=self.peer.gone and not stranger,
             )
             if before.alone_since is not None and group.lease.alone_since is None and before.is_open(now):
                 group.held_until = now + timing.dead
@@ -871,6 +888,8 @@ class Cluster:
     def _may_be_claimed(self, now: Instant, group: int) -> bool:
         """By silence. The lease of a peer that led the group rests on its heartbeats; a peer that did not may be about to claim as
         well, so as long as it acknowledges ours it is not silent."""
+        if self.peer.stranger_owns(group, now, self._claim_timing):
+            return False
         return self._peer_silent(now) and (group in self.peer.led or self._nothing_heard(now))
 
     @property

@@ -32,6 +32,19 @@ class AcknowledgementReceived(msgspec.Struct, frozen=True):
     acknowledgement: Acknowledgement
 
 
+class StrangerHeard(msgspec.Struct, frozen=True):
+    """A heartbeat under the cluster's key, of a life of the peer that has not proven that it lives: the challenge had no way there,
+    or it is a recording. Its word does not count, but it may be about to own what it says, or it does already (decision 0061)."""
+
+    path: PathId
+    incarnation: Incarnation
+    received_at: Instant
+    primary_groups: int
+    """Bit g set: it says that it is primary for group g."""
+    echo_sequence: int
+    """Which heartbeat of this life of ours it echoes; 0: it has not heard it."""
+
+
 class SocketsDrained(msgspec.Struct, frozen=True):
     """Ends the turn: every socket was read empty. ``at``: clock read after the drain.
 
@@ -126,6 +139,7 @@ class ShutdownRequested(msgspec.Struct, frozen=True):
 Event: TypeAlias = (
     HeartbeatReceived
     | AcknowledgementReceived
+    | StrangerHeard
     | SocketsDrained
     | MonitorFailed
     | MonitorRecovered

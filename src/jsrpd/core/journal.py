@@ -32,6 +32,7 @@ from jsrpd.core.events import (
     SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
 from jsrpd.core.lease import AdoptedLease
@@ -187,6 +188,7 @@ _TOLD: dict[str, type[Event]] = {
         SessionLinkChanged,
         SessionsDrained,
         ShutdownRequested,
+        StrangerHeard,
     )
 }
 _encoder = msgspec.msgpack.Encoder()

@@ -47,6 +47,12 @@ def acknowledged(lease: Lease, sent_at: Instant) -> Lease:
     return replace(lease, acknowledged_at=sent_at) if sent_at > lease.acknowledged_at else lease
 
 
+def unacknowledged(lease: Lease) -> Lease:
+    """The peer says that it is primary: what it acknowledged before holds it back no longer, however long leases have become since
+    by a commit (decision 0060)."""
+    return replace(lease, acknowledged_at=NEVER)
+
+
 def claimed_alone(lease: Lease, now: Instant, timing: Timing) -> Lease:
     """A claim by silence (LEASE 10). ``now`` is the instant judged, no later than the send."""
     return replace(lease, deadline=now + timing.lease, alone_since=now)

@@ -9,7 +9,7 @@ unless it says that its gate stood open by itself.
 
 from collections import deque
 
-from jsrpd.core.events import AcknowledgementReceived, HeartbeatReceived
+from jsrpd.core.events import AcknowledgementReceived, HeartbeatReceived, StrangerHeard
 from jsrpd.model.link_messages import (
     FIRST_FABRIC_PATH,
     FIRST_IN_BAND_PATH,
@@ -19,10 +19,12 @@ from jsrpd.model.link_messages import (
     PathId,
 )
 from jsrpd.model.roles import GroupState
-from jsrpd.model.time import Duration, Instant, Timing
+from jsrpd.model.time import SECOND, Duration, Instant, Timing
 
 SENT_HISTORY = 512
 """Heartbeats whose send time is remembered; at a quarter interval each this is far more than any lease."""
+MAX_STRANGERS = 4
+"""Lives that were not admitted and may still hold us back; what more are heard until one is admitted do not."""
 
 
 class SentHeartbeats:
@@ -77,6 +79,15 @@ class Peer:
         self.echoed_at: Instant | None = None
         self.floor: Instant = now
         """Silence is never counted from before this instant."""
+        self.strangers: dict[Incarnation, Instant] = {}
+        """Lives heard but not admitted, and since when."""
+        self.stranger_since: Instant | None = None
+        """Since when the one is heard that was heard last; None when there is none."""
+        self.stranger_at: Instant = 0
+        self.stranger_leads: frozenset[int] = frozenset()
+        """Groups that it said it was primary for."""
+        self.stranger_hears = False
+        """It has heard this life of ours, so it is no old recording."""
 
     @property
     def quiet_since(self) -> Instant:
@@ -127,6 +138,38 @@ class Peer:
         if event.acknowledgement.alone:
             self.bound_at = max(self.bound_at or 0, event.received_at)
 
+    def stranger_heard(self, event: StrangerHeard, timing: Timing) -> None:
+        """Record the word of a life that is not admitted. Each may hold us back for a bounded time only: it may be a recording."""
+        if len(self.strangers) < MAX_STRANGERS:
+            self.strangers.setdefault(event.incarnation, event.received_at)
+        since = self.strangers.get(event.incarnation)
+        if since is None or event.received_at - since >= max(60 * SECOND, 2 * timing.start_up_hold):
+            return
+        self.stranger_since, self.stranger_at = since, event.received_at
+        self.stranger_hears = event.echo_sequence > 0
+        leads = event.primary_groups
+        self.stranger_leads = frozenset([number for number in range(leads.bit_length()) if leads >> number & 1])
+
+    def stranger_may_own(self, group: int, timing: Timing) -> bool:
+        """Whether a life that is not admitted said that it owns the group, or may come to: it has heard us, and will claim when it
+        no longer does; or it has not, and its start-up hold is not long over."""
+        since = self.stranger_since
+        if since is None:
+            return False
+        young = self.stranger_at - since < timing.start_up_hold + 2 * timing.dead
+        return young or self.stranger_hears or group in self.stranger_leads
+
+    def stranger_owns(self, group: int, now: Instant, timing: Timing, shut: bool = False) -> bool:
+        """Whether it must be taken to own the group: it says so, or it soon will, as our challenges have not reached it for T, so
+        it does not hear us. Where ``shut`` (our own lease ran out, we slept) it may have come and claimed meanwhile; where we have
+        met nobody yet it is we who are new; and who has heard us counts T from then. Until it has been silent for T, our lateness
+        not counted."""
+        if self.stranger_since is None or now - max(self.stranger_at, self.floor) >= timing.dead:
+            return False
+        deaf = self.stranger_at - self.stranger_since >= timing.dead
+        known = deaf or shut or self.stranger_hears or self.incarnation is None or group in self.stranger_leads
+        return known and self.stranger_may_own(group, timing)
+
     def echo(self, incarnation: Incarnation, sequence: int, at: Instant) -> bool:
         """The peer echoed ``sequence`` of the engine called ``incarnation``; True when that is this engine."""
         if incarnation != self.own_incarnation or sequence == 0:
@@ -152,6 +195,8 @@ class Peer:
         self.echoed_at = None
         self.gone = False
         self.led = frozenset()
+        self.strangers = {}
+        self.stranger_since = None
         self.lose()
 
     def _heard(self, path: PathId, at: Instant, timing: Timing) -> None:

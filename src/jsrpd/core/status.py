@@ -53,6 +53,7 @@ def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: 
         notices=tuple(_notices(cluster, now, conditions)),
         mode=cluster.mode.label,
         configured_mode=configuration.redundancy_mode.label,
+        peer_mode=heartbeat.mode.label if heartbeat else None,
         maintenance=cluster.maintenance,
         drops={cause: count for cause, count in drops.items() if count},
     )

@@ -24,6 +24,8 @@ from jsrpd.core.events import (
     FailoverReset,
     HeartbeatReceived,
     MaintenanceSet,
+    MonitorFailed,
+    MonitorRecovered,
     RejoinRequested,
     ShutdownRequested,
     SocketsDrained,
@@ -57,6 +59,8 @@ LEAD_IN = 2
 REBOOT: Duration = 30 * SECOND
 NODE_FAILURES = {FailureCode.RE: MAINTENANCE, FailureCode.FL: FABRIC}
 """What weighs on all groups of a node, under the name the core has for it."""
+SUPPOSED = "supposed"
+"""Name of the object whose failure is only supposed."""
 MAX_STEPS = 400_000
 """Turns and deliveries of one run: a bound for a cluster that never rests."""
 
@@ -68,6 +72,16 @@ class InterfaceSet:
     node: int
     name: str
     up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSet:
+    """A monitor of any kind (IP, segment, cold sync ...) fails for a group on a node, or has recovered: weight None."""
+
+    node: int
+    group: int
+    code: FailureCode
+    weight: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +159,7 @@ class RejoinOrdered:
 
 Supposed: TypeAlias = (
     InterfaceSet
+    | MonitorSet
     | NodeLost
     | NodeKilled
     | NodeStopped
@@ -470,6 +485,8 @@ class _Rehearsal:
         match planned.what:
             case InterfaceSet(node, name, up):
                 self._interface(node, name, up)
+            case MonitorSet(node, group, code, weight):
+                self._monitor(node, group, code, weight)
             case NodeLost(node):
                 self._down(node)
                 for group in list(self.nodes[node].deadlines):
@@ -505,6 +522,16 @@ class _Rehearsal:
             bit = 1 << names.index(name)
             before = node.cluster.interfaces_up
             self._tell(number, WatchedInterfacesChanged(before | bit if up else before & ~bit))
+
+    def _monitor(self, number: int, group: int, code: FailureCode, weight: int | None) -> None:
+        """Recovery takes away all that has failed of that code, whatever it is called."""
+        if weight is not None:
+            self._tell(number, MonitorFailed(group, code, SUPPOSED, weight))
+            return
+        cluster = self.nodes[number].cluster
+        failures = cluster.groups[group].failures if cluster is not None else {}
+        for name in [name for failed, name in failures if failed == code]:
+            self._tell(number, MonitorRecovered(group, code, name))
 
     def _down(self, number: int) -> None:
         node = self.nodes[number]

@@ -29,6 +29,7 @@ from jsrpd.core.events import (
     SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
 from jsrpd.messages.rendering import render_text
@@ -114,6 +115,10 @@ def event_text(event: Event, configuration: ClusterConfiguration) -> str:
             return f"heartbeat {sequence} by {name}, echo {heartbeat.echo_sequence}{last}: {groups}"
         case AcknowledgementReceived(path, _, _, echo):
             return f"acknowledgement of {echo.echo_sequence} by {path_name(configuration, path)}"
+        case StrangerHeard(path, _, _, primary, echo):
+            owned = [f"RG{number}" for number in range(primary.bit_length()) if primary >> number & 1]
+            says = f", primary for {', '.join(owned)}" if owned else ""
+            return f"heartbeat of a life not admitted by {path_name(configuration, path)}, echo {echo}{says}"
         case SocketsDrained(_, late):
             return f"turn, woke {seconds(late)} late" if late >= MILLISECOND else "turn"
         case WatchedInterfacesChanged(up):

@@ -24,6 +24,9 @@ RECEIVE_BUFFER = 256 * 1024
 MAX_DATAGRAM = 2048
 REOPEN_AFTER: Duration = 20_000_000
 """How long to wait after a failed attempt to open, ns."""
+LOOK_AGAIN_AFTER: Duration = 200_000_000
+"""How often an open socket's interface is looked at, ns. Sending shows sooner that it has gone (``GONE``); this is for one
+that was replaced while nothing was sent."""
 GONE = {errno.ENODEV, errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENXIO, errno.EBADF}
 """Errors after which the socket can never work again: its device or address has gone."""
 SO_ATTACH_FILTER = 26
@@ -47,8 +50,8 @@ class PathSocket(ABC):
         return self._socket
 
     def ensure_open(self, now: Instant) -> bool:
-        """Open if closed or if the interface was replaced; True when the socket changed. Tried at most every 20 ms."""
-        if now - self._tried_at < REOPEN_AFTER:
+        """Open if closed (tried every 20 ms) or if the interface was replaced; True when the socket changed."""
+        if now - self._tried_at < (REOPEN_AFTER if self._socket is None else LOOK_AGAIN_AFTER):
             return False
         self._tried_at = now
         try:

@@ -83,7 +83,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         default=defaults.firewall,
         help="a strict firewall with NAT on both nodes: only connections that were carried over survive a failover",
     )
-    parser.add_argument("--control-links", type=int, choices=(1, 2), default=defaults.control_links)
+    parser.add_argument("--control-links", type=int, choices=(1, 2, 3, 4), default=defaults.control_links)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

@@ -25,7 +25,7 @@ SWITCH = "switch"
 MEMBERS = (SWITCH, *NODES, *HOSTS)
 SEGMENTS = ("lan", "wan")
 CLUSTER_ID = 1
-INTERFACE_INDEX = {"ctl0": 11, "ctl1": 12, "fab": 13, "lan": 14, "wan": 15}
+INTERFACE_INDEX = {"ctl0": 11, "ctl1": 12, "fab": 13, "lan": 14, "wan": 15, "ctl2": 16, "ctl3": 17}
 PORT_BASE = {"node0": 100, "node1": 200}
 """Both ends of a cable get distinct indexes: with equal ones the kernel reports carrier loss up to 1 s late (kernel facts)."""
 HOST_INDEX, HOST_PORT = 21, {"client": 301, "server": 302}

@@ -41,6 +41,19 @@ class RebootWanted(msgspec.Struct, frozen=True, tag=True):
     """Engine to parent: this disabled node shall be rebooted (``control-link-recovery reboot``)."""
 
 
+class ReloadRequested(msgspec.Struct, frozen=True, tag=True):
+    """Gateway to parent: the configuration file has changed."""
+
+    number: int
+
+
+class Reloaded(msgspec.Struct, frozen=True, tag=True):
+    """Parent to gateway, after ``ConfigurationLoaded`` where there was a change. ``problem``: why the old one runs on."""
+
+    number: int
+    problem: str
+
+
 class Repaired(msgspec.Struct, frozen=True, tag=True):
     """Kernel to engine: somebody had changed this object; it is put back."""
 
@@ -86,6 +99,8 @@ Message = (
     | DataPlaneFailed
     | ChildRestarted
     | RebootWanted
+    | ReloadRequested
+    | Reloaded
     | Repaired
     | Notice
     | OwnershipTold

@@ -17,16 +17,16 @@ class DaemonUnreachable(Exception):
     """Nobody answers on the socket; the text says what to do."""
 
 
-def ask(path: Path, request: Request) -> Reply:
+def ask(path: Path, request: Request, timeout_s: float = TIMEOUT_S) -> Reply:
     """One question, one answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(TIMEOUT_S)
+        connection.settimeout(timeout_s)
         try:
-            _connect(connection, path)
+            _connect(connection, path, timeout_s)
             # A gateway that refuses this client has answered and closed before it reads; the answer is still there.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(encode(request))
-            return decode_reply(_line(connection))
+            return decode_reply(_line(connection, timeout_s))
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise DaemonUnreachable(f"jsrpd is not running (nobody listens on {path}); start it with: jsrpd") from error
         except PermissionError as error:
@@ -37,9 +37,9 @@ def ask(path: Path, request: Request) -> Reply:
             raise DaemonUnreachable("jsrpd's answer is not understood; restart it if jsrp is newer") from error
 
 
-def _connect(connection: socket.socket, path: Path) -> None:
+def _connect(connection: socket.socket, path: Path, timeout_s: float) -> None:
     """With a time limit, Linux does not wait for room in a listener's queue but says EAGAIN (unix(7))."""
-    give_up = time.monotonic() + TIMEOUT_S
+    give_up = time.monotonic() + timeout_s
     while True:
         try:
             return connection.connect(str(path))
@@ -49,10 +49,10 @@ def _connect(connection: socket.socket, path: Path) -> None:
         time.sleep(RETRY_S)
 
 
-def _line(connection: socket.socket) -> bytes:
+def _line(connection: socket.socket, timeout_s: float) -> bytes:
     """One line, bounded in length and in the time it may take as a whole."""
     data = bytearray()
-    give_up = time.monotonic() + TIMEOUT_S
+    give_up = time.monotonic() + timeout_s
     while not data.endswith(b"\n"):
         remaining = give_up - time.monotonic()
         if remaining <= 0:

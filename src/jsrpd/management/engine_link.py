@@ -69,6 +69,12 @@ class CheckpointWanted(msgspec.Struct, frozen=True, tag=True):
     """Gateway: let the next batch of the journal begin with a checkpoint."""
 
 
+class SynchronizationTold(msgspec.Struct, frozen=True, tag=True):
+    """Gateway, now and then: why this node's configuration is not the peer's; empty when it is."""
+
+    difference: str
+
+
 class StatusReported(msgspec.Struct, frozen=True, tag=True):
     """Engine's answer to StatusRequested."""
 
@@ -112,6 +118,7 @@ Message = (
     | RejoinCommanded
     | StateRequested
     | CheckpointWanted
+    | SynchronizationTold
     | StatusReported
     | StateReported
     | JournalClosed

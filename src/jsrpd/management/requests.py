@@ -12,7 +12,10 @@ from jsrpd.model.status import ClusterStatus
 T = TypeVar("T")
 SOCKET_NAME = "jsrpd.sock"
 MAX_LINE = 64 * 1024
-MAX_REPLY = 4 * 1024 * 1024
+MAX_REPLY = 16 * 1024 * 1024
+PIECE_CHARACTERS = 8 * 1024
+"""Of a candidate in one line, at most six bytes each in JSON."""
+MAX_CONFIRM_MINUTES = 65535
 NOT_ENABLED = "error: Chassis cluster is not enabled"
 
 NOT_UNDERSTOOD = (
@@ -87,8 +90,55 @@ class ClearIpFailureCounts(msgspec.Struct, frozen=True, tag="clear-ip-failure-co
     address: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
+class OpenConfiguration(msgspec.Struct, frozen=True, tag="open-configuration"):
+    """What is there to be edited. ``exclusive``: for this connection alone, until it ends."""
+
+    exclusive: bool = False
+
+
+class CandidatePiece(msgspec.Struct, frozen=True, tag="candidate-piece"):
+    """The next piece of a text that is to be committed by a later request of this connection. Not answered."""
+
+    text: Annotated[str, msgspec.Meta(max_length=PIECE_CHARACTERS)]
+
+
+class CommitCandidate(msgspec.Struct, frozen=True, tag="commit-candidate"):
+    """Commit the pieces. ``base``: what ``OpenConfiguration`` said; ``check``: only say whether it could be."""
+
+    base: Annotated[str, msgspec.Meta(max_length=64)]
+    comment: Annotated[str, msgspec.Meta(max_length=512)] = ""
+    confirm_minutes: Annotated[int, msgspec.Meta(ge=0, le=MAX_CONFIRM_MINUTES)] = 0
+    check: bool = False
+
+
+class ShowCommits(msgspec.Struct, frozen=True, tag="show-commits"):
+    """``show system commit``."""
+
+
+class ReadCommit(msgspec.Struct, frozen=True, tag="read-commit"):
+    """The text of a past configuration; 0: the one in force."""
+
+    number: Annotated[int, msgspec.Meta(ge=0, le=49)]
+
+
+class SynchronizeConfiguration(msgspec.Struct, frozen=True, tag="synchronize-configuration"):
+    """``request chassis cluster configuration-synchronize``."""
+
+
+ConfigurationRequest = OpenConfiguration | CandidatePiece | CommitCandidate | ShowCommits | ReadCommit | SynchronizeConfiguration
+CONFIGURATION_REQUESTS = (
+    OpenConfiguration,
+    CandidatePiece,
+    CommitCandidate,
+    ShowCommits,
+    ReadCommit,
+    SynchronizeConfiguration,
+)
+"""What the gateway answers by itself."""
+
 Request = (
-    ShowStatus
+    ConfigurationRequest
+    | ShowStatus
     | ShowMetrics
     | ShowState
     | Explain
@@ -111,6 +161,27 @@ class CoreState(msgspec.Struct, frozen=True):
     state: bytes
 
 
+class ConfigurationTold(msgspec.Struct, frozen=True):
+    """``text`` as it is in force, ``base`` names it; ``remarks`` for whoever begins to edit."""
+
+    text: str
+    base: str
+    remarks: tuple[str, ...] = ()
+
+
+class CommitLine(msgspec.Struct, frozen=True):
+    """One commit as it is listed. ``note``: what is special about it. ``time``: seconds since 1970, 0: not known."""
+
+    number: int
+    sequence: int
+    time: float
+    author: str
+    client: str
+    node: int
+    comment: str = ""
+    note: str = ""
+
+
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """``text`` for the operator; ``status`` and ``ip_monitoring`` for displays; ``node`` which node answered."""
 
@@ -121,6 +192,8 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     ip_monitoring: tuple[IpGroupStatus, ...] | None = None
     core: CoreState | None = None
     explanations: tuple[GroupExplanation, ...] = ()
+    configuration: ConfigurationTold | None = None
+    commits: tuple[CommitLine, ...] = ()
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -10,6 +10,8 @@ CONTROL_PORT = 7273
 FABRIC_PORT = 7274
 SESSION_PORT = 7275
 """On the fabric links, or on the control links where there are none."""
+MANAGEMENT_PORT = 7276
+"""TCP, on the control links."""
 FABRIC_OFFSET = 16
 """Fabric links are numbered behind the control links in the derived link-local addresses."""
 

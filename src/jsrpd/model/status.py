@@ -101,6 +101,8 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     mode: str = "active-active"
     """Redundancy mode in force, latched at start."""
     configured_mode: str = "active-active"
+    peer_mode: str | None = None
+    """What the other node says is in force there; None while it is not heard."""
     maintenance: bool = False
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""

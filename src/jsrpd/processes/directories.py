@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from jsrpd.configuration.files import in_use
+
 
 @dataclass(frozen=True, slots=True)
 class Directories:
@@ -16,8 +18,8 @@ class Directories:
 
     @property
     def configuration_file(self) -> Path:
-        """The native configuration."""
-        return self.configuration / "jsrpd.conf"
+        """The configuration, in whichever of its forms it is."""
+        return in_use(self.configuration)
 
     @property
     def pid_file(self) -> Path:

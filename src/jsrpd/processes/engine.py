@@ -45,6 +45,7 @@ from jsrpd.core.events import (
     SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
 from jsrpd.core.lease import AdoptedLease
@@ -208,6 +209,14 @@ class Engine:
         self.syslog = SyslogSender(resources.syslog_path, self.configuration.syslog_hosts, resources.copy_log)
         self.selector = selectors.SelectSelector()
         self.paths: dict[PathId, PathSocket] = {}
+        self.link_ends = _link_ends(self.configuration)
+        self.hello_interfaces = _hello_interfaces(self.configuration)
+        self.log_due: Instant = 0
+        """When a receiver of the log that was not there is tried again."""
+        self.watched: dict[PathId, socket.socket | None] = {}
+        """The sockets of the paths as the selector has them."""
+        self.ready: set[object] = set()
+        """What the selector found readable before this turn."""
         self.receive_failed: set[PathId] = set()
         self.segments: dict[PathId, SegmentSocket] = {}
         self.said: dict[PathId, bytes] = {}
@@ -289,6 +298,7 @@ class Engine:
         for sentence in make_punctual():
             self.syslog.send(notice(sentence))
         self._look_at_links(force=True)
+        self.ready = {*channels}
         self._turn(clock(), 0)
         while not self.stopped:
             woken_by_input, late = self._sleep_until(self._wanted())
@@ -319,7 +329,8 @@ class Engine:
         while True:
             now = clock()
             asked = min(wanted, now + poll)
-            if self.selector.select(max(0, asked - now) / 1e9):
+            self.ready = {key.fileobj for key, _ in self.selector.select(max(0, asked - now) / 1e9)}
+            if self.ready:
                 return True, 0
             late = clock() - asked
             if asked == wanted or late > MILLISECOND or self.links.ask():
@@ -337,7 +348,8 @@ class Engine:
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
         self._tell_ownership()
         self.announcer.repeat(judged, self._owned())
-        if self.syslog.pending:
+        if self.syslog.pending and (self.syslog.pressing or judged >= self.log_due):
+            self.log_due = judged + LOG_RETRY
             self.syslog.flush()
         self._send_roles()
         self.monitors.tell_ownership(judged)
@@ -356,22 +368,21 @@ class Engine:
     # -- paths --------------------------------------------------------------------------------------------------
 
     def _open_paths(self, now: Instant) -> None:
-        for path, ends in _link_ends(self.configuration).items():
+        for path, ends in self.link_ends.items():
             if path not in self.paths:
                 self.paths[path] = LinkSocket(*ends)
-        for path, interface in _hello_interfaces(self.configuration).items():
+        for path, interface in self.hello_interfaces.items():
             if path not in self.paths:
                 self.paths[path] = HelloSocket(interface, self.configuration.cluster_id, self.configuration.peer_id)
         for path_socket in self.paths.values():
             path_socket.ensure_open(now)
         # A failed send may have closed one as well, and the selector must never be left with a closed socket.
-        watched = {key.fileobj for key in self.selector.get_map().values() if key.data == "path"}
-        if watched != {path_socket.socket for path_socket in self.paths.values()} - {None}:
+        if self.watched != {path: path_socket.socket for path, path_socket in self.paths.items()}:
             self._watch_again()
 
     def _look_around(self, now: Instant) -> None:
         """On silent paths with derived addresses: call, and see whether somebody of another cluster calls."""
-        for path, (interface, local, _peer, port) in _link_ends(self.configuration).items():
+        for path, (interface, local, _peer, port) in self.link_ends.items():
             if self.cluster.path_up(now, path) or not local.startswith("fe80"):
                 self._leave_segment(path)
                 continue
@@ -396,9 +407,10 @@ class Engine:
         for key in list(self.selector.get_map().values()):
             if key.data == "path":
                 self.selector.unregister(key.fileobj)
-        for path_socket in self.paths.values():
-            if path_socket.socket is not None:
-                self.selector.register(path_socket.socket, selectors.EVENT_READ, "path")
+        self.watched = {path: path_socket.socket for path, path_socket in self.paths.items()}
+        for opened in self.watched.values():
+            if opened is not None:
+                self.selector.register(opened, selectors.EVENT_READ, "path")
 
     def _drain_paths(self, judged: Instant) -> None:
         self.flooded = False
@@ -427,6 +439,11 @@ class Engine:
                 self.paths[path].send(answer)
             case Admitted() | Dropped():
                 pass
+        stranger = self.link.unadmitted
+        if stranger is not None:
+            primary = sum(1 << r.group for r in stranger.heartbeat.groups if r.state == GroupState.PRIMARY)
+            echo = stranger.heartbeat.echo_sequence if stranger.heartbeat.echo_incarnation == self.link.incarnation else 0
+            self.cluster.handle(judged, StrangerHeard(path, stranger.incarnation, at, primary, echo))
 
     def _receive_failure(self, path: PathId, error: OSError) -> None:
         """Once per path until it is heard again; a refused connection repeats with every datagram."""
@@ -445,11 +462,11 @@ class Engine:
             self.cluster.handle(clock(), WatchedInterfacesChanged(up))
 
     def _drain_children(self, judged: Instant) -> None:
-        for data in _messages(self.resources.parent):
+        for data in self._messages(self.resources.parent):
             message = children.decode(data)
             if isinstance(message, children.ConfigurationLoaded):
                 self._reconfigure(judged, message.configuration)
-        for data in _messages(self.resources.kernel):
+        for data in self._messages(self.resources.kernel):
             message = children.decode(data)
             if isinstance(message, children.Repaired):
                 self.syslog.send(foreign_change_repaired(message.object))
@@ -457,10 +474,14 @@ class Engine:
                 self.syslog.send(notice(message.text))
         for remark in self.monitors.drain(judged):
             self.syslog.send(remark)
-        for data in _messages(self.resources.sessions):
+        for data in self._messages(self.resources.sessions):
             self._session_process_said(judged, children.decode(data))
-        for data in _messages(self.resources.gateway):
+        for data in self._messages(self.resources.gateway):
             self._send_reply(self._answer(judged, engine_link.decode(data)))
+
+    def _messages(self, channel: socket.socket) -> Iterator[bytes]:
+        """Asking a channel that the selector found empty would cost more than all the rest of a quiet turn."""
+        return _messages(channel) if channel in self.ready else iter(())
 
     # -- sessions -------------------------------------------------------------------------------------------------
 
@@ -502,7 +523,7 @@ class Engine:
             self.resources.sessions.send(children.encode(children.DrainRequested(self.drain_number)), socket.MSG_DONTWAIT)
 
     def _reconfigure(self, now: Instant, configuration: ClusterConfiguration) -> None:
-        before = {**_link_ends(self.configuration), **_hello_interfaces(self.configuration)}
+        before = {**self.link_ends, **self.hello_interfaces}
         self.configuration = configuration
         self.selector.unregister(self.links)
         self.links.close()
@@ -514,7 +535,8 @@ class Engine:
         self.segment_watch = SegmentWatch(configuration, now)
         self.syslog.reconfigure(configuration.syslog_hosts)
         self.coverage.configured(configuration.session_synchronization.on)
-        after = {**_link_ends(configuration), **_hello_interfaces(configuration)}
+        self.link_ends, self.hello_interfaces = _link_ends(configuration), _hello_interfaces(configuration)
+        after = {**self.link_ends, **self.hello_interfaces}
         for path in [p for p, address in before.items() if after.get(p) != address]:
             self.paths.pop(path).close()
         self._watch_again()
@@ -547,11 +569,23 @@ class Engine:
             case engine_link.StateRequested(number):
                 self.state_asked.append(number)
                 return None
+            case engine_link.SynchronizationTold(difference):
+                self._configuration_differs(now, difference)
+                return None
             case engine_link.CheckpointWanted():
                 self.cluster.checkpoint_wanted = True
                 return None
             case _:
                 return node_orders.carry_out(now, self.cluster, message)
+
+    def _configuration_differs(self, now: Instant, difference: str) -> None:
+        """Shown with every group, and counted in none: a node with an older configuration is better than no node."""
+        for number, group in self.cluster.groups.items():
+            failed = (FailureCode.CF, "configuration") in group.failures
+            if difference and not failed:
+                self.cluster.handle(now, MonitorFailed(number, FailureCode.CF, "configuration", 0, difference))
+            elif failed and not difference:
+                self.cluster.handle(now, MonitorRecovered(number, FailureCode.CF, "configuration"))
 
     def _reset(self, now: Instant, number: int, group: int | None) -> engine_link.CommandReplied:
         groups = sorted(self.cluster.groups) if group is None else [group]

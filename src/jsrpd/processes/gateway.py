@@ -23,6 +23,7 @@ from jsrpd.gateway.scrape import Scrape
 from jsrpd.management import children, engine_link, maintenance
 from jsrpd.management.journal import DIRECTORY
 from jsrpd.management.requests import (
+    CONFIGURATION_REQUESTS,
     MAX_LINE,
     NOT_ENABLED,
     NOT_UNDERSTOOD,
@@ -48,6 +49,7 @@ from jsrpd.management.requests import (
 from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
 from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
 from jsrpd.model.status import ClusterStatus
+from jsrpd.processes.commit_desk import CommitDesk, Commits, Session
 from jsrpd.processes.journal_writer import JournalWriter
 from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.privileges import drop_all
@@ -83,6 +85,7 @@ def run(
     syslog: SyslogSender,
     restarts: dict[str, int],
     monitors: socket.socket | None = None,
+    commits: Commits | None = None,
 ) -> None:
     """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered. ``restarts``: by child."""
     drop_all()
@@ -91,7 +94,10 @@ def run(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     journal = state_directory / DIRECTORY if configuration is not None else None
     path = runtime_directory / SOCKET_NAME
-    asyncio.run(Gateway(engine, parent, configuration, path, syslog, journal, restarts, monitors).run())
+    gateway = Gateway(engine, parent, configuration, path, syslog, journal, restarts, monitors)
+    if commits is not None:
+        gateway.desk = CommitDesk(commits, state_directory, configuration, gateway)
+    asyncio.run(gateway.run())
 
 
 class Gateway:
@@ -128,6 +134,7 @@ class Gateway:
         self.http_listeners: dict[MetricsListener | None, asyncio.Task[None]] = {}
         self.journal_directory = journal_directory
         self.journal: JournalWriter | None = None
+        self.desk: CommitDesk | None = None
 
     def _tell_log(self, loop: asyncio.AbstractEventLoop, message: LogMessage) -> None:
         """From the journal's thread; the sender is the loop's."""
@@ -152,6 +159,8 @@ class Gateway:
             self.monitors.listen(loop)
         self._flush_log()
         self._listen_for_http()
+        if self.desk is not None:
+            self.desk.start()
         attempt = 0
         while True:
             listener = self._listener()
@@ -236,24 +245,35 @@ class Gateway:
             _turn_away(writer)
             return
         self.clients += 1
+        session = Session()
         try:
-            while line := await self._line(reader, writer):
+            while line := await self._line(reader, writer, session):
                 try:
                     request = decode_request(line)
                 except msgspec.DecodeError:
                     await _send(writer, Reply(False, NOT_UNDERSTOOD))
                     return
                 by = "" if isinstance(request, QUESTIONS) else await _operator(writer)
+                if isinstance(request, CONFIGURATION_REQUESTS) and self.desk is not None:
+                    answer = await self.desk.reply(request, by, session)
+                    if answer is not None:
+                        await _send(writer, answer)
+                    continue
                 await _send(writer, await self._reply(request, by))
         except (TimeoutError, ValueError, ConnectionError):
             # Stalled, a line without end, or gone: this client is done, nobody else notices.
             return
         finally:
             self.clients -= 1
+            if self.desk is not None:
+                self.desk.leave(session)
             writer.transport.abort()
 
-    async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        """The client's next line; empty at its end, and when it was turned away just as the line came."""
+    async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session) -> bytes:
+        """The client's next line; empty at its end, and when it was turned away just as the line came. Who holds the
+        configuration for himself may think as long as he likes."""
+        if session.exclusive:
+            return await reader.readline()
         self.idle[writer] = None
         try:
             line = await asyncio.wait_for(reader.readline(), CLIENT_TIMEOUT_S)
@@ -270,6 +290,10 @@ class Gateway:
         _turn_away(longest)
         return True
 
+    async def status(self) -> ClusterStatus | None:
+        """The engine's, None while it does not answer."""
+        return (await self._reply(ShowStatus(), "commit")).status
+
     async def _status(self) -> ClusterStatus | None:
         return (await self._reply(ShowStatus(), "metrics")).status
 
@@ -281,7 +305,7 @@ class Gateway:
         """
         if isinstance(request, ShowMetrics):
             return Reply(True, families.open_metrics(await self.scrape.read()))
-        if self.configuration is None:
+        if self.configuration is None or isinstance(request, CONFIGURATION_REQUESTS):
             return Reply(False, NOT_ENABLED)
         if isinstance(request, (ShowIpMonitoring, ClearIpFailureCounts)) and self.monitors is not None:
             return await self.monitors.reply(request, self.configuration.node_id)
@@ -371,6 +395,11 @@ class Gateway:
                     self.configuration = message.configuration
                     self.syslog.reconfigure(message.configuration.syslog_hosts)
                     self._listen_for_http()
+                    if self.desk is not None:
+                        self.desk.reconfigure(message.configuration)
+                elif isinstance(message, children.Reloaded):
+                    if self.desk is not None:
+                        self.desk.reloaded(message)
                 elif isinstance(message, children.ChildRestarted):
                     self.restarts[message.name] = message.restarts
 
@@ -409,6 +438,8 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.RejoinCommanded(number, by)
         case ShowIpMonitoring() | ClearIpFailureCounts():
             raise AssertionError("the monitors answer this, not the engine")
+        case _:
+            raise AssertionError("the gateway answers this by itself")
 
 
 async def _operator(writer: asyncio.StreamWriter) -> str:

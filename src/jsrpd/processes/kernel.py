@@ -126,6 +126,8 @@ class Keeper:
         # A successor of a crashed kernel process finds the roles where the engine keeps them.
         self.primary = {g.group for g in configuration.groups if lease_map is not None and _is_primary(lease_map, g.group)}
         self.settled = False
+        self.hopeless = False
+        """The kernel refused every reth that it was asked for, and none is there."""
         self.reported: set[str] = set()
         self.repaired_at: dict[str, float] = {}
         self.movable = movable_addresses(configuration)
@@ -139,8 +141,7 @@ class Keeper:
     def run(self) -> None:
         """The loop."""
         self._load_gate()
-        self.reconcile()
-        self._tell(self.parent, children.DataPlaneReady())
+        self._make_ready()
         selector = selectors.DefaultSelector()
         for source in (self.engine, self.parent, self.notifications):
             selector.register(source, selectors.EVENT_READ)
@@ -160,6 +161,15 @@ class Keeper:
                 looked = time.monotonic()
             elif not ready:
                 self._prepare_interfaces()
+
+    def _make_ready(self) -> None:
+        """Until then no engine runs here: one that could become primary without a single reth would serve nobody."""
+        self.reconcile()
+        while self.hopeless:
+            time.sleep(AUDIT_S)
+            self._read_parent()
+            self.reconcile()
+        self._tell(self.parent, children.DataPlaneReady())
 
     def _read_parent(self) -> None:
         for data in _messages(self.parent):
@@ -205,8 +215,11 @@ class Keeper:
                 operations = [op for op in operations if isinstance(op.thing, MacVlan)]
             present = [op for op in operations if not _waits_for_interface(op, observed)]
             self._note(present, reths)
-            self._execute(present, observed)
+            refused = self._execute(present, observed)
             if only_macvlans:
+                there = any(isinstance(thing, MacVlan) for thing in observed.things)
+                asked = [op for op in present if isinstance(op, Add)]
+                self.hopeless = not there and bool(asked) and all(op in refused for op in asked)
                 self._prepare_interfaces()
         self.settled = True
 
@@ -215,19 +228,27 @@ class Keeper:
         names = {link.interface for link in c.control_links} | {link.interface for link in c.fabric_links}
         return frozenset(names | {reth.child for reth in c.reths})
 
-    def _execute(self, operations: list[Operation], observed: Observed) -> None:
+    def _execute(self, operations: list[Operation], observed: Observed) -> list[Operation]:
+        """Those that the kernel refused for good, not because an interface is not there yet."""
         if not operations:
-            return
+            return []
+        refused = []
         results = self.rtnetlink.execute(operations, observed.links)
         for operation, result in zip(operations, results, strict=True):
             what = describe(operation.thing)
             if result == 0:
                 if self.settled and isinstance(operation, Add):
                     self._repaired(what)
-            elif result not in HARMLESS and what not in self.reported:
-                self.reported.add(what)
-                verb = "add" if isinstance(operation, Add) else "remove"
-                self._tell(self.parent, children.DataPlaneFailed(f"cannot {verb} {what}: {os.strerror(result)}"))
+            elif result not in HARMLESS:
+                refused.append(operation)
+                self._report(operation, what, result)
+        return refused
+
+    def _report(self, operation: Operation, what: str, number: int) -> None:
+        if what not in self.reported:
+            self.reported.add(what)
+            verb = "add" if isinstance(operation, Add) else "remove"
+            self._tell(self.parent, children.DataPlaneFailed(f"cannot {verb} {what}: {os.strerror(number)}"))
 
     def _note(self, operations: list[Operation], reths: frozenset[str]) -> None:
         c = self.configuration

@@ -44,7 +44,7 @@ from jsrpd.messages.catalogue import (
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.roles import RedundancyMode
-from jsrpd.processes import engine, gateway, kernel, monitors, preflight, sessions
+from jsrpd.processes import commit_desk, engine, gateway, kernel, monitors, preflight, sessions
 from jsrpd.processes.directories import Directories, directories
 from jsrpd.processes.notify import ServiceManager
 from jsrpd.processes.options import Options, UsageError, parse
@@ -253,12 +253,14 @@ class Parent:
         selector.register(wake, selectors.EVENT_READ)
         selector.register(self.channels.parent_kernel.left, selectors.EVENT_READ)
         selector.register(self.channels.parent_engine.left, selectors.EVENT_READ)
+        selector.register(self.channels.parent_gateway.left, selectors.EVENT_READ)
         while True:
             selector.select(self._timeout())
             with contextlib.suppress(BlockingIOError):
                 wake.recv(64)
             self._read_kernel()
             self._read_engine()
+            self._read_gateway()
             signals, self.signals = self.signals, []
             if signal.SIGHUP in signals:
                 self._reload()
@@ -380,6 +382,7 @@ class Parent:
             self.syslog,
             {child.name: child.restarts for child in self.children.values()},
             self.channels.gateway_monitors.left,
+            commit_desk.Commits(self.places.configuration, self.identity, self.key),
         )
 
     def _monitors(self) -> None:
@@ -460,23 +463,32 @@ class Parent:
 
     # -- reload and stop ------------------------------------------------------------------------------------------
 
-    def _reload(self) -> None:
-        """Nothing waits for the outcome but the service manager, which must hear of an end in any case."""
-        self.service_manager.reloading()
-        if self.identity is not None:
-            self._load_again(self.identity)
-        self.service_manager.ready(self._standing())
+    def _read_gateway(self) -> None:
+        """It has written the file for a commit and waits for the outcome."""
+        channel = self.channels.parent_gateway.left
+        with contextlib.suppress(BlockingIOError):
+            while data := channel.recv(1 << 16, socket.MSG_DONTWAIT):
+                message = children.decode(data)
+                if isinstance(message, children.ReloadRequested):
+                    channel.send(children.encode(children.Reloaded(message.number, self._reload())), socket.MSG_DONTWAIT)
 
-    def _load_again(self, identity: Identity) -> None:
-        """A file that fails leaves everything as it is."""
+    def _reload(self) -> str:
+        """What is wrong with the file. The service manager must hear of an end in any case."""
+        self.service_manager.reloading()
+        problem = self._load_again(self.identity) if self.identity is not None else ""
+        self.service_manager.ready(self._standing())
+        return problem
+
+    def _load_again(self, identity: Identity) -> str:
+        """A file that fails leaves everything as it is; then why."""
         try:
             fresh = load_file(self.places.configuration_file, identity)
         except (ConfigurationError, OSError) as error:
             self.syslog.send(start_refused(f"reload refused, the old configuration runs on: {error}"))
-            return
+            return str(error)
         if fresh == self.configuration:
             self.syslog.send(notice("configuration reloaded: no change"))
-            return
+            return ""
         self.configuration = fresh
         self.syslog.reconfigure(fresh.syslog_hosts)
         message = children.encode(children.ConfigurationLoaded(fresh))
@@ -485,6 +497,7 @@ class Parent:
             with contextlib.suppress(BlockingIOError):
                 channel.left.send(message, socket.MSG_DONTWAIT)
         self.syslog.send(notice("configuration reloaded"))
+        return ""
 
     def _stop(self) -> None:
         """The engine first: it hands over. Then the rest; the gates stay attached and shut."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from jsrpd.kernel.ctnetlink import Dump
-from jsrpd.sessions.attribution import Attribution
+from jsrpd.sessions.attribution import KEPT_AT_LEAST_S, Attribution
 from jsrpd.sessions.audit import Digests, place
 from jsrpd.sessions.ctnetlink import (
     DELETE,
@@ -21,6 +21,7 @@ from jsrpd.sessions.ctnetlink import (
     timeout_name,
 )
 from jsrpd.sessions.layout import Layouts
+from jsrpd.sessions.relay import Relay
 
 PIECES_BETWEEN_BREATHS = 64
 
@@ -56,6 +57,7 @@ class Outgoing:
         self.groups = owned
         self._attribution = attribution
         self._layouts = Layouts()
+        self._relay = Relay(attribution)
         self._gone: set[bytes] = set()
         self._dump = Dump()
 
@@ -65,8 +67,18 @@ class Outgoing:
 
     def next(self) -> list[bytes]:
         """What the peer is told about the next piece."""
+        entries = self._dump.read()
+        simple = self.buckets is None and not self.digests_only and not self._gone
+        told = self._relay.told_of_dump(entries, self.groups) if simple else self._looked_at(entries)
+        self.count += len(told)
+        if self._dump.done:
+            self.done = True
+            self._dump.close()
+        return told
+
+    def _looked_at(self, entries: list[bytes]) -> list[bytes]:
         told: list[bytes] = []
-        for entry in self._dump.read():
+        for entry in entries:
             layout = self._layouts.of(entry)
             if self._attribution.group_of(entry, layout) not in self.groups:
                 continue
@@ -80,10 +92,6 @@ class Outgoing:
                 self.digests.add(key)
             elif self.buckets is None or place(key)[0] in self.buckets:
                 told.append(layout.relayed(entry, whole=True))
-        self.count += len(told)
-        if self._dump.done:
-            self.done = True
-            self._dump.close()
         return told
 
 
@@ -128,6 +136,11 @@ class Sweep:
         finally:
             dump.close()
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whatever comes need not be looked at."""
+        return not self._held
+
     def came(self, told: bytes) -> None:
         """The peer has it (or has just ended it, which its own message carries out)."""
         if self._held:
@@ -139,36 +152,51 @@ class Sweep:
 
 
 class Retention:
-    """Changes timeouts (and windows) of the connections of one group after a change of owner."""
+    """Changes timeouts (and windows) of the connections of some groups after a change of owner.
 
-    def __init__(self, group: int, attribution: Attribution, timeout_of: Callable[[Parts], int | None], liberal: bool) -> None:
+    One walk for all of them: the kernel holds a processor, its packets included, for as long as it looks through a table
+    that is mostly empty (10 ms for 262,144 buckets, measured). ``above_s``: what has no longer timeout is left alone.
+    """
+
+    def __init__(
+        self,
+        groups: frozenset[int],
+        attribution: Attribution,
+        timeout_of: Callable[[Parts], int | None],
+        *,
+        liberal: bool,
+        above_s: int = 0,
+    ) -> None:
         self.done = False
-        self._group, self._attribution = group, attribution
-        self._timeout_of, self._liberal = timeout_of, liberal
+        self._groups, self._attribution = groups, attribution
+        self._timeout_of, self._liberal, self._above_s = timeout_of, liberal, above_s
+        self._layouts = Layouts()
         self._dump = Dump()
 
     @classmethod
-    def yielding(cls, group: int, attribution: Attribution) -> "Retention":
-        """This node has lost the group: its packets go by another node, so neither clock nor windows move here."""
-        return cls(group, attribution, lambda _parts: STANDBY_TIMEOUT_S, liberal=True)
+    def yielding(cls, groups: frozenset[int], attribution: Attribution) -> "Retention":
+        """This node has lost the groups: their packets go by another node, so neither clock nor windows move here."""
+        return cls(groups, attribution, lambda _parts: STANDBY_TIMEOUT_S, liberal=True)
 
     @classmethod
-    def settling(cls, group: int, attribution: Attribution, nominal: dict[str, int]) -> "Retention":
-        """This node has claimed the group: what no packet has refreshed gets an owner's timeout again."""
+    def settling(cls, groups: frozenset[int], attribution: Attribution, nominal: dict[str, int]) -> "Retention":
+        """This node has claimed the groups: what no packet has refreshed gets an owner's timeout again."""
 
         def timeout_of(parts: Parts) -> int | None:
             wanted_s = nominal[timeout_name(parts)]
             return wanted_s if number_of(parts, TIMEOUT) > wanted_s else None
 
-        return cls(group, attribution, timeout_of, liberal=False)
+        # Whatever has less was set by this kernel; looking closer at each of 500,000 would take seconds.
+        return cls(groups, attribution, timeout_of, liberal=False, above_s=KEPT_AT_LEAST_S)
 
     def next(self) -> list[bytes]:
         """Changes of the next piece."""
         changes = []
         for entry in self._dump.read():
-            parts = parts_of(entry)
-            if self._attribution.group(parts) != self._group:
+            layout = self._layouts.of(entry)
+            if layout.timeout_s(entry) <= self._above_s or self._attribution.group_of(entry, layout) not in self._groups:
                 continue
+            parts = layout.parts(entry)
             timeout_s = self._timeout_of(parts)
             if timeout_s is not None:
                 changes.append(retained(entry, parts, timeout_s, liberal=self._liberal))

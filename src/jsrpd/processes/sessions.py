@@ -36,18 +36,16 @@ from jsrpd.sessions.ctnetlink import (
     AF_INET,
     AF_INET6,
     ATTRIBUTE,
-    CREATE,
     DELETE,
     HEADER,
     PREFIX,
     TIMEOUTS,
     MalformedMessageError,
     Service,
-    is_injectable,
     mended,
     parts_of,
 )
-from jsrpd.sessions.layout import Layouts
+from jsrpd.sessions.relay import Relay, counted
 from jsrpd.wire.session import (
     OVERHEAD_BYTES,
     SEQUENCE,
@@ -76,18 +74,27 @@ SOCKET_BUFFER = 8 << 20
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 REPORT_INTERVAL = 500 * MILLISECOND
 AUDIT_INTERVAL = 30 * SECOND
+AUDIT_AFTER_CLAIM = 2 * SECOND
 LOOK_AROUND = 10 * SECOND
 """How often the own addresses are read again."""
-GATHER_S = 0.001
-"""Under load events are taken by the dozen: waking for each costs more than handling it."""
-BUSY_WITHIN = 3 * MILLISECOND
+GATHER_S, GATHER_MORE_S = 0.001, 0.004
+"""Under load events are taken by the dozen: waking for each costs more than handling it, and of a connection that has more
+than one event within this time only the last is told."""
+MANY_EVENTS = 48
+BUSY_WITHIN = 6 * MILLISECOND
 OVERRUN_PAUSE = SECOND
 """Shortest time between two resynchronisations because the kernel dropped events."""
+YIELD_AFTER_LOSS = 2 * SECOND
+"""The takeover comes first: looking through the connection table holds a processor for milliseconds (``Retention``). Until
+then neither the timeouts nor the windows of what a moment ago was current have gone wrong; a group that comes back
+sooner begins it at once."""
 SETTLE_AFTER_CLAIM = 5 * SECOND
 MAX_EVENTS_KEPT = 16
 NUMBER = struct.Struct(">I")
 GROUP_BYTES = MAX_GROUP // 8 + 1
 NOTICE_INTERVAL = 60 * SECOND
+PATHS = "paths"
+"""Of the selector: a socket to the peer."""
 
 
 def run(engine: socket.socket, parent: socket.socket, configuration: ClusterConfiguration, key: bytes) -> None:
@@ -112,20 +119,20 @@ class Sessions:
         start_id = os.urandom(16)
         self.link = SessionLink(configuration.cluster_id, configuration.node_id, key, start_id)
         now = clock()
-        self.stream = stream.Stream(self.link.incarnation, now)
+        self.stream = stream.Stream(self.link.incarnation, now, os.urandom(32))
         self.cold = cold_sync.ColdSync(now, int.from_bytes(start_id[8:11]) << 7)
         self.injector = Injector()
         self.reader = EventReader(self.injector)
         self.paths: dict[PathId, LinkSocket] = {}
+        self.wanted_paths = _path_addresses(configuration)
         self.attribution = Attribution(configuration, local_addresses(configuration))
-        self.layouts = Layouts()
+        self.relay = Relay(self.attribution)
         self.neighbours = NeighbourKeeper(configuration, now)
         self.look_around_at = now + LOOK_AROUND
         self.owned: frozenset[int] = frozenset()
         self.told = False
         self.counters: Counter[str] = Counter()
-        # By service and address family.
-        self.sent: Counter[tuple[int, int]] = Counter()
+        # By service and address family, as ``relay.sent``.
         self.received: Counter[tuple[int, int]] = Counter()
         self.events: list[str] = []
         self.to_inject: list[bytes] = []
@@ -135,14 +142,16 @@ class Sessions:
         self.wanted_out: list[tuple[int, frozenset[int] | None]] = []
         self.sweep: Sweep | None = None
         self.drains: list[int] = []
+        self.yield_at: dict[int, Instant] = {}
         self.settle_at: dict[int, Instant] = {}
         self.audit_at = now + AUDIT_INTERVAL
         self.audit_number = 0
         self.overrun_at: Instant = now - OVERRUN_PAUSE
         self.overrun_pending = False
         self.last_busy: Instant = 0
+        self.many = False
         self.report_at: Instant = now
-        self.reported: SessionStatus | None = None
+        self.reported: tuple[bool, str] | None = None
         self.noticed: dict[str, Instant] = {}
         self.selector = selectors.DefaultSelector()
 
@@ -151,32 +160,53 @@ class Sessions:
     def run(self) -> None:
         """Until the parent is gone."""
         for source in (self.engine, self.parent, self.reader):
-            self.selector.register(source, selectors.EVENT_READ)
+            self.selector.register(source, selectors.EVENT_READ, source)
+        self._listen()
         self._open_paths(clock())
         while True:
-            self.selector.select(self._timeout())
-            self.turn()
+            self.turn({key.data for key, _ in self.selector.select(self._timeout())})
+
+    def _listen(self) -> None:
+        """To our kernel while it can say something the peer must know, else its events are only a cost.
+
+        Without ``nf_conntrack_events=1`` a connection that begins while nobody listens would be silent for ever.
+        """
+        wanted = bool(self.owned) or sysctl.read("net/netfilter/nf_conntrack_events") != "1"
+        if self.reader.listen(self.configuration.session_synchronization.on and wanted) and wanted:
+            # What began between the gate's opening and now is told soon.
+            self.audit_at = min(self.audit_at, clock() + AUDIT_AFTER_CLAIM)
+
+    def _attribute(self, local: frozenset[bytes]) -> None:
+        self.attribution = self.relay.attribution = Attribution(self.configuration, local)
 
     def _timeout(self) -> float:
         if self.walks or (self.outgoing is not None and self.stream.room):
             return 0.0
         now = clock()
-        wanted = [self.stream.deadline(), self.report_at, self.audit_at, self.neighbours.due, *self.settle_at.values()]
+        wanted = [self.stream.deadline(), self.report_at, self.audit_at, self.neighbours.due]
+        wanted += [*self.yield_at.values(), *self.settle_at.values()]
         cold = self.cold.deadline()
         wanted += [] if cold is None else [cold]
         wanted += [now + 50 * MILLISECOND] if any(path.socket is None for path in self.paths.values()) else []
         return max(0.0, (min(wanted) - now) / 1e9)
 
-    def turn(self) -> None:
-        """Serve everything once."""
+    def turn(self, ready: set[object]) -> None:
+        """Serve once what is ready: sockets, or ``PATHS``."""
         now = clock()
-        self._read_parent()
-        self._read_engine(now)
+        if self.parent in ready:
+            self._read_parent()
+        if self.engine in ready:
+            self._read_engine(now)
         self._open_paths(now)
-        self._drain_paths(now)
+        if PATHS in ready:
+            self._drain_paths(now)
         if self.configuration.session_synchronization.on:
-            self._take_events(now)
+            if self.reader in ready:
+                self._take_events(now)
             self._work(now)
+        else:
+            while self.walks:
+                self.walks.pop().close()
         self._do(self.stream.handle(now, stream.TurnEnded()))
         self._flush()
         self._follow_cold(self.cold.handle(now, cold_sync.TimePassed()))
@@ -193,17 +223,31 @@ class Sessions:
                 self._notice(f"neighbours cannot be read: {error.strerror or error}")
         if now >= self.look_around_at:
             self.look_around_at = now + LOOK_AROUND
+            self._listen()
+            self._check_kernel()
             local = local_addresses(self.configuration)
             if local != self.attribution.local:
-                self.attribution = Attribution(self.configuration, local)
-        for group in [group for group, at in self.settle_at.items() if now >= at]:
-            del self.settle_at[group]
-            if group in self.owned:
-                self.walks.append(Retention.settling(group, self.attribution, _nominal_timeouts()))
+                self._attribute(local)
+        yielded = _due(self.yield_at, now)
+        if yielded:
+            self.walks.append(Retention.yielding(yielded, self.attribution))
+        settled = _due(self.settle_at, now) & self.owned
+        if settled:
+            self.walks.append(Retention.settling(settled, self.attribution, _nominal_timeouts()))
         if now >= self.audit_at:
             self.audit_at = now + AUDIT_INTERVAL
             if self.owned and self.stream.peer is not None and self.outgoing is None:
                 self._begin_outgoing(None, digests_only=True)
+
+    def _check_kernel(self) -> None:
+        """What somebody may have changed under us, told as long as it lasts."""
+        if not self.configuration.session_synchronization.on:
+            return
+        if sysctl.read("net/netfilter/nf_conntrack_events") == "0":
+            self._notice("the kernel tells nothing of connections: set net.netfilter.nf_conntrack_events to 1")
+        held, most = (sysctl.read(f"net/netfilter/nf_conntrack_{name}") for name in ("count", "max"))
+        if held and most and int(held) >= int(most) > 0:
+            self._notice("the connection table is full: raise net.netfilter.nf_conntrack_max, on both nodes alike")
 
     # -- the other processes ----------------------------------------------------------------------------------------
 
@@ -212,8 +256,10 @@ class Sessions:
             message = children.decode(data)
             if isinstance(message, children.ConfigurationLoaded):
                 self.configuration = message.configuration
-                self.attribution = Attribution(self.configuration, local_addresses(self.configuration))
+                self._attribute(local_addresses(self.configuration))
                 self.neighbours.configuration = self.configuration
+                self.wanted_paths = _path_addresses(self.configuration)
+                self._listen()
 
     def _read_engine(self, now: Instant) -> None:
         for data in _messages(self.engine):
@@ -230,9 +276,13 @@ class Sessions:
             self._take_events(now)
         gained = owned - self.owned
         self.owned, self.told = owned, True
+        self._listen()
         for group in lost:
-            self.walks.append(Retention.yielding(group, self.attribution))
+            self.yield_at[group] = now + YIELD_AFTER_LOSS
         for group in gained:
+            if group in self.yield_at:
+                # The windows that moved while it was away are not known here, and its packets are coming.
+                self.yield_at[group] = now
             self.settle_at[group] = now + SETTLE_AFTER_CLAIM
             # What it lacks of our table a new owner must not lose to a mark that refers to the old one.
             self.sweep = None
@@ -246,14 +296,18 @@ class Sessions:
             self.drains.clear()
 
     def _report(self, now: Instant) -> None:
-        status = self._status(now)
-        before = self.reported
-        changed = before is None or (before.covered, before.cold_sync) != (status.covered, status.cold_sync)
-        if not changed and now < self.report_at:
+        decisive = self._covered(now), self._cold_state()
+        if decisive == self.reported and now < self.report_at:
             return
         self.report_at = now + REPORT_INTERVAL
-        self.reported = status
-        self._tell(children.SessionsReported(status, started=not self.told))
+        self.reported = decisive
+        self._tell(children.SessionsReported(self._status(now), started=not self.told))
+
+    def _covered(self, now: Instant) -> bool:
+        return not self.configuration.session_synchronization.on or self.cold.covered(now)
+
+    def _cold_state(self) -> str:
+        return self.cold.state.value if self.configuration.session_synchronization.on else "off"
 
     def _status(self, now: Instant) -> SessionStatus:
         on = self.configuration.session_synchronization.on
@@ -261,18 +315,19 @@ class Sessions:
         counters["events dropped by the kernel"] = self.reader.overruns
         counters["pieces sent again"] = self.stream.resent
         counters["queue overflows"] = self.stream.overflows
+        counters["events not understood"] = self.relay.not_understood
         counters["ambiguous groups"] = self.attribution.ambiguous
         counters |= {f"datagrams dropped: {cause.value}": count for cause, count in self.link.drops.items() if count}
         return SessionStatus(
             on=on,
             peer=self.stream.peer is not None,
-            covered=not on or self.cold.covered(now),
-            cold_sync=self.cold.state.value if on else "off",
+            covered=self._covered(now),
+            cold_sync=self._cold_state(),
             completed=self.cold.completed,
             failed=self.cold.failed,
             events=tuple(self.events),
             backlog_bytes=self.stream.backlog,
-            services=tuple((name, self.sent[key], self.received[key]) for name, key in SERVICES),
+            services=tuple((name, self.relay.sent[key], self.received[key]) for name, key in SERVICES),
             counters={name: count for name, count in sorted(counters.items()) if count},
         )
 
@@ -290,7 +345,7 @@ class Sessions:
     # -- paths ------------------------------------------------------------------------------------------------------
 
     def _open_paths(self, now: Instant) -> None:
-        wanted = _path_addresses(self.configuration) if self.configuration.session_synchronization.on else {}
+        wanted = self.wanted_paths if self.configuration.session_synchronization.on else {}
         changed = False
         for path in [path for path in self.paths if path not in wanted]:
             self._forget(self.paths.pop(path))
@@ -311,7 +366,7 @@ class Sessions:
 
     def _watch_paths(self, now: Instant) -> None:
         for key in list(self.selector.get_map().values()):
-            if key.data == "path":
+            if key.data == PATHS:
                 self.selector.unregister(key.fileobj)
         for made in self.paths.values():
             if made.socket is not None:
@@ -319,7 +374,7 @@ class Sessions:
                     with contextlib.suppress(OSError):
                         made.socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
                 made.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 0)
-                self.selector.register(made.socket, selectors.EVENT_READ, "path")
+                self.selector.register(made.socket, selectors.EVENT_READ, PATHS)
         usable = tuple(path for path, made in sorted(self.paths.items()) if made.socket is not None)
         self.stream.handle(now, stream.PathsChanged(usable))
 
@@ -351,7 +406,10 @@ class Sessions:
             else:
                 told = decode_acknowledgement(message.body)
                 acknowledged = stream.Acknowledged(message.stream, told.expected, told.missing)
-                event = stream.HelloHeard(path, opened.incarnation, opened.sequence, message.echo, acknowledged)
+                answer = told.answer if opened.answers else None
+                event = stream.HelloHeard(
+                    path, opened.incarnation, opened.sequence, message.echo, acknowledged, told.challenge, answer
+                )
         except (MalformedSessionError, struct.error):
             self.counters["malformed"] += 1
             return
@@ -362,8 +420,9 @@ class Sessions:
             match action:
                 case stream.SendPiece(path, echo, number, sequence, body):
                     self._send(path, SessionMessage(Kind.DATA, echo, number, SEQUENCE.pack(sequence) + body))
-                case stream.SendHello(path, echo, acknowledged):
-                    body = encode_acknowledgement(Acknowledgement(acknowledged.expected, acknowledged.missing))
+                case stream.SendHello(path, echo, acknowledged, challenge, answer):
+                    said = Acknowledgement(acknowledged.expected, acknowledged.missing, challenge, answer)
+                    body = encode_acknowledgement(said)
                     self._send(path, SessionMessage(Kind.HELLO, echo, acknowledged.stream, body))
                 case stream.Deliver(body):
                     self._delivered(body)
@@ -425,27 +484,35 @@ class Sessions:
                 self.neighbours.heard(clock(), content, self.owned)
 
     def _connections_came(self, content: bytes) -> None:
-        at, end, count = 0, len(content), 0
-        foreign: list[bytes] = []
-        while at < end:
-            length, kind, _flags, service, _port = HEADER.unpack_from(content, at)
-            if not is_injectable(kind) or length < PREFIX or at + length > end or length % 4:
-                raise MalformedMessageError("not a connection")
-            self.received[service, content[at + HEADER.size]] += 1
-            if self.sweep is not None:
-                self.sweep.came(content[at : at + length])
-            if self.owned and self.attribution.group(parts_of(content[at : at + length])) not in self.owned:
-                foreign.append(content[at : at + length])
-            at += length
-            count += 1
-        if self.owned:
-            # A node that was stopped and continues does not know yet that its group, and its word, is another's now.
-            self.counters["messages about our own groups"] += count - len(foreign)
-            content, end = b"".join(foreign), sum(map(len, foreign))
+        counts = counted(content)
+        for place, count in enumerate(counts):
+            if count:
+                self.received[place // 2, AF_INET6 if place % 2 else AF_INET] += count
+        if self.owned or (self.sweep is not None and not self.sweep.holds_nothing):
+            content = self._looked_at(content)
+        end = len(content)
         if self.inject_bytes + end > BATCH_BYTES:
             self._flush()
         self.to_inject.append(content)
         self.inject_bytes += end
+
+    def _looked_at(self, content: bytes) -> bytes:
+        """Each message is noted in the sweep; what is about a group of our own is left out.
+
+        A node that was stopped and continues does not know yet that its group, and its word, is another's now.
+        """
+        foreign: list[bytes] = []
+        at = count = 0
+        while at < len(content):
+            one = content[at : at + HEADER.unpack_from(content, at)[0]]
+            if self.sweep is not None:
+                self.sweep.came(one)
+            if not self.owned or self.attribution.group(parts_of(one)) not in self.owned:
+                foreign.append(one)
+            at += len(one)
+            count += 1
+        self.counters["messages about our own groups"] += count - len(foreign)
+        return b"".join(foreign)
 
     def _flush(self) -> None:
         """Into the kernel; what it refuses is said differently, once."""
@@ -519,14 +586,14 @@ class Sessions:
 
     def _take_events(self, now: Instant) -> None:
         if now - self.last_busy < BUSY_WITHIN:
-            time.sleep(GATHER_S)
+            time.sleep(GATHER_MORE_S if self.many else GATHER_S)
         overruns = self.reader.overruns
         events = self.reader.read(EVENTS_PER_TURN)
         if self.reader.overruns != overruns:
             self.overrun_pending = True
         if not events:
             return
-        self.last_busy = clock() if len(events) > 1 else 0
+        self.last_busy, self.many = clock() if len(events) > 1 else 0, len(events) >= MANY_EVENTS
         self.counters["events"] += len(events)
         if self.stream.peer is None or not self.owned:
             return
@@ -536,29 +603,12 @@ class Sessions:
 
     def _told(self, events: list[bytes]) -> list[bytes]:
         """What the peer is to be told about these events."""
-        told: list[bytes] = []
-        owned, group_of, attribution, layout_of = self.owned, self.attribution.group_of, self.attribution, self.layouts.of
-        kind_and_flags, sent = ATTRIBUTE.unpack_from, self.sent
-        for event in events:
-            try:
-                layout = layout_of(event)
-                if group_of(event, layout) not in owned:
-                    continue
-                if not attribution.unfiltered and not attribution.admits(layout.parts(event)):
-                    continue
-                kind, flags = kind_and_flags(event, 4)
-                if kind == DELETE:
-                    sent[Service.CLOSE, event[HEADER.size]] += 1
-                    told.append(layout.ended(event))
-                    if self.outgoing is not None:
-                        self.outgoing.destroyed(layout.parts(event))
-                else:
-                    whole = bool(flags & CREATE)
-                    sent[Service.CREATE if whole else Service.CHANGE, event[HEADER.size]] += 1
-                    told.append(layout.relayed(event, whole=whole))
-            except (MalformedMessageError, struct.error, IndexError):
-                self.counters["events not understood"] += 1
-        return told
+        if self.outgoing is not None:
+            for event in events:
+                if ATTRIBUTE.unpack_from(event, 4)[0] == DELETE:
+                    with contextlib.suppress(MalformedMessageError):
+                        self.outgoing.destroyed(parts_of(event))
+        return self.relay.told(events, self.owned)
 
     # -- walks ------------------------------------------------------------------------------------------------------
 
@@ -634,6 +684,14 @@ SERVICES = (
     ("IPv6 session change", (Service.CHANGE, AF_INET6)),
 )
 """In the vendor's order and words (reference 7.6). NAT travels with its session and has no row of its own."""
+
+
+def _due(instants: dict[int, Instant], now: Instant) -> frozenset[int]:
+    """Takes the groups out whose instant has come."""
+    due = frozenset(group for group, at in instants.items() if now >= at)
+    for group in due:
+        del instants[group]
+    return due
 
 
 def _encode_groups(groups: frozenset[int]) -> bytes:

@@ -32,6 +32,11 @@ class Destination:
         self._socket: socket.socket | None = None
 
     @property
+    def absent(self) -> bool:
+        """Something waits and nobody was there to take it; trying again costs a new socket each time."""
+        return self._socket is None and bool(self.queue)
+
+    @property
     def waiting(self) -> int:
         """Messages that are not sent."""
         return len(self.queue)
@@ -112,6 +117,11 @@ class SyslogSender:
     def pending(self) -> int:
         """Messages that wait."""
         return sum(destination.waiting for destination in self._destinations())
+
+    @property
+    def pressing(self) -> bool:
+        """Something waits for a receiver that is there."""
+        return any(destination.waiting and not destination.absent for destination in self._destinations())
 
     @property
     def dropped(self) -> int:

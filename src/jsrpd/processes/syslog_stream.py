@@ -52,6 +52,11 @@ class StreamDestination:
         """Messages that are not surely delivered."""
         return len(self.queue) + len(self.sent)
 
+    @property
+    def absent(self) -> bool:
+        """Something waits, and there is no connection."""
+        return self._socket is None and self.waiting > 0
+
     def put(self, message: bytes) -> None:
         """Queue behind what waits; the oldest gives way when there is no room."""
         self._leave_to_parent()

@@ -85,6 +85,11 @@ class Attribution:
         known = self._known.get(key)
         return self._remember(key, parts) if known is None else known
 
+    @property
+    def simply_known(self) -> dict[bytes, int]:
+        """Groups by both tuples' addresses, as far as they alone decide; grows by ``group_of``."""
+        return {} if self._stated or not self.unfiltered else self._known
+
     def group_of(self, event: bytes, layout: Layout) -> int:
         """The same for an event whose layout is known."""
         if self._stated:

@@ -34,6 +34,7 @@ from jsrpd.sessions.ctnetlink import (
     SRC_PORT,
     STANDBY_TIMEOUT,
     STATUS,
+    TIMEOUT,
     TUPLE_MASTER,
     TUPLE_ORIG,
     TUPLE_REPLY,
@@ -49,13 +50,27 @@ from jsrpd.sessions.ctnetlink import (
 
 MOST_PER_LENGTH = 16
 MOST_HEADS = 4096
+NO_TIMEOUT = 0xFFFFFFFF
+_SAYING = frozenset((*KEPT, TUPLE_MASTER))
 PORT_HEADERS = (ATTRIBUTE.pack(6, SRC_PORT), ATTRIBUTE.pack(6, DST_PORT))
 
 
 class Layout:
     """Where the attributes of a message stand. Fits every message with the same attribute headers."""
 
-    __slots__ = ("_expected", "_kept", "_master", "_protoinfo", "_status", "_unpack", "addresses", "slices")
+    __slots__ = (
+        "_expected",
+        "_kept",
+        "_key",
+        "_master",
+        "_protoinfo",
+        "_status",
+        "_timeout",
+        "_unpack",
+        "addresses",
+        "says",
+        "slices",
+    )
 
     def __init__(self, event: bytes) -> None:
         self.slices: dict[int, slice] = {}
@@ -69,7 +84,8 @@ class Layout:
             self.slices[kind & TYPE_MASK] = slice(at, at + step)
             form.append(f"I{step - 4}x")
             at += step
-        form.append(f"{end - at}x")
+        # What is no attribute here may be one in the next message of this length.
+        form.append(f"I{end - at - 4}x" if end - at >= 4 else f"{end - at}x")
         if TUPLE_ORIG not in self.slices:
             raise MalformedMessageError("no original tuple")
         made = struct.Struct("".join(form))
@@ -77,6 +93,9 @@ class Layout:
         self._expected = made.unpack(event)
         self.addresses = self._address_slices(event)
         self._kept = _runs([self.slices[kind] for kind in KEPT if kind in self.slices and kind not in (STATUS, PROTOINFO)])
+        self.says = frozenset(self.slices) & _SAYING
+        self._key = _runs([self.slices[kind] for kind in (TUPLE_ORIG, ZONE) if kind in self.slices])
+        self._timeout = self.slices.get(TIMEOUT)
         self._status, self._protoinfo = self.slices.get(STATUS), self.slices.get(PROTOINFO)
         self._master = self.slices.get(TUPLE_MASTER)
 
@@ -90,6 +109,14 @@ class Layout:
         reply = self.slices.get(TUPLE_REPLY, original)
         size = 24 if event[original.start + 8] == 8 else 48
         return slice(original.start + 8, original.start + size), slice(reply.start + 8, reply.start + size)
+
+    def key(self, event: bytes) -> bytes:
+        """As ``ctnetlink.key_of``."""
+        return b"".join([event[where] for where in self._key])
+
+    def timeout_s(self, event: bytes) -> int:
+        """What is left of the timeout, in seconds; the most there can be where it is not said."""
+        return NO_TIMEOUT if self._timeout is None else int.from_bytes(event[self._timeout][4:8])
 
     def parts(self, event: bytes) -> Parts:
         """As ``parts_of``."""

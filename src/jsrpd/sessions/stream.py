@@ -4,12 +4,15 @@ Numbered pieces, cumulative acknowledgements with gaps, resending, and a bound o
 or the peer was silent for too long, nothing is kept: a new stream begins, and its number tells the receiver that
 something is missing and must be fetched by a resynchronisation. So there is never a silent gap.
 
-A life of the peer is admitted by its first datagram that echoes our own random incarnation: a recording from before
-our life cannot know it, and a life that was replaced is not admitted again.
+A life of the peer is admitted when it answers a challenge made for it just now. So neither a recording of a former life
+nor what somebody held back of one counts, whatever it says; and a life that was replaced is not admitted again. A peer
+of the previous version, whose word for it is authenticated, knows no challenges and is admitted when it echoes our own
+random incarnation, which no recording from before our life can know.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TypeAlias
 
 from jsrpd.model.link_messages import Incarnation, PathId
@@ -32,6 +35,10 @@ GAP_AFTER: Duration = 5 * MILLISECOND
 RESEND_AT_MOST: Duration = 400 * MILLISECOND
 RESEND_BURST = 64
 RETIRED = 64
+CANDIDATES = 8
+"""Lives that are being challenged at once."""
+CHALLENGE_LASTS: Duration = 2 * SECOND
+NO_CHALLENGE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +55,19 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class HelloHeard:
-    """``acknowledged``: how far the sender has our stream. ``echo``: whom it takes us for."""
+    """``acknowledged``: how far the sender has our stream. ``echo``: whom it takes us for.
+
+    ``challenge``: wants to be answered, unless it is ``NO_CHALLENGE``. ``answer``: to ours, None from a peer of a version
+    that knows none.
+    """
 
     path: PathId
     incarnation: Incarnation
     sequence: int
     echo: Incarnation
     acknowledged: Acknowledged
+    challenge: int = NO_CHALLENGE
+    answer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,8 @@ class SendHello:
     path: PathId
     echo: Incarnation
     acknowledged: Acknowledged
+    challenge: int = NO_CHALLENGE
+    answer: int = NO_CHALLENGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +165,16 @@ class Piece:
 
 
 @dataclass(slots=True)
+class Candidate:
+    """A life that is not admitted yet."""
+
+    challenge: int
+    posed_at: Instant
+    answered_at: Instant
+    """When we last spoke to it."""
+
+
+@dataclass(slots=True)
 class Outgoing:
     """Our stream."""
 
@@ -188,16 +213,18 @@ class Incoming:
 
 
 class Stream:
-    """The machine: ``handle(now, event) -> actions`` and ``deadline()``."""
+    """The machine: ``handle(now, event) -> actions`` and ``deadline()``. ``secret``: random bytes, from which challenges come."""
 
-    def __init__(self, incarnation: Incarnation, now: Instant) -> None:
+    def __init__(self, incarnation: Incarnation, now: Instant, secret: bytes = b"") -> None:
         self.incarnation = incarnation
         self.peer: Incarnation | None = None
         self.resent = 0
         self.overflows = 0
         self._known: Incarnation = 0
         """The life that was admitted last, heard or not."""
-        self._candidate: Incarnation = 0
+        self._secret = secret
+        self._posed = 0
+        self._candidates: dict[Incarnation, Candidate] = {}
         self._retired: deque[Incarnation] = deque(maxlen=RETIRED)
         self._out, self._in = Outgoing(), Incoming()
         self._paths: tuple[PathId, ...] = ()
@@ -206,7 +233,6 @@ class Stream:
         self._newest = 0
         self._hello_at: Instant = now
         self._owed = False
-        self._answered_at: Instant = now - HELLO_INTERVAL
 
     @property
     def backlog(self) -> int:
@@ -251,42 +277,72 @@ class Stream:
 
     # -- who speaks -------------------------------------------------------------------------------------------------
 
-    def _admit(self, now: Instant, path: PathId, incarnation: Incarnation, sequence: int, echo: Incarnation) -> list[Action] | None:
-        """None when what was said does not count; else what it changed."""
-        if incarnation in self._retired:
-            return None
-        if echo != self.incarnation:
-            self._candidate = incarnation
-            return None
-        if self.peer is None and incarnation == self._known and sequence <= self._newest:
-            return None
-        actions: list[Action] = []
-        if incarnation != self.peer:
-            if incarnation != self._known:
-                # A peer that was silent and is the same may go on with its stream where we are.
-                self._newest, self._in = 0, Incoming()
-                self._retired.append(self._known)
-            self.peer = self._known = incarnation
-            self._out.restart()
-            self._hello_at = now
-            actions.append(PeerJoined())
+    def _is_heard(self, incarnation: Incarnation, sequence: int, echo: Incarnation) -> bool:
+        """It is the admitted life; one that was silent must say something it has not said before."""
+        if incarnation != self._known or not self._known or echo != self.incarnation:
+            return False
+        return self.peer is not None or sequence > self._newest
+
+    def _admits(self, now: Instant, event: HelloHeard) -> bool:
+        """Another life than the one we know proves that it lives now, and knows our present life."""
+        if event.echo != self.incarnation or event.incarnation in self._retired:
+            return False
+        if event.answer is None:
+            return event.incarnation != self._known
+        candidate = self._candidates.get(event.incarnation)
+        return candidate is not None and event.answer == candidate.challenge and now - candidate.posed_at < CHALLENGE_LASTS
+
+    def _join(self, now: Instant, incarnation: Incarnation) -> list[Action]:
+        if incarnation != self._known:
+            # A peer that was silent and is the same may go on with its stream where we are.
+            self._newest, self._in = 0, Incoming()
+            self._retired.append(self._known)
+        self.peer = self._known = incarnation
+        # What was posed to others before may have been answered by lives that are no more.
+        self._candidates.clear()
+        self._out.restart()
+        self._hello_at = now
+        return [PeerJoined()]
+
+    def _note(self, now: Instant, path: PathId, sequence: int) -> None:
         if sequence > self._newest:
             # What was overtaken or is a repetition is no sign of life.
             self._newest = sequence
             self._heard_at = self._heard[path] = now
-        return actions
 
     def _hello_heard(self, now: Instant, event: HelloHeard) -> list[Action]:
-        fresh = event.sequence > self._newest or event.incarnation != self.peer
-        actions = self._admit(now, event.path, event.incarnation, event.sequence, event.echo)
-        if actions is None:
-            if event.incarnation in self._retired or now - self._answered_at < HELLO_INTERVAL // 10:
-                return []
-            self._answered_at = now
-            return [SendHello(event.path, event.incarnation, self._acknowledged())]
+        actions: list[Action] = []
+        if not self._is_heard(event.incarnation, event.sequence, event.echo):
+            if not self._admits(now, event):
+                return self._challenged(now, event)
+            actions += self._join(now, event.incarnation)
+        elif self.peer is None:
+            actions += self._join(now, event.incarnation)
+        fresh = event.sequence > self._newest
+        self._note(now, event.path, event.sequence)
+        if event.challenge != NO_CHALLENGE:
+            actions.append(SendHello(event.path, event.incarnation, self._acknowledged(), answer=event.challenge))
         if fresh:
             actions += self._acknowledgement(now, event.acknowledged)
         return actions
+
+    def _challenged(self, now: Instant, event: HelloHeard) -> list[Action]:
+        """Tell a life that we do not believe yet who we are, and what it has to answer; and answer what it asks."""
+        if event.incarnation in self._retired:
+            return []
+        candidate = self._candidates.get(event.incarnation)
+        if candidate is None or now - candidate.posed_at >= CHALLENGE_LASTS:
+            self._posed += 1
+            said = self._posed.to_bytes(8) + event.incarnation.to_bytes(8)
+            challenge = int.from_bytes(blake2b(said, key=self._secret[:64], digest_size=8).digest()) or 1
+            self._candidates.pop(event.incarnation, None)
+            self._candidates[event.incarnation] = candidate = Candidate(challenge, now, now - HELLO_INTERVAL)
+            if len(self._candidates) > CANDIDATES:
+                del self._candidates[next(iter(self._candidates))]
+        if event.challenge == NO_CHALLENGE and now - candidate.answered_at < HELLO_INTERVAL // 10:
+            return []
+        candidate.answered_at = now
+        return [SendHello(event.path, event.incarnation, self._acknowledged(), candidate.challenge, event.challenge)]
 
     # -- our stream -------------------------------------------------------------------------------------------------
 
@@ -341,9 +397,10 @@ class Stream:
     # -- the peer's stream --------------------------------------------------------------------------------------------
 
     def _piece_heard(self, now: Instant, event: PieceHeard) -> list[Action]:
-        actions = self._admit(now, event.path, event.incarnation, event.sequence, event.echo)
-        if actions is None:
+        if not self._is_heard(event.incarnation, event.sequence, event.echo):
             return []
+        actions = self._join(now, event.incarnation) if self.peer is None else []
+        self._note(now, event.path, event.sequence)
         into = self._in
         if into.number is None or event.stream > into.number:
             if into.number is not None:
@@ -375,8 +432,7 @@ class Stream:
         if now >= self._hello_at:
             self._hello_at = now + HELLO_INTERVAL
             self._owed = False
-            echo = self.peer or self._candidate
-            actions += [SendHello(path, echo, self._acknowledged()) for path in self._paths]
+            actions += [SendHello(path, self.peer or 0, self._acknowledged()) for path in self._paths]
         elif self._owed and self.peer is not None:
             self._owed = False
             path = self._best_path(now)

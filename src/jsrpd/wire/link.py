@@ -4,8 +4,9 @@ A life of the peer (start id) is admitted only when it answers a fresh challenge
 as a living peer, and nothing needs to be remembered on disk (decision 0004). No clocks, no I/O; randomness comes in.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from struct import Struct
 
@@ -33,6 +34,8 @@ NONCE_BYTES = 16
 PROOF = Struct(">16s16sQQ")
 """Body of a response: nonce and start id of the asker, newest heartbeat and acknowledgement sequence sealed so far."""
 MAX_CANDIDATES = 4
+MAX_RETIRED = 64
+"""Lives of the peer that others have taken the place of, and whose late words are known as such."""
 CHALLENGE_EVERY = 4
 """A candidate is challenged again with every fourth of its datagrams, in case the answer was lost."""
 VERSIONS = (1, 1)
@@ -78,6 +81,14 @@ class Dropped:
     cause: DropCause
 
 
+@dataclass(frozen=True, slots=True)
+class Unadmitted:
+    """A heartbeat under the cluster's key, newer than all before it, of a life that has not proven that it lives."""
+
+    incarnation: Incarnation
+    heartbeat: Heartbeat
+
+
 Received = HeartbeatHeard | AcknowledgementHeard | Answer | Admitted | Dropped
 
 
@@ -89,6 +100,8 @@ class Life:
     windows: dict[tuple[int, PathId], ReplayWindow] = field(default_factory=dict)
     challenge: bytes = b""
     datagrams: int = 0
+    newest: int = 0
+    """Highest heartbeat sequence heard before it was admitted."""
     floors: dict[int, int] = field(default_factory=dict)
     """By type: what was sealed up to here is older than the proof of life, so it may be a recording."""
 
@@ -128,7 +141,11 @@ class Link:
         self._encoded: tuple[Heartbeat | None, bytes] = (None, b"")
         self._peer: Life | None = None
         self._peer_start_id = b""
+        self._decoded: tuple[bytes, Heartbeat] | None = None
         self._candidates: OrderedDict[bytes, Life] = OrderedDict()
+        self._retired: deque[bytes] = deque(maxlen=MAX_RETIRED)
+        self.unadmitted: Unadmitted | None = None
+        """What the datagram received last said, when that counts for nothing but must be known (decision 0061)."""
 
     # -- saying -----------------------------------------------------------------------------------------------------
 
@@ -174,6 +191,7 @@ class Link:
 
     def receive(self, path: PathId, datagram: bytes) -> Received:
         """What a datagram that came by ``path`` means."""
+        self.unadmitted = None
         received = self._receive(path, datagram)
         if isinstance(received, Dropped):
             self.drops[received.cause] += 1
@@ -233,13 +251,19 @@ class Link:
 
     def _meaning(self, header: Header, payload: bytes) -> Received:
         if header.type == DatagramType.HEARTBEAT:
-            return HeartbeatHeard(header.incarnation, header.sequence, decode_heartbeat(payload))
+            return HeartbeatHeard(header.incarnation, header.sequence, self._heartbeat_of(payload))
         if header.type == DatagramType.ACKNOWLEDGEMENT:
             return AcknowledgementHeard(header.incarnation, decode_acknowledgement(payload))
         if header.type == DatagramType.CHALLENGE:
             return self._respond(header, payload)
         # A response here is authentic but no news: another answer to a repeated challenge, its life admitted already.
         return Dropped(DropCause.REPLAYED if header.type == DatagramType.RESPONSE else DropCause.MALFORMED)
+
+    def _heartbeat_of(self, payload: bytes) -> Heartbeat:
+        """Each path carries the same one: it is taken apart once."""
+        if self._decoded is None or self._decoded[0] != payload:
+            self._decoded = payload, decode_heartbeat(payload)
+        return self._decoded[1]
 
     def _from_candidate(self, header: Header, datagram: bytes) -> Received:
         """A life we do not know: authentic first, then proven living by a challenge."""
@@ -253,6 +277,10 @@ class Link:
             return self._respond(header, payload) if candidate.take(header) else Dropped(DropCause.REPLAYED)
         if header.type == DatagramType.RESPONSE:
             return self._admit(header, candidate, payload)
+        if header.type == DatagramType.HEARTBEAT and header.sequence > candidate.newest and header.start_id not in self._retired:
+            candidate.newest = header.sequence
+            with suppress(MalformedError):
+                self.unadmitted = Unadmitted(header.incarnation, decode_heartbeat(payload))
         return self._challenge(header, candidate)
 
     def _remember(self, start_id: bytes, candidate: Life) -> None:
@@ -268,6 +296,8 @@ class Link:
         if nonce != life.challenge or asker != self._start_id:
             return Dropped(DropCause.FORGED_RESPONSE)
         life.floors = {DatagramType.HEARTBEAT: heartbeats, DatagramType.ACKNOWLEDGEMENT: acknowledgements}
+        if self._peer is not None:
+            self._retired.append(self._peer_start_id)
         self._peer, self._peer_start_id = life, header.start_id
         self._version = self._common_version(header)
         # Other challenges become void: the late answer of an older life must not replace this one.

@@ -16,6 +16,10 @@ from jsrpd.model.link_messages import Incarnation, PathId
 from jsrpd.wire.envelope import DropCause, Header, Sealer, incarnation_of, key_id, unpack
 
 VERSION = 1
+"""Of the bodies."""
+CHALLENGES_SINCE = 2
+"""A life that speaks this version, which its header says under the key, answers challenges before it is admitted. Its bodies
+are those of version 1, with something behind a hello that version 1 does not look at."""
 DATAGRAM_TYPE = 5
 """Beside those of the heartbeats' link, though nothing of one is ever taken for something of the other: the keys differ."""
 CONTEXT = b"jsrpd sessions"
@@ -24,6 +28,7 @@ PREFIX = struct.Struct(">BQI")
 SEQUENCE = struct.Struct(">Q")
 RANGES = struct.Struct(">QB")
 RANGE = struct.Struct(">QQ")
+CHALLENGE = struct.Struct(">QQ")
 RECORD = struct.Struct(">BI")
 MAX_RANGES = 32
 MAX_LIVES = 4
@@ -76,19 +81,28 @@ class SessionMessage:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Everything before ``expected`` has arrived; ``missing`` are the gaps behind, inclusive."""
+    """Everything before ``expected`` has arrived; ``missing`` are the gaps behind, inclusive.
+
+    ``challenge`` and ``answer``: of admission, 0 for none.
+    """
 
     expected: int
     missing: tuple[tuple[int, int], ...] = ()
+    challenge: int = 0
+    answer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An authentic datagram of some life of the peer. ``sequence`` grows with each datagram of that life."""
+    """An authentic datagram of some life of the peer. ``sequence`` grows with each datagram of that life.
+
+    ``answers``: this life answers challenges.
+    """
 
     incarnation: Incarnation
     sequence: int
     message: SessionMessage
+    answers: bool = True
 
 
 class SessionLink:
@@ -110,7 +124,7 @@ class SessionLink:
         header = Header(
             VERSION,
             VERSION,
-            VERSION,
+            CHALLENGES_SINCE,
             DATAGRAM_TYPE,
             self._cluster_id,
             self._node_id,
@@ -150,7 +164,7 @@ class SessionLink:
             message = SessionMessage(Kind(kind), echo, stream, payload[PREFIX.size :])
         except (struct.error, ValueError):
             return DropCause.MALFORMED
-        return Opened(header.incarnation, header.sequence, message)
+        return Opened(header.incarnation, header.sequence, message, header.newest >= CHALLENGES_SINCE)
 
     def _refuse(self, path: PathId, header: Header) -> DropCause | None:
         if header.cluster_id != self._cluster_id:
@@ -172,7 +186,12 @@ class SessionLink:
 def encode_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
     """Body of an acknowledgement; of the gaps the first ``MAX_RANGES``."""
     missing = acknowledgement.missing[:MAX_RANGES]
-    return RANGES.pack(acknowledgement.expected, len(missing)) + b"".join(RANGE.pack(*gap) for gap in missing)
+    gaps = b"".join(RANGE.pack(*gap) for gap in missing)
+    return (
+        RANGES.pack(acknowledgement.expected, len(missing))
+        + gaps
+        + CHALLENGE.pack(acknowledgement.challenge, acknowledgement.answer)
+    )
 
 
 def decode_acknowledgement(body: bytes) -> Acknowledgement:
@@ -180,11 +199,14 @@ def decode_acknowledgement(body: bytes) -> Acknowledgement:
     try:
         expected, count = RANGES.unpack_from(body)
         gaps = tuple(RANGE.unpack_from(body, RANGES.size + n * RANGE.size) for n in range(count))
+        rest = body[RANGES.size + count * RANGE.size :]
+        # Version 1 ends here.
+        challenge, answer = CHALLENGE.unpack(rest) if rest else (0, 0)
     except struct.error as error:
         raise MalformedSessionError("acknowledgement") from error
     if count > MAX_RANGES or any(first > last for first, last in gaps):
         raise MalformedSessionError("acknowledgement")
-    return Acknowledgement(expected, tuple((first, last) for first, last in gaps))
+    return Acknowledgement(expected, tuple((first, last) for first, last in gaps), challenge, answer)
 
 
 def record(kind: RecordKind, body: bytes) -> bytes:

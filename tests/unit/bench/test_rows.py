@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.__main__ import NAMES
 from bench.measure import ACTS, options_of
 from bench.rows import MEASURE, ROWS, Row, Target, gate_margin_ms, select
 
@@ -43,20 +44,21 @@ def test_gate_margin(interval_ms: int, expected: float) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], [row.name for row in ROWS]),
+        ([], list(NAMES)),
         (["killed"], ["killed"]),
         (["hang"], ["hang-100", "hang-10"]),
         (["hang-10", "carrier"], ["carrier", "hang-10"]),
+        (["idle", "killed"], ["killed", "idle"]),
     ],
 )
 def test_select(words: list[str], expected: list[str]) -> None:
-    assert [row.name for row in select(words)] == expected
+    assert list(select(words, NAMES)) == expected
 
 
 @pytest.mark.parametrize("word", ["", "han", "power", "100"])
 def test_an_unknown_row_is_named(word: str) -> None:
     with pytest.raises(ValueError, match=f"^{word}: no such row; there are: carrier, "):
-        select(["killed", word])
+        select(["killed", word], NAMES)
 
 
 def test_the_fast_row_takes_the_families_in_turn() -> None:

@@ -17,6 +17,7 @@ from jsrpd.core.what_if import (
     Committed,
     FailoverOrdered,
     InterfaceSet,
+    MonitorSet,
     NodeKilled,
     NodeLost,
     NodeStarted,
@@ -31,6 +32,7 @@ from jsrpd.management.requests import SOCKET_NAME, CoreState, Reply
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.explanation import GroupExplanation
 from jsrpd.model.journal import EventKind, JournalEvent, encode_events
+from jsrpd.model.roles import FailureCode
 from jsrpd.model.time import MILLISECOND, SECOND
 from tests.unit.core import recorded
 from tests.unit.management.daemon import daemon
@@ -165,6 +167,9 @@ def parsed(text: str) -> list[Planned]:
         ("interface lan up on node 1", InterfaceSet(1, "lan", True)),
         ("interface fab0 down", InterfaceSet(0, "fab0", False)),
         ("interface ctl0 down", InterfaceSet(0, "ctl0", False)),
+        ("monitor SG failed redundancy-group 1", MonitorSet(0, 1, FailureCode.SG, 255)),
+        ("monitor IP failed redundancy-group 1 weight 100 on node 1", MonitorSet(1, 1, FailureCode.IP, 100)),
+        ("monitor CS recovered redundancy-group 0 on node 1", MonitorSet(1, 0, FailureCode.CS, None)),
         ("node 0 lost", NodeLost(0)),
         ("node 1 killed", NodeKilled(1)),
         ("node node1 stopped", NodeStopped(1)),
@@ -196,6 +201,9 @@ def test_waiting() -> None:
         ("after 5s", "error: no event"),
         ("interface lam down", "the cluster knows no interface of node0 'lam' (did you mean lan?); it knows fab0, lan, wan, ctl0"),
         ("interface lan dwn", "error: 'interface lan dwn' is not understood (nearest: interface IF down)"),
+        ("monitor IF failed redundancy-group 1", "error: the cluster knows no failure code 'IF'"),
+        ("monitor SG failed redundancy-group 1 weight 300", "error: 'weight 300' is not understood; a weight is 0..255"),
+        ("monitor SG failed redundancy-group 7", "error: the cluster knows no redundancy group '7'; it knows 0, 1"),
         ("node 2 lost", "error: node 2 is not within range 0..1"),
         ("node 1 lots", "error: 'node 1 lots' is not understood (nearest: node N lost)"),
         ("control link 3 down", "error: the cluster knows no control link '3'; it knows 0, ctl0"),
@@ -217,7 +225,7 @@ def test_what_is_not_understood_is_answered_with_all_forms(capsys: pytest.Captur
 
 
 def test_every_form_that_is_offered_is_understood() -> None:
-    concrete = {"IF": "lan", "N": "1", "M": "0", "DURATION": "1s; reset", "FILE": "candidate.conf"}
+    concrete = {"IF": "lan", "N": "1", "M": "0", "W": "255", "CODE": "SG", "DURATION": "1s; reset", "FILE": "candidate.conf"}
     for form in FORMS:
         words = [concrete.get(word, word) for word in form.replace("control link N", "control link 0").split()]
         pair = (CORE.configuration, CORE.configuration)

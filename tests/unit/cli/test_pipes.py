@@ -68,9 +68,9 @@ def test_the_display_asked_for(piped: list[list[str]], display: str) -> None:
 @pytest.mark.parametrize(
     ("piped", "message"),
     [
-        ("mtach x", "syntax error at 'mtach' after | (did you mean match?)\nPossible completions:\n  match "),
+        ("mtach x", "syntax error at 'mtach' after | (did you mean match?)\nPossible completions:\n  count "),
         ("xyz", "syntax error at 'xyz' after |\nPossible completions:"),
-        ("", "incomplete command: |\nPossible completions:\n  match "),
+        ("", "incomplete command: |\nPossible completions:\n  count "),
         ("match", "incomplete command: | match\nPossible completions:\n  EXPRESSION "),
         ("match a b", "syntax error at 'b' after | match a\n"),
         ("match (", "error: '(' is not a regular expression: "),
@@ -94,3 +94,29 @@ def test_one_display_at_a_time() -> None:
 def test_a_command_without_displays_says_so() -> None:
     with pytest.raises(GrammarError, match="no display json; it has only text"):
         pipes.pipeline([["display", "json"]], [])
+
+
+LONG = "".join(f"line {number}\n" for number in range(1, 21))
+
+
+@pytest.mark.parametrize(
+    ("piped", "first", "lines"),
+    [("find 7", "line 7", 14), ("find nowhere", "Pattern not found", 1), ("last", "line 11", 10), ("last 3", "line 18", 3)],
+)
+def test_the_end_of_a_text(piped: str, first: str, lines: int) -> None:
+    kept = pipes.pipeline([piped.split()], []).apply(LONG).splitlines()
+    assert (kept[0], len(kept)) == (first, lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("show x | no-more", True),
+        ("show x | match y | no", True),
+        ("show x", False),
+        ("show 'no-more", False),
+        ("show no-more", False),
+    ],
+)
+def test_an_answer_in_one_piece(line: str, wanted: bool) -> None:
+    assert pipes.whole(line) == wanted

@@ -55,7 +55,7 @@ def test_what_is_missing(lines: list[str], expected: list[str]) -> None:
 
 CONTRADICTIONS = {
     "set chassis cluster redundancy-group 0 preempt": "redundancy-group 0: preempt is not possible for redundancy group 0",
-    "set chassis cluster control-link 2 interface ctl2": "control-link: 2: this release has control links 0 and 1",
+    "set chassis cluster control-link 4 interface ctl4": "chassis cluster control-link: 4 is not within 0..3",
     "set chassis cluster control-link 1 local-address 192.0.2.9": "control-link 1: needs an interface",
     "set chassis cluster control-link 0 local-address 192.0.2.9": "control-link 0: local-address and peer-address go together",
     "set chassis cluster control-link 1 interface ctl0": "interfaces: ctl0 is both control link 0 and control link 1",

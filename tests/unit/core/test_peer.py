@@ -1,9 +1,9 @@
 """What is remembered of the peer, and which silence counts from when."""
 
-from jsrpd.core.events import AcknowledgementReceived, HeartbeatReceived
-from jsrpd.core.peer import SENT_HISTORY, Peer, SentHeartbeats
+from jsrpd.core.events import AcknowledgementReceived, HeartbeatReceived, StrangerHeard
+from jsrpd.core.peer import MAX_STRANGERS, SENT_HISTORY, Peer, SentHeartbeats
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, Acknowledgement, PathId
-from jsrpd.model.time import SECOND, Instant
+from jsrpd.model.time import MILLISECOND, SECOND, Instant, Timing
 from tests.unit.core.stage import OURS, THEIRS, heartbeat
 from tests.unit.core.views import TIMING, report
 
@@ -115,3 +115,111 @@ def test_each_kind_of_link_has_a_silence_and_a_run_of_its_own() -> None:
     heard(peer, 2, again, FIRST_FABRIC_PATH)
     assert (peer.fabric_quiet_since, peer.fabric_run_since) == (again, again)
     assert peer.control_run_since == START + 10
+
+
+# -- lives that are not admitted (decision 0061) ----------------------------------------------------------------------
+
+
+STRANGER = 77
+PATIENCE = 60 * SECOND
+
+
+def stranger(peer: Peer, at: Instant, *, life: int = STRANGER, leads: int = 0, echo: int = 0) -> None:
+    peer.stranger_heard(StrangerHeard(0, life, at, leads, echo), TIMING)
+
+
+def met() -> Peer:
+    """Has met its peer before."""
+    peer = Peer(START, OURS)
+    heard(peer, 1, START)
+    return peer
+
+
+def owns(peer: Peer, now: Instant, group: int = 1, *, shut: bool = False) -> bool:
+    return peer.stranger_owns(group, now, TIMING, shut)
+
+
+def test_nobody_is_no_stranger() -> None:
+    assert not owns(met(), START, shut=True)
+    assert not met().stranger_may_own(1, TIMING)
+
+
+def test_a_stranger_that_leads_owns_what_it_leads_until_it_has_been_silent_for_the_dead_time() -> None:
+    peer = met()
+    stranger(peer, START, leads=0b101)
+    assert [owns(peer, START, group) for group in range(4)] == [True, False, True, False]
+    assert owns(peer, START + TIMING.dead - 1, 2)
+    assert not owns(peer, START + TIMING.dead, 2)
+    peer.note_lateness(START + SECOND)
+    assert owns(peer, START + SECOND + TIMING.dead - 1, 2)
+
+
+def test_a_stranger_that_has_not_answered_for_the_dead_time_is_about_to_own() -> None:
+    peer = met()
+    stranger(peer, START)
+    assert peer.stranger_may_own(1, TIMING)
+    assert not owns(peer, START)
+    stranger(peer, START + TIMING.dead - 1)
+    assert not owns(peer, START + TIMING.dead - 1)
+    stranger(peer, START + TIMING.dead)
+    assert owns(peer, START + TIMING.dead)
+
+
+def test_a_stranger_that_does_not_claim_when_its_hold_is_over_is_no_threat() -> None:
+    peer, over = met(), TIMING.start_up_hold + 2 * TIMING.dead
+    stranger(peer, START)
+    stranger(peer, START + over - 1)
+    assert owns(peer, START + over - 1)
+    stranger(peer, START + over)
+    assert not owns(peer, START + over, shut=True)
+    assert not peer.stranger_may_own(1, TIMING)
+    stranger(peer, START + over, echo=1)
+    assert owns(peer, START + over)
+
+
+def test_a_stranger_counts_at_once_for_who_slept_who_met_nobody_and_whom_it_hears() -> None:
+    peer = met()
+    stranger(peer, START)
+    assert owns(peer, START, shut=True)
+    new = Peer(START, OURS)
+    stranger(new, START)
+    assert owns(new, START)
+    stranger(peer, START + 1, echo=1)
+    assert owns(peer, START + 1)
+    stranger(peer, START + 2)
+    assert not owns(peer, START + 2)
+
+
+def test_a_recording_holds_back_for_a_bounded_time_only() -> None:
+    """Each life once, few lives, and none longer than its patience, whatever it says."""
+    peer = met()
+    stranger(peer, START, leads=2)
+    stranger(peer, START + PATIENCE - 1, leads=2)
+    assert owns(peer, START + PATIENCE - 1)
+    stranger(peer, START + PATIENCE, leads=2)
+    assert peer.stranger_at == START + PATIENCE - 1
+    for life in range(1, 2 * MAX_STRANGERS):
+        stranger(peer, START + 2 * PATIENCE, life=life, leads=2)
+    assert len(peer.strangers) == MAX_STRANGERS
+    late = START + 4 * PATIENCE
+    stranger(peer, late, life=1, leads=2)
+    stranger(peer, late, life=2 * MAX_STRANGERS, leads=2)
+    assert not owns(peer, late)
+
+
+def test_patience_is_twice_the_start_up_hold_where_that_is_longer() -> None:
+    slow = Timing(2000 * MILLISECOND, 20)
+    peer = met()
+    peer.stranger_heard(StrangerHeard(0, STRANGER, START, 2, 0), slow)
+    late = START + 2 * slow.start_up_hold
+    peer.stranger_heard(StrangerHeard(0, STRANGER, late - 1, 2, 0), slow)
+    peer.stranger_heard(StrangerHeard(0, STRANGER, late, 2, 0), slow)
+    assert peer.stranger_at == late - 1
+
+
+def test_a_new_life_that_is_admitted_ends_it() -> None:
+    peer = met()
+    stranger(peer, START, leads=2)
+    heard(peer, 1, START + 1, life=THEIRS + 1)
+    assert peer.strangers == {}
+    assert not owns(peer, START + 1, shut=True)

@@ -10,6 +10,7 @@ from jsrpd.core.what_if import (
     InterfaceSet,
     MaintenanceOrdered,
     Moment,
+    MonitorSet,
     NodeKilled,
     NodeLost,
     NodeStarted,
@@ -26,7 +27,7 @@ from jsrpd.core.what_if import (
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH
-from jsrpd.model.roles import GroupState
+from jsrpd.model.roles import FailureCode, GroupState
 from jsrpd.model.time import MILLISECOND, SECOND
 from tests.unit.core import recorded
 
@@ -101,6 +102,11 @@ CASES = {
     "control cut": ("", plan((0, PathsSet((0,), False)), (6, PathsSet((0,), True))), "at 4s cut control\nat 10s heal control\n"),
     "fabric cut": ("", plan((0, PathsSet(FABRIC, False))), "at 4s cut fabric\n"),
     "all cut and healed": ("", plan((0, PathsSet((0, 4), False)), (3, PathsSet((0, 4), True))), "at 4s cut all\nat 7s heal all\n"),
+    "a segment falls silent and is heard again": (
+        "",
+        plan((0, MonitorSet(0, 1, FailureCode.SG, 255)), (3, MonitorSet(0, 1, FailureCode.SG, None))),
+        "at 4s node0 monitor 1 SG supposed failed 255\nat 7s node0 monitor 1 SG supposed recovered\n",
+    ),
     "failover and reset": (
         "",
         plan((0, FailoverOrdered(1, 1)), (3, ResetOrdered(None))),
@@ -182,6 +188,11 @@ def test_an_interface_that_carries_a_path() -> None:
         m.text for m in foretold("", plan((0, InterfaceSet(0, "ctl0", False))), 0).timeline if m.kind == "message" and m.node == 0
     ]
     assert control.startswith("JSRPD_HA_CONTROL_LINK_DOWN")
+
+
+def test_a_monitor_of_a_node_that_is_gone_recovers_nothing() -> None:
+    outcome = foretold("", plan((0, NodeLost(1)), (1, MonitorSet(1, 1, FailureCode.SG, None))), 0)
+    assert [standing.state for standing in outcome.after if standing.node == 1] == ["gone", "gone"]
 
 
 def test_a_refused_failover_says_why() -> None:

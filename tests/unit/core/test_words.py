@@ -33,6 +33,7 @@ from jsrpd.core.events import (
     SessionsDrained,
     ShutdownRequested,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
 from jsrpd.core.words import action_text, event_text, path_name, paths_of, request_text
@@ -67,6 +68,8 @@ EVENTS: dict[Event, str] = {
     HeartbeatReceived(0, 1, 7, 0, HEARTBEAT): "heartbeat 7 by control link ctl0, echo 41: RG1 primary 255 manual IF, gate shut",
     HeartbeatReceived(8, 1, 8, 0, LAST): "heartbeat 8 by segment of reth0, echo 41, its last words: ",
     AcknowledgementReceived(4, 1, 0, ECHO): "acknowledgement of 40 by fabric link fab",
+    StrangerHeard(0, 1, 0, 0, 0): "heartbeat of a life not admitted by control link ctl0, echo 0",
+    StrangerHeard(4, 1, 0, 0b1010, 7): "heartbeat of a life not admitted by fabric link fab, echo 7, primary for RG1, RG3",
     SocketsDrained(0, 500): "turn",
     SocketsDrained(0, 5 * MILLISECOND): "turn, woke 5 ms late",
     WatchedInterfacesChanged(2): "interfaces: fab down, lan up",

@@ -22,8 +22,11 @@ PATIENCE_S = 10.0
 
 
 @contextlib.contextmanager
-def daemon(path: Path, *answers: Reply | bytes) -> Iterator[list[bytes]]:
-    """Answers one connection after the other; yields what was asked. An answer of bytes is sent as it is."""
+def daemon(path: Path, *answers: Reply | bytes, patient: bool = True) -> Iterator[list[bytes]]:
+    """Answers one connection after the other; yields what was asked. An answer of bytes is sent as it is.
+
+    ``patient``: all of them are waited for at the end.
+    """
     asked: list[bytes] = []
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -32,7 +35,11 @@ def daemon(path: Path, *answers: Reply | bytes) -> Iterator[list[bytes]]:
 
         def serve() -> None:
             for reply in answers:
-                connection, _ = listener.accept()
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    assert not patient
+                    return
                 with connection, connection.makefile("rb") as lines:
                     asked.append(lines.readline())
                     connection.sendall(reply if isinstance(reply, bytes) else encode(reply))
@@ -40,6 +47,8 @@ def daemon(path: Path, *answers: Reply | bytes) -> Iterator[list[bytes]]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield asked
+        if not patient:
+            listener.shutdown(socket.SHUT_RDWR)
         thread.join(PATIENCE_S)
 
 

@@ -83,7 +83,7 @@ def test_absent_then_there(path: Path) -> None:
     """What was said before it started arrives first, in order."""
     sent = sender(path)
     say(sent, range(5))
-    assert sent.pending == 5
+    assert (sent.pending, sent.pressing) == (5, False)
     with receiver(path) as log:
         sent.flush()
         say(sent, range(5, 7))
@@ -106,6 +106,15 @@ def test_restarted(path: Path, unlink: bool) -> None:
         say(sent, range(6, 8))
         assert arrived(log) == numbers(range(3, 8))
     assert (sent.pending, sent.dropped) == (0, 0)
+
+
+def test_what_waits_for_a_receiver_that_is_there_is_pressing(path: Path) -> None:
+    """It may read any moment; one that is absent is not asked in every turn."""
+    with receiver(path):
+        sent = sender(path)
+        say(sent, range(600))
+        assert sent.pressing
+        assert sent.pending
 
 
 def test_full(path: Path) -> None:

@@ -7,7 +7,7 @@ side was given between two joins or gaps comes out once, in order, without a hol
 import heapq
 import itertools
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -61,6 +61,8 @@ class World:
     dead_paths: set[int] = field(default_factory=set)
     stopped: str = ""
     """A side that does nothing for now, as a stopped process; what comes for it waits."""
+    previous_version: str = ""
+    """A side whose answers to challenges are not there."""
     now: Instant = SECOND
 
     def __post_init__(self) -> None:
@@ -71,7 +73,8 @@ class World:
         self.sides = {name: Side(name, self.born()) for name in "ab"}
 
     def born(self) -> Stream:
-        made = Stream(next(lives), self.now)
+        life = next(lives)
+        made = Stream(life, self.now, b"%d" % life)
         made.handle(self.now, PathsChanged(PATHS))
         return made
 
@@ -88,8 +91,10 @@ class World:
                 case SendPiece(path, echo, number, sequence, body):
                     event: Event = PieceHeard(path, side.machine.incarnation, self.numbered(side), echo, number, sequence, body)
                     self.fly(side, path, event)
-                case SendHello(path, echo, acknowledged):
-                    self.fly(side, path, HelloHeard(path, side.machine.incarnation, self.numbered(side), echo, acknowledged))
+                case SendHello(path, echo, acknowledged, challenge, answer):
+                    said: int | None = None if side.name == self.previous_version else answer
+                    heard = HelloHeard(path, side.machine.incarnation, self.numbered(side), echo, acknowledged, challenge, said)
+                    self.fly(side, path, heard)
                 case Deliver(body):
                     side.delivered.append(body)
                 case PeerJoined() | GapBegan():
@@ -285,6 +290,91 @@ def machine() -> Stream:
     made = Stream(77, SECOND)
     made.handle(SECOND, PathsChanged(PATHS))
     return made
+
+
+def test_a_peer_of_the_previous_version_is_spoken_with() -> None:
+    world = World(8, previous_version="b")
+    world.run(SECOND)
+    world.give("a", b"x")
+    world.give("b", b"y")
+    world.run(SECOND)
+    assert (world.sides["a"].delivered, world.sides["b"].delivered) == ([b"y"], [b"x"])
+
+
+def hello(life: int, sequence: int, answer: int = 0, echo: int = 77) -> HelloHeard:
+    """Of a life that knows challenges."""
+    return HelloHeard(4, life, sequence, echo, ALL, answer=answer)
+
+
+def posed(actions: list[Action]) -> int:
+    """The challenge in the one hello that is said."""
+    (said,) = [action for action in actions if isinstance(action, SendHello)]
+    return said.challenge
+
+
+def join(made: Stream, life: int, now: Instant) -> None:
+    """As a living peer does it."""
+    challenge = posed(made.handle(now, hello(life, 1)))
+    assert PeerJoined() in made.handle(now, hello(life, 2, challenge))
+
+
+def test_what_was_held_back_of_a_former_life_is_not_believed() -> None:
+    """It knows our incarnation and answered a challenge; both were said before its successor joined."""
+    made = machine()
+    withheld = hello(5, 2, posed(made.handle(SECOND, hello(5, 1))))
+    join(made, 6, SECOND)
+    for event in (withheld, hello(5, 3), PieceHeard(4, 5, 4, 77, 1, 0, b"old")):
+        assert not [one for one in made.handle(SECOND, event) if not isinstance(one, SendHello)]
+    assert made.peer == 6
+
+
+def test_a_challenge_does_not_wait_for_ever() -> None:
+    made = machine()
+    challenge = posed(made.handle(SECOND, hello(5, 1)))
+    late = SECOND + stream.CHALLENGE_LASTS
+    again = posed(made.handle(late, hello(5, 2, challenge)))
+    assert made.peer is None
+    assert again != challenge
+    assert PeerJoined() in made.handle(late, hello(5, 3, again))
+
+
+def test_recordings_of_any_number_of_lives_change_nothing() -> None:
+    """More lives than are remembered have come and gone in ours; what each of them said is heard again."""
+    made = machine()
+    for life in range(100, 100 + 3 * stream.RETIRED):
+        join(made, life, SECOND)
+    last = made.peer
+    for life in range(100, 100 + 3 * stream.RETIRED - 1):
+        for sequence in (1, 2, 10**9):
+            made.handle(SECOND, hello(life, sequence))
+            assert made.handle(SECOND, PieceHeard(4, life, sequence, 77, 1, 0, b"old")) == []
+    assert made.peer == last
+    assert len(made._candidates) <= stream.CANDIDATES
+
+
+def test_a_flood_of_recordings_keeps_nobody_out() -> None:
+    """Each life is answered for itself, so a living one is admitted between any number of others."""
+    made = machine()
+    for life in range(1000, 1000 + stream.CANDIDATES - 1):
+        made.handle(SECOND, hello(life, 1, echo=76))
+    join(made, 5, SECOND)
+
+
+def test_a_challenge_to_us_is_answered() -> None:
+    made = machine()
+    asked = HelloHeard(4, 5, 1, 0, ALL, challenge=4711, answer=0)
+    (said,) = made.handle(SECOND, asked)
+    assert isinstance(said, SendHello)
+    assert (said.echo, said.answer) == (5, 4711)
+    assert PeerJoined() in made.handle(SECOND, hello(5, 2, said.challenge))
+    answers = [one.answer for one in made.handle(SECOND, replace(asked, sequence=9, echo=77)) if isinstance(one, SendHello)]
+    assert answers == [4711]
+
+
+def test_challenges_cannot_be_foreseen() -> None:
+    """They come from random bytes of each start."""
+    first, second = (Stream(77, SECOND, secret) for secret in (b"one", b"two"))
+    assert posed(first.handle(SECOND, hello(5, 1))) != posed(second.handle(SECOND, hello(5, 1)))
 
 
 def test_a_recording_from_before_our_life_is_answered_and_not_believed() -> None:

@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from jsrpd.cli.grammar import commands
-from jsrpd.cli.tree import COMMANDS
+from jsrpd.cli.tree import ENTRIES
 from jsrpd.configuration.schema import CLUSTER, TOP, Statement, choice, integer
 from jsrpd.messages.catalogue import CATALOGUE
 from tools import roff
@@ -34,8 +33,8 @@ def test_every_message(shown: dict[str, str]) -> None:
 
 
 def test_every_command(shown: dict[str, str]) -> None:
-    for said, help_ in commands(COMMANDS):
-        assert f"{said} {help_}.".replace("\u2026", "...") in shown["jsrp.1"]
+    for entry in ENTRIES:
+        assert f"{entry.form} {entry.help}." in shown["jsrp.1"]
 
 
 def test_every_statement(shown: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ from jsrpd.wire.link import (
     HeartbeatHeard,
     Link,
     Received,
+    Unadmitted,
 )
 from tests.unit.wire.nodes import KEY, OTHER_KEY, admit, heartbeat, make_link, start_id
 
@@ -306,6 +307,34 @@ def test_candidates_are_bounded_and_the_newest_are_kept() -> None:
         assert isinstance(a.receive(0, make_link(1, f"b{number}").heartbeat(0, 1, heartbeat())), Answer)
         assert len(a._candidates) <= MAX_CANDIDATES
     assert list(a._candidates) == [start_id(f"b{number}") for number in range(16, 20)]
+
+
+def test_what_a_life_says_before_it_is_admitted_is_told_once() -> None:
+    """Its word does not count, but that somebody with the key speaks is known; each sequence by the first path that brought it."""
+    a, b = make_link(0, "a"), make_link(1, "b")
+    a.receive(0, b.heartbeat(0, 5, heartbeat()))
+    assert a.unadmitted == Unadmitted(b.incarnation, heartbeat())
+    a.receive(4, b.heartbeat(4, 5, heartbeat()))
+    assert a.unadmitted is None
+    a.receive(0, b.acknowledgement(0, ACKNOWLEDGEMENT))
+    assert a.unadmitted is None
+    a.receive(0, b.heartbeat(0, 6, heartbeat()))
+    assert a.unadmitted is not None
+    assert isinstance(a.receive(0, sealed("b", b"", sequence=7)), Dropped)
+    assert a.unadmitted is None
+    a.receive(0, sealed("b", b"", sequence=9, key_id=key_id(OTHER_KEY)))
+    assert a.unadmitted is None
+
+
+def test_a_life_that_another_has_replaced_is_no_stranger() -> None:
+    """The admitted one neither."""
+    a, b = joined()
+    reborn = make_link(1, "b reborn")
+    admit(a, reborn)
+    a.receive(0, b.heartbeat(0, 2, heartbeat()))
+    assert a.unadmitted is None
+    a.receive(0, reborn.heartbeat(0, 2, heartbeat()))
+    assert a.unadmitted is None
 
 
 # -- restarts and recordings ----------------------------------------------------------------------------------------

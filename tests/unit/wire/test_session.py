@@ -15,6 +15,8 @@ from jsrpd.wire.session import (
     CONTEXT,
     MAX_BODY_BYTES,
     MAX_RANGES,
+    PREFIX,
+    RANGES,
     RAW_CHUNK_BYTES,
     VERSION,
     Acknowledgement,
@@ -47,6 +49,21 @@ def test_what_is_sealed_is_opened() -> None:
         opened = b.open(4, a.seal(4, MESSAGE))
         assert opened is not None
         assert (opened.incarnation, opened.sequence, opened.message) == (a.incarnation, sequence, MESSAGE)
+
+
+def test_version_1_and_this_one_understand_each_other() -> None:
+    """Its header says it is the newest it speaks; its hello ends with the gaps, and ours may go on there."""
+    sealed = link(0).seal(4, MESSAGE)
+    header = unpack(sealed)
+    assert isinstance(header, Header)
+    assert (header.version, header.oldest) == (VERSION, VERSION), "what version 1 asks of a header"
+    old = replace(header, newest=VERSION)
+    datagram = Sealer(KEY, START[1], CONTEXT).seal(old, PREFIX.pack(Kind.HELLO, 1, 2) + RANGES.pack(9, 0))
+    for said, answers in ((sealed, True), (datagram, False)):
+        opened = link(1, life=2).open(4, said)
+        assert opened is not None
+        assert opened.answers is answers
+    assert decode_acknowledgement(RANGES.pack(9, 0)) == Acknowledgement(9)
 
 
 def test_many_lives_are_opened_and_few_remembered() -> None:
@@ -99,7 +116,7 @@ def test_garbage_is_dropped(garbage: bytes) -> None:
 
 @given(st.integers(0, 1 << 60), st.lists(st.tuples(st.integers(0, 1 << 60), st.integers(0, 1000)), max_size=MAX_RANGES))
 def test_acknowledgements_there_and_back(expected: int, gaps: list[tuple[int, int]]) -> None:
-    made = Acknowledgement(expected, tuple((first, first + more) for first, more in gaps))
+    made = Acknowledgement(expected, tuple((first, first + more) for first, more in gaps), 11, 12)
     assert decode_acknowledgement(encode_acknowledgement(made)) == made
 
 

@@ -1,0 +1,54 @@
+"""Commands that show or try the cluster as a whole. Imports stay inside the functions, as in ``commands``."""
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from jsrpd.cli.commands import Call, journal, snapshot_now, snapshot_of_groups
+
+if TYPE_CHECKING:
+    from jsrpd.cli.render_xml import Element
+    from jsrpd.model.status import ClusterStatus
+
+
+def show_information(call: Call) -> str:
+    """``show chassis cluster information [redundancy-group N]``."""
+    from jsrpd.cli import history, information
+
+    snapshot = snapshot_of_groups(call)
+    events = []
+    with contextlib.suppress(OSError):  # Without a readable journal there is less to tell.
+        events = history.events(journal())
+    told = information.nodes(snapshot, events)
+    if call.display == "json":
+        return information.json(told)
+    return _xml(information.xml(told), snapshot) if call.display == "xml" else information.text(told)
+
+
+def show_data_plane_interfaces(call: Call) -> str:
+    """``show chassis cluster data-plane interfaces``."""
+    from jsrpd.cli import render_json, render_text, render_xml
+
+    snapshot = snapshot_now()
+    if call.display == "json":
+        return render_json.snapshot(snapshot)
+    if call.display == "xml":
+        return _xml(render_xml.data_plane_interfaces(snapshot), snapshot)
+    return render_text.data_plane_interfaces(snapshot)
+
+
+def show_control_interfaces(call: Call) -> str:
+    """``show chassis cluster control-interface status``."""
+    from jsrpd.cli import render_json, render_text, render_xml
+
+    snapshot = snapshot_now()
+    if call.display == "json":
+        return render_json.snapshot(snapshot)
+    if call.display == "xml":
+        return _xml(render_xml.control_interfaces(snapshot), snapshot)
+    return render_text.control_interfaces(snapshot)
+
+
+def _xml(element: "Element", snapshot: "ClusterStatus") -> str:
+    from jsrpd.cli import render_xml
+
+    return render_xml.reply(element, snapshot=snapshot)

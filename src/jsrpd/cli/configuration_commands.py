@@ -1,0 +1,148 @@
+"""The operational commands around configurations: entering configuration mode, the history of commits, importing."""
+
+import getpass
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsrpd.cli.commands import Call, CommandFailed, ask, configuration_directory, directory
+
+if TYPE_CHECKING:
+    from jsrpd.cli.configure import ConfigureMode
+    from jsrpd.management.requests import CommitLine
+
+
+def configuration_mode(exclusive: bool = False, private: bool = False) -> "ConfigureMode":
+    """Configuration mode of this node. CommandFailed when somebody else has it."""
+    from jsrpd.cli.configuration_client import desk
+    from jsrpd.cli.configure import ConfigureMode
+    from jsrpd.configuration.candidate import EditFailed
+    from jsrpd.management.requests import SOCKET_NAME
+
+    path = directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME
+    where = desk(path, configuration_directory(), directory("STATE_DIRECTORY", "/var/lib/jsrpd"))
+    user_host = f"{getpass.getuser()}@{socket.gethostname().partition('.')[0]}"
+    try:
+        return ConfigureMode(where, user_host, exclusive, private)
+    except EditFailed as error:
+        where.close()
+        raise CommandFailed(str(error)) from error
+
+
+def configure(_call: Call) -> str:
+    """``configure``."""
+    return _run(configuration_mode())
+
+
+def configure_exclusive(_call: Call) -> str:
+    """``configure exclusive``."""
+    return _run(configuration_mode(exclusive=True))
+
+
+def configure_private(_call: Call) -> str:
+    """``configure private``."""
+    return _run(configuration_mode(private=True))
+
+
+def _run(mode: "ConfigureMode") -> str:
+    """In a session, its next mode; else the lines of standard input, until one fails."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from jsrpd.cli.modes import Enter
+
+        raise Enter(mode, mode.banner)
+    from jsrpd.cli.configure import run_script
+
+    sys.stdout.write(mode.banner)
+    sys.stdout.flush()
+    printed, failed = run_script(mode, sys.stdin)
+    if failed:
+        raise CommandFailed(failed, printed)
+    return printed
+
+
+def show_commits(call: Call) -> str:
+    """``show system commit``."""
+    from jsrpd.management.requests import ShowCommits
+
+    commits = ask(ShowCommits()).commits
+    if call.display == "json":
+        import msgspec
+
+        return json.dumps({"commits": msgspec.to_builtins(commits)}, indent=2) + "\n"
+    return "".join(f"{line}\n" for one in commits for line in _lines(one))
+
+
+def _lines(one: "CommitLine") -> list[str]:
+    when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(one.time)) if one.time else "-"
+    note = f" ({one.note})" if one.note else ""
+    return [
+        f"{one.number:<3} {when} by {one.author} via {one.client} on node{one.node}{note}",
+        *([f"    {one.comment}"] if one.comment else []),
+    ]
+
+
+def show_rollback(call: Call) -> str:
+    """``show system rollback N``."""
+    from jsrpd.management.requests import ReadCommit
+
+    told = ask(ReadCommit(call.number("rollback"))).configuration
+    text = told.text if told is not None else ""
+    if call.display == "set":
+        from jsrpd.configuration.candidate import read
+        from jsrpd.configuration.render import set_lines
+
+        return "".join(f"{line}\n" for line in set_lines(read(text)))
+    return text
+
+
+def synchronize(_call: Call) -> str:
+    """``request chassis cluster configuration-synchronize``."""
+    from jsrpd.management.requests import SynchronizeConfiguration
+
+    return ask(SynchronizeConfiguration()).text
+
+
+def import_junos(call: Call) -> str:
+    """``import junos FILE``: our configuration on standard output, what was left out on standard error."""
+    from jsrpd.configuration.import_junos import NAMES_FILE, imported, read_names
+
+    (path,) = _paths(call)
+    names = path.with_name(NAMES_FILE)
+    try:
+        table = read_names(names.read_text()) if names.exists() else {}
+        text = path.read_text(errors="replace")
+        return _imported(imported(text, path.name, table))
+    except (OSError, ValueError) as error:
+        raise CommandFailed(f"error: {error}") from error
+
+
+def import_keepalived(call: Call) -> str:
+    """``import keepalived FILE…``: the two nodes' files, or one file with ``@node`` conditions."""
+    from jsrpd.configuration.import_keepalived import imported
+
+    paths = _paths(call)
+    try:
+        return _imported(imported([(str(path), path.read_text(errors="replace")) for path in paths], _included))
+    except (OSError, ValueError) as error:
+        raise CommandFailed(f"error: {error}") from error
+
+
+def _included(pattern: str, beside: str) -> list[tuple[str, str]]:
+    """The files an ``include`` names, relative to the file it stands in."""
+    base = Path(beside).parent
+    found = sorted(Path(pattern).parent.glob(Path(pattern).name)) if Path(pattern).is_absolute() else sorted(base.glob(pattern))
+    return [(str(path), path.read_text(errors="replace")) for path in found if path.is_file()]
+
+
+def _imported(result: "tuple[str, list[str]]") -> str:
+    text, remarks = result
+    for remark in remarks:
+        sys.stderr.write(f"{remark}\n")
+    return text
+
+
+def _paths(call: Call) -> list[Path]:
+    return [Path(word) for word in call.values.get("files", "").split()]

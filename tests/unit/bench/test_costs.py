@@ -1,0 +1,37 @@
+"""What is printed of the rows without a fault."""
+
+from bench.costs import COSTS, Cost, CostResult, Figure, as_json, lines, missed
+
+COST = Cost("idle", "an idle node", (Figure("cpu", "processor, %", 1), Figure("memory", "memory, MB")), lambda _lab: {})
+
+
+def result(*cpu: float) -> CostResult:
+    return CostResult(COST, tuple({"cpu": one, "memory": 30.0} for one in cpu), tuple(0.5 for _ in cpu))
+
+
+def test_the_median_is_judged() -> None:
+    assert list(lines(result(0.8, 3.0, 0.9))) == [
+        "an idle node  [idle; runs: 3; load 0.50..0.50]",
+        "  processor, %                                        0.9 (0.8..3)                    ≤ 1       met",
+        "  memory, MB                                          30 (30..30)",
+    ]
+    assert missed([result(0.8, 3.0, 0.9)]) == []
+
+
+def test_a_median_beyond_its_limit_is_missed() -> None:
+    assert list(lines(result(2.0, 0.5, 1.2)))[1].endswith("missed")
+    assert missed([result(2.0, 0.5, 1.2)]) == ["idle: processor, % missed"]
+
+
+def test_every_run_is_written_down() -> None:
+    assert as_json(result(0.8, 0.9)) == {
+        "row": "idle",
+        "title": "an idle node",
+        "runs": [{"cpu": 0.8, "memory": 30.0}, {"cpu": 0.9, "memory": 30.0}],
+        "loads": [0.5, 0.5],
+    }
+
+
+def test_limits_are_the_specification_s() -> None:
+    limits = {figure.key: figure.limit for cost in COSTS for figure in cost.figures if figure.limit is not None}
+    assert limits == {"status": 150, "interfaces": 150, "explain": 150, "engine": 1, "engine_mb": 40, "all_mb": 150}
