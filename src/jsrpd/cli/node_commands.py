@@ -2,6 +2,8 @@
 
 from jsrpd.cli.commands import Call, _done, ask
 
+LONGEST_RESTART_S = 25.0
+
 
 def maintenance_on(_call: Call) -> str:
     """``request chassis cluster maintenance on``."""
@@ -31,3 +33,11 @@ def clear_preempt_count(call: Call) -> str:
     from jsrpd.management.requests import ClearPreemptCount
 
     return ask(ClearPreemptCount(call.number("group") if "group" in call.values else None)).text + "\n"
+
+
+def restart_daemon(_call: Call) -> str:
+    """``request daemon restart``."""
+    from jsrpd.management.requests import RestartDaemon
+
+    reply = ask(RestartDaemon(), LONGEST_RESTART_S)
+    return reply.text + "\n" if reply.node is None else _done(reply)

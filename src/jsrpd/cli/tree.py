@@ -61,6 +61,7 @@ HELP: Mapping[str, str] = {
     "control-interface": "The control links",
     "detail": "All there is to tell",
     "key": "Cluster key",
+    "daemon": "The program itself",
     "maintenance": "Keep this node from owning anything",
     "failover": "Move a group by hand",
     "ip-address": "One address",
@@ -129,6 +130,11 @@ ENTRIES: tuple[Entry[Command], ...] = (
     ),
     Entry("request chassis cluster maintenance off", "This node may own groups again", Command(node_commands.maintenance_off)),
     Entry("request chassis cluster rejoin", "Take this disabled node back into the cluster", Command(node_commands.rejoin)),
+    Entry(
+        "request daemon restart",
+        "Start the installed program in the daemon's place; nothing moves",
+        Command(node_commands.restart_daemon),
+    ),
     Entry("clear chassis cluster failover-count", "Failover counts of all groups", Command(do.clear_failover_count)),
     Entry(
         "clear chassis cluster preempt-count [redundancy-group GROUP]",

@@ -78,6 +78,10 @@ class Rejoin(msgspec.Struct, frozen=True, tag="rejoin"):
     """``request chassis cluster rejoin``."""
 
 
+class RestartDaemon(msgspec.Struct, frozen=True, tag="restart-daemon"):
+    """``request daemon restart``."""
+
+
 class ShowIpMonitoring(msgspec.Struct, frozen=True, tag="show-ip-monitoring"):
     """``show chassis cluster ip-monitoring status [redundancy-group GROUP]``."""
 
@@ -150,6 +154,7 @@ Request = (
     | ClearPreemptCount
     | Maintenance
     | Rejoin
+    | RestartDaemon
 )
 
 

@@ -68,6 +68,7 @@ from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
+from jsrpd.processes.restart_in_place import Retirement
 from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.sessions.coverage import Coverage
@@ -230,6 +231,7 @@ class Engine:
         self.announcer.reconfigure(self.configuration)
         self.roles: dict[int, children.RoleChanged] = {}
         self.terminated = False
+        self.retirement = Retirement()
         self.stopped = False
         start_id = os.urandom(16)
         self.link = Link(
@@ -342,10 +344,11 @@ class Engine:
         self._look_at_links()
         for event in self.segment_watch.look(judged, self.cluster.peer.heard_on, self.links.up):
             self.cluster.handle(judged, event)
-        if self.terminated:
+        if self.terminated or self.retirement.must_hand_over(self.cluster):
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
+        self.stopped = self.stopped or self.retirement.due(judged, self.cluster)
         self._tell_ownership()
         self.announcer.repeat(judged, self._owned())
         if self.syslog.pending and (self.syslog.pressing or judged >= self.log_due):
@@ -466,6 +469,8 @@ class Engine:
             message = children.decode(data)
             if isinstance(message, children.ConfigurationLoaded):
                 self._reconfigure(judged, message.configuration)
+            elif isinstance(message, children.RetireWanted):
+                self.retirement.order(judged)
         for data in self._messages(self.resources.kernel):
             message = children.decode(data)
             if isinstance(message, children.Repaired):
