@@ -34,6 +34,7 @@ from jsrpd.management.requests import (
     Rejoin,
     Reply,
     Request,
+    RestartDaemon,
     ShowState,
     ShowStatus,
     decode_reply,
@@ -237,6 +238,19 @@ def test_maintenance_that_cannot_be_kept_is_not_begun(tmp_path: Path) -> None:
         assert said.text == f"error: {tmp_path / 'gone' / 'maintenance'}: {os.strerror(errno.ENOENT)}, so nothing was done"
     finally:
         running.stop()
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [("", Reply(True, "Restarting in place", 0)), ("not fit", Reply(False, "error: not fit", 0))],
+)
+def test_a_restart_is_the_parents_business(running: Running, problem: str, expected: Reply) -> None:
+    running.parent.settimeout(PATIENCE_S)
+    with running.connect() as client:
+        client.sendall(encode(RestartDaemon()))
+        assert children.decode(running.parent.recv(1 << 16)) == children.RestartRequested()
+        running.parent.send(children.encode(children.RestartAnswered(problem)))
+        assert answer(client) == expected
 
 
 def test_the_state_of_the_core_is_handed_on(running: Running) -> None:
