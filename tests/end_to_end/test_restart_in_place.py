@@ -1,5 +1,6 @@
 """Restart in place and the death of every process, on the real kernel under traffic: nothing moves and nothing is lost."""
 
+import contextlib
 import os
 import signal
 import time
@@ -182,3 +183,38 @@ def test_with_a_short_lease_it_hands_over_first(tmp_path: Path) -> None:
         assert topology.primary_node(made) == other
     finally:
         topology.down(made)
+
+
+def test_the_watchdog_is_petted_by_the_owner_alone(lab: Lab, owner: str, tmp_path: Path) -> None:
+    """A FIFO stands for the device: a crash leaves it armed for the successor, a hand-over and an end disarm it."""
+    device = tmp_path / "watchdog"
+    os.mkfifo(device)
+    end = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    heard = bytearray()
+
+    def listen(wanted: Callable[[], bool]) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            heard.extend(os.read(end, 4096))
+        return wanted()
+
+    file = lab.node_directory(owner, "etc") / "jsrpd.conf"
+    text = file.read_text()
+    file.write_text(text.replace("reth-count 2;", f"reth-count 2; watchdog {{ device {device}; }}"))
+    try:
+        os.kill(pids(lab, owner)["jsrpd"], signal.SIGHUP)
+        wait_until(lambda: listen(lambda: len(heard) >= 2), 20, "two signs of life")
+        before = pids(lab, owner)["jsrpd: engine"]
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: pids(lab, owner).get("jsrpd: engine") not in (None, before), 20, "another engine")
+        heard.clear()
+        wait_until(lambda: listen(lambda: len(heard) >= 2), 20, "signs of life of the successor")
+        assert b"V" not in heard
+        heard.clear()
+        faults.inject(lab, "handover", owner)
+        command(lab, owner, "request", "chassis", "cluster", "maintenance", "on")
+        wait_until(lambda: listen(lambda: heard.endswith(b"V")), 20, "the end of the watch")
+    finally:
+        file.write_text(text)
+        command(lab, owner, "request", "chassis", "cluster", "maintenance", "off")
+        os.kill(pids(lab, owner)["jsrpd"], signal.SIGHUP)
+        os.close(end)

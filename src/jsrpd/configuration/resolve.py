@@ -51,6 +51,7 @@ class Resolver:
         view = self.views[self.node_id]
         cluster = view.find("chassis", "cluster") or root()
         groups = self._groups(cluster)
+        watchdog = cluster.find("watchdog")
         configuration = ClusterConfiguration(
             cluster_id=self.cluster_id,
             node_id=self.node_id,
@@ -71,6 +72,8 @@ class Resolver:
             syslog_hosts=_syslog_hosts(view),
             metrics_listeners=_metrics_listeners(view),
             session_synchronization=self._session_synchronization(cluster, {group.group for group in groups}),
+            watchdog_device=_value(watchdog, "/dev/watchdog", "device") if watchdog is not None else "",
+            watchdog_timeout_s=int(_value(watchdog, "30", "timeout")),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
         )

@@ -243,6 +243,13 @@ CLUSTER = {
         refuse_values={"child": NOT_YET},
     ),
     "session-synchronization": Statement("sessions survive a failover", below=SESSION_SYNCHRONIZATION),
+    "watchdog": Statement(
+        "reboot a machine whose engine hangs while it owns a group",
+        below={
+            "device": Statement("the kernel's watchdog", value=PATH, default="/dev/watchdog"),
+            "timeout": Statement("without a turn of the engine", value=integer(5, 600, "s"), default="30"),
+        },
+    ),
     "gate": Statement("who shuts a hung node", value=choice("bpf", "none"), default="bpf"),
     "spu-monitoring": Statement("watch what carries packets", below=SPU_MONITORING),
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),

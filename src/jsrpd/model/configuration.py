@@ -209,6 +209,9 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None
     session_synchronization: SessionSynchronization = SessionSynchronization()
+    watchdog_device: str = ""
+    """Empty: none."""
+    watchdog_timeout_s: int = 30
     gate: str = "bpf"
     """``bpf``, or ``none``: promise 1 is off and said so."""
     digest: bytes = b"\0" * 8

@@ -71,6 +71,7 @@ from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.restart_in_place import Retirement
 from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.syslog import SyslogSender
+from jsrpd.processes.watchdog import Watchdog
 from jsrpd.sessions.coverage import Coverage
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
 
@@ -232,6 +233,7 @@ class Engine:
         self.roles: dict[int, children.RoleChanged] = {}
         self.terminated = False
         self.retirement = Retirement()
+        self.watchdog = Watchdog(self.configuration.watchdog_device, self.configuration.watchdog_timeout_s)
         self.stopped = False
         start_id = os.urandom(16)
         self.link = Link(
@@ -348,7 +350,12 @@ class Engine:
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
-        self.stopped = self.stopped or self.retirement.due(judged, self.cluster)
+        retires = self.retirement.due(judged, self.cluster)
+        for remark in self.watchdog.turn(judged, owner=bool(self._owned())):
+            self.syslog.send(remark)
+        if self.stopped:
+            self.watchdog.release()
+        self.stopped = self.stopped or retires
         self._tell_ownership()
         self.announcer.repeat(judged, self._owned())
         if self.syslog.pending and (self.syslog.pressing or judged >= self.log_due):
@@ -539,6 +546,7 @@ class Engine:
             self.cluster.handle(now, recovered)
         self.segment_watch = SegmentWatch(configuration, now)
         self.syslog.reconfigure(configuration.syslog_hosts)
+        self.watchdog.reconfigure(configuration.watchdog_device, configuration.watchdog_timeout_s)
         self.coverage.configured(configuration.session_synchronization.on)
         self.link_ends, self.hello_interfaces = _link_ends(configuration), _hello_interfaces(configuration)
         after = {**self.link_ends, **self.hello_interfaces}

@@ -114,6 +114,12 @@ def test_how_a_node_leaves_and_comes_back() -> None:
         assert problem == "redundancy-group 1 preempt: limit and period go together"
 
 
+def test_watchdog() -> None:
+    assert (read().watchdog_device, read("set chassis cluster watchdog").watchdog_device) == ("", "/dev/watchdog")
+    other = read("set chassis cluster watchdog device /dev/watchdog1", "set chassis cluster watchdog timeout 60")
+    assert (other.watchdog_device, other.watchdog_timeout_s) == ("/dev/watchdog1", 60)
+
+
 def test_defaults() -> None:
     """Of what nobody wrote."""
     configuration = read()
