@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jsrpd.kernel.path_socket import REOPEN_AFTER, LinkSocket, PathSocket
+from jsrpd.kernel.path_socket import LOOK_AGAIN_AFTER, REOPEN_AFTER, LinkSocket, PathSocket
 from jsrpd.lab.topology import run
 from tests.end_to_end.test_gate import eventually, inside, ip
 
@@ -56,7 +56,7 @@ class Ends:
 
     def ensure_open(self, end: PathSocket) -> bool:
         """As the engine's turns do, each long enough after the last."""
-        self.now += REOPEN_AFTER
+        self.now += LOOK_AGAIN_AFTER
         with inside(self.own_namespace if end is self.own else self.peer_namespace):
             return end.ensure_open(self.now)
 
