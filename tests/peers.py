@@ -1,11 +1,14 @@
 """Programs of others that ours must get on with: on the machine, or unpacked by ``make test``."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 UNPACKED = Path(__file__).parents[1] / ".venv/peers"
+LIBRARIES = UNPACKED / "usr/lib" / f"{os.uname().machine}-linux-gnu"
+"""What unpacked programs are linked with."""
 
 
 def library() -> Path:

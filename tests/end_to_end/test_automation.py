@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from jsrpd import __version__
 from jsrpd.management.requests import SOCKET_NAME, Reply
 from jsrpd.model.status import GroupStatus
-from tests.peers import library, program
+from tests.peers import LIBRARIES, library, program
 from tests.unit.management.daemon import cluster, daemon, row
 
 USER, PASSWORD = "operator", "not-a-secret"
@@ -42,7 +44,7 @@ def port(tmp_path: Path) -> Iterator[int]:
     if os.geteuid() != 0:
         pytest.skip("another passwd in a mount namespace needs root")
     sshd = program("sshd")
-    for tool in ("ssh-keygen", "unshare", "openssl"):
+    for tool in ("unshare", "openssl"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     shell = tmp_path / "jsrp"
@@ -53,7 +55,9 @@ def port(tmp_path: Path) -> Iterator[int]:
     (tmp_path / "passwd").write_text(Path("/etc/passwd").read_text() + users)
     (tmp_path / "shadow").write_text(f"{USER}:{hashed}:19000:0:99999:7:::\n")
     (tmp_path / "shadow").chmod(0o600)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    (tmp_path / "key").touch(mode=0o600)
+    (tmp_path / "key").write_bytes(key)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number = int(probe.getsockname()[1])
@@ -67,7 +71,8 @@ def port(tmp_path: Path) -> Iterator[int]:
         f"exec {sshd} -D -e -f {tmp_path}/sshd.conf"
     )
     with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stderr=log)
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(LIBRARIES)}
+        process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stderr=log, env=environment)
     give_up = time.monotonic() + 20
     while "listening" not in (tmp_path / "log").read_text():
         assert process.poll() is None and time.monotonic() < give_up, (tmp_path / "log").read_text()

@@ -19,7 +19,7 @@ from jsrpd.configuration.identity import Identity, read_identity
 from jsrpd.configuration.load import load
 from jsrpd.configuration.problems import ConfigurationError
 from jsrpd.configuration.render import text_of
-from jsrpd.management.commits import FILE, Applied, Commit, CommitStore, digest, write_whole
+from jsrpd.management.commits import FILE, Applied, Commit, CommitStore, digest, in_place_of, write_whole
 from jsrpd.management.requests import (
     MAX_REPLY,
     PIECE_CHARACTERS,
@@ -169,13 +169,9 @@ class FilesDesk:
         """As the protocol says."""
         if exclusive:
             self._held = self._lock()
-        try:
-            text = self._text()
-        except EditFailed as error:
-            head = self.store.head()
-            text = head.text if head is not None else ""
-            return ConfigurationTold(text, digest(text), tuple(str(error).splitlines()))
-        return ConfigurationTold(text, digest(text), ("warning: jsrpd is not running; a commit takes effect when it starts",))
+        text, remarks = self._to_edit()
+        running = "warning: jsrpd is not running; a commit takes effect when it starts"
+        return ConfigurationTold(text, digest(text), (running, *remarks))
 
     def commit(self, text: str, base: str, comment: str, confirm_minutes: int, check: bool) -> tuple[str, ConfigurationTold | None]:
         """As the protocol says."""
@@ -189,22 +185,23 @@ class FilesDesk:
         if confirm_minutes:
             raise CommandFailed("error: jsrpd is not running, and nobody would take the commit back; start it first")
         with self._locked():
-            if base != digest(self._text()):
+            if base != digest(self._to_edit()[0]):
                 raise CommandFailed("error: the configuration has changed since; take it up with: update")
             try:
                 self._write(text, identity, comment)
             except OSError as error:
                 raise CommandFailed(f"error: {error.filename}: {error.strerror}; nothing was committed") from error
-        return "commit complete\n", ConfigurationTold(text, digest(text))
+        now = self._text()
+        return "commit complete\n", ConfigurationTold(now, digest(now))
 
     def _write(self, text: str, identity: Identity, comment: str) -> None:
         path, head = files.in_use(self.directory), self.store.head()
         found, raw = list[Commit](), path.read_text(errors="replace") if path.exists() else ""
         if head is None and raw:
-            head = Commit(1, 0, 0.0, "file", "before the first commit", self._text(), "", FILE)
+            head = Commit(1, 0, 0.0, "file", "before the first commit", self._kept(raw), "", FILE)
             found = [head]
         elif head is not None and digest(raw) != self.store.applied().now:
-            edited = Commit(head.sequence + 1, identity.node_id, path.stat().st_mtime, "file", "", self._text(), head.id, FILE)
+            edited = Commit(head.sequence + 1, identity.node_id, path.stat().st_mtime, "file", "", self._kept(raw), head.id, FILE)
             found, head = [edited], edited
         author = pwd.getpwuid(os.getuid()).pw_name
         now, parent = round(time.time(), 3), head.id if head is not None else ""
@@ -213,6 +210,14 @@ class FilesDesk:
         self.store.add([*found, commit])
         self.store.set_applied(Applied(digest(written), digest(raw)))
         write_whole(path, written.encode(), path.stat().st_mode & 0o777 if path.exists() else 0o640)
+
+    def _to_edit(self) -> tuple[str, list[str]]:
+        """What a candidate begins with, and what must be said of it."""
+        try:
+            return self._text(), []
+        except EditFailed as error:
+            text, warning = in_place_of(files.in_use(self.directory).name, self.store.head())
+            return text, [*str(error).splitlines(), warning]
 
     def _text(self) -> str:
         path = files.in_use(self.directory)
@@ -223,6 +228,13 @@ class FilesDesk:
         except OSError as error:
             raise CommandFailed(f"error: {path}: {error.strerror}") from error
         return text_of(files.read_tree(raw, path.name))
+
+    def _kept(self, raw: str) -> str:
+        """For the history: in the native form, or as it is where it cannot be read."""
+        try:
+            return self._text()
+        except EditFailed:
+            return raw
 
     def commits(self) -> tuple[CommitLine, ...]:
         """As the protocol says."""

@@ -1,8 +1,6 @@
 """The operational commands around configurations: entering configuration mode, the history of commits, importing."""
 
-import getpass
 import json
-import socket
 import sys
 import time
 from pathlib import Path
@@ -19,14 +17,14 @@ def configuration_mode(exclusive: bool = False, private: bool = False) -> "Confi
     """Configuration mode of this node. CommandFailed when somebody else has it."""
     from jsrpd.cli.configuration_client import desk
     from jsrpd.cli.configure import ConfigureMode
+    from jsrpd.cli.shell import who
     from jsrpd.configuration.candidate import EditFailed
     from jsrpd.management.requests import SOCKET_NAME
 
     path = directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME
     where = desk(path, configuration_directory(), directory("STATE_DIRECTORY", "/var/lib/jsrpd"))
-    user_host = f"{getpass.getuser()}@{socket.gethostname().partition('.')[0]}"
     try:
-        return ConfigureMode(where, user_host, exclusive, private)
+        return ConfigureMode(where, who("").strip(), exclusive, private)
     except EditFailed as error:
         where.close()
         raise CommandFailed(str(error)) from error

@@ -47,7 +47,7 @@ class ConfigureMode:
         self.banner = "".join(f"{line}\n" for line in [*told.remarks, f"Entering configuration mode{how}"])
 
     def _take_base(self, text: str, base: str) -> None:
-        self._base_text, self._base = text, base
+        self._base = base
         self._base_tree = read(text, "configuration")
 
     # -- what a shell asks ----------------------------------------------------------------------------------------------

@@ -14,12 +14,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 
 from jsrpd.configuration.candidate import Candidate
-from jsrpd.configuration.identity import Identity
+from jsrpd.configuration.imported import finished
 from jsrpd.configuration.junos import Node, SyntaxProblem, Word, copy, parse, root
-from jsrpd.configuration.load import load
 from jsrpd.configuration.places import Role, Step, WrongWord, statements
-from jsrpd.configuration.problems import ConfigurationError
-from jsrpd.configuration.render import text_of
 from jsrpd.model.roles import NODE_IDS
 
 NAMES_FILE = "import-names.conf"
@@ -148,12 +145,7 @@ class _Import:
         if GROUPS in self.candidate.tree.children:
             self.candidate.put([], [APPLY, NODE])
         self._unmapped()
-        text = text_of(self.candidate.tree)
-        try:
-            load(text, Identity(1, 0), "result")
-        except ConfigurationError as error:
-            self.remarks += [f"to be mended: {line}" for line in str(error).splitlines()]
-        return text, list(dict.fromkeys(self.remarks))
+        return finished(self.candidate.tree, self.remarks)
 
     def _remark(self, word: Word, what: str, reason: str) -> None:
         where = f"{self.name}:{word.line}: " if word.line > 1 or word.column > 1 else f"{self.name}: "

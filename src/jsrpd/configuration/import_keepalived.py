@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jsrpd.configuration.candidate import Candidate
-from jsrpd.configuration.identity import Identity
+from jsrpd.configuration.imported import finished
 from jsrpd.configuration.junos import root
 from jsrpd.configuration.keepalived_syntax import Directive, Include, KeepalivedProblem, Reader
-from jsrpd.configuration.load import load
 from jsrpd.configuration.places import WrongWord, statements
-from jsrpd.configuration.problems import ConfigurationError
-from jsrpd.configuration.render import text_of
 from jsrpd.model.roles import FULL_WEIGHT
 
 ELSEWHERE = {
@@ -116,12 +113,7 @@ class _Import:
             routers.reverse()
             pairs = [(other, one) for one, other in pairs]
         self._write(routers, pairs)
-        text = text_of(self.candidate.tree)
-        try:
-            load(text, Identity(1, 0), "result")
-        except ConfigurationError as error:
-            self.remarks += [f"to be mended: {line}" for line in str(error).splitlines()]
-        return text, list(dict.fromkeys(self.remarks))
+        return finished(self.candidate.tree, self.remarks)
 
     def _read(self, files: list[tuple[str, str]]) -> list[list[Directive]]:
         """The directives of each router; one file with two names in its conditions is the files of two."""

@@ -339,10 +339,8 @@ class Cluster:
             case RequestKind.FAILOVER:
                 if request.node == self.configuration.peer_id:
                     self._failover_requested(now, request.group, request.node)
-            case RequestKind.RESET:
-                group = self.groups.get(request.group)
-                if group is not None:
-                    group.manual = False
+            case RequestKind.RESET if request.group in self.groups:
+                self.groups[request.group].manual = False
             case RequestKind.CLEAR_FAILOVER_COUNT:
                 self._clear_failover_counts()
 

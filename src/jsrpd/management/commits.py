@@ -52,6 +52,12 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def in_place_of(file: str, head: Commit | None) -> tuple[str, str]:
+    """What is edited where the file cannot be read, and the warning that says so: whoever commits that replaces the file."""
+    what = "the last commit is edited" if head is not None else "an empty configuration is edited"
+    return head.text if head is not None else "", f"warning: {file} cannot be read; {what}, and a commit replaces the file"
+
+
 class Applied(msgspec.Struct, frozen=True):
     """Digests of the file as this program wrote it last, and as it was before: anything else was written by somebody else."""
 

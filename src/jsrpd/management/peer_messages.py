@@ -47,7 +47,6 @@ class Prepared(msgspec.Struct, frozen=True, tag=True):
 
     problem: str
     sequence: int
-    warning: str = ""
 
 
 class Decide(msgspec.Struct, frozen=True, tag=True):

@@ -5,6 +5,7 @@
 
 import msgspec
 
+from jsrpd.model.addressing import control_address, fabric_address_link_local
 from jsrpd.model.link_messages import MAX_IN_BAND_PATHS
 from jsrpd.model.roles import RedundancyMode
 from jsrpd.model.time import MILLISECOND, Timing
@@ -245,6 +246,16 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     def peer_id(self) -> int:
         """The other node's id."""
         return 1 - self.node_id
+
+    def control_ends(self, link: ControlLink) -> tuple[str, str]:
+        """This node's address on a control link and the peer's, as stated or derived (SPEC section 3)."""
+        own, peer = (control_address(self.cluster_id, link.index, node) for node in (self.node_id, self.peer_id))
+        return link.local_address or own, link.peer_address or peer
+
+    def fabric_ends(self, link: FabricLink) -> tuple[str, str]:
+        """This node's link-local address on a fabric link and the peer's."""
+        own, peer = (fabric_address_link_local(self.cluster_id, link.index, node) for node in (self.node_id, self.peer_id))
+        return own, peer
 
     @property
     def in_band_segments(self) -> tuple[Reth, ...]:

@@ -16,7 +16,7 @@ from jsrpd.configuration.identity import Identity
 from jsrpd.configuration.lints import Facts, lints
 from jsrpd.configuration.load import load
 from jsrpd.management import children, engine_link
-from jsrpd.management.commits import AUTOMATIC, FILE, Commit, CommitStore, digest
+from jsrpd.management.commits import AUTOMATIC, FILE, Commit, CommitStore, digest, in_place_of
 from jsrpd.management.peer_messages import Message
 from jsrpd.management.requests import (
     CandidatePiece,
@@ -179,10 +179,8 @@ class CommitDesk:
             text = self.committer.text()
             remarks = list(self._remarks(by, session))
         except (EditFailed, OSError) as error:
-            head = self.committer.store.head()
-            text = head.text if head is not None else ""
-            there = "the last commit is edited" if head is not None else "an empty configuration is edited"
-            remarks = [*f"{error}".splitlines(), f"warning: {self.committer.file.name} cannot be read; {there}"]
+            text, warning = in_place_of(self.committer.file.name, self.committer.store.head())
+            remarks = [*f"{error}".splitlines(), warning]
         if exclusive:
             self.committer.exclusive, self._holder, session.exclusive = by, session, True
             remarks.append("warning: uncommitted changes will be discarded on exit")

@@ -56,7 +56,7 @@ from jsrpd.kernel.path_socket import HelloSocket, LinkSocket, PathSocket
 from jsrpd.kernel.segment_socket import SegmentSocket
 from jsrpd.management import children, engine_link
 from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_recv_hb_failure
-from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, control_address, fabric_address_link_local
+from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT
 from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState
@@ -172,12 +172,9 @@ def _link_ends(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str, int
     """Control and fabric links: interface, own address, peer's address, port."""
     ends: dict[PathId, tuple[str, str, str, int]] = {}
     for control in c.control_links:
-        derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
-        local, peer = control.local_address or derived[0], control.peer_address or derived[1]
-        ends[control.index] = (control.interface, local, peer, CONTROL_PORT)
+        ends[control.index] = (control.interface, *c.control_ends(control), CONTROL_PORT)
     for fabric in c.fabric_links:
-        own, other = (fabric_address_link_local(c.cluster_id, fabric.index, n) for n in (c.node_id, c.peer_id))
-        ends[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other, FABRIC_PORT)
+        ends[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, *c.fabric_ends(fabric), FABRIC_PORT)
     return ends
 
 

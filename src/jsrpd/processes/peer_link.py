@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from jsrpd.management.peer_messages import Envelope, Message, Ping, decode, encode
-from jsrpd.model.addressing import MANAGEMENT_PORT, control_address
+from jsrpd.model.addressing import MANAGEMENT_PORT
 from jsrpd.model.configuration import ClusterConfiguration, ControlLink
 from jsrpd.wire.management import GREETING, LENGTH, BrokenConnectionError, ManagementChannel, frame_length
 
@@ -135,9 +135,8 @@ class PeerLink:
         return made
 
     def _end(self, link: ControlLink, node: int) -> tuple[str, int] | tuple[str, int, int, int]:
-        own = node == self.configuration.node_id
-        stated = link.local_address if own else link.peer_address
-        address = stated or control_address(self.configuration.cluster_id, link.index, node)
+        own, peer = self.configuration.control_ends(link)
+        address = own if node == self.configuration.node_id else peer
         if ":" not in address:
             return (address, MANAGEMENT_PORT)
         scope = socket.if_nametoindex(link.interface) if address.lower().startswith("fe80") else 0

@@ -20,7 +20,7 @@ from jsrpd.kernel import sysctl
 from jsrpd.kernel.ctnetlink import BATCH_BYTES, EventReader, Injector
 from jsrpd.kernel.path_socket import LinkSocket
 from jsrpd.management import children
-from jsrpd.model.addressing import SESSION_PORT, control_address, fabric_address_link_local
+from jsrpd.model.addressing import SESSION_PORT
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
 from jsrpd.model.roles import MAX_GROUP
@@ -145,7 +145,6 @@ class Sessions:
         self.yield_at: dict[int, Instant] = {}
         self.settle_at: dict[int, Instant] = {}
         self.audit_at = now + AUDIT_INTERVAL
-        self.audit_number = 0
         self.overrun_at: Instant = now - OVERRUN_PAUSE
         self.overrun_pending = False
         self.last_busy: Instant = 0
@@ -709,17 +708,9 @@ def _numbered_groups(content: bytes) -> tuple[int, frozenset[int], bytes]:
 
 def _path_addresses(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str]]:
     """Interface, own and the peer's address of each path: the fabric links, without any the control links."""
-    paths: dict[PathId, tuple[str, str, str]] = {}
-    for fabric in c.fabric_links:
-        own, other = (fabric_address_link_local(c.cluster_id, fabric.index, node) for node in (c.node_id, c.peer_id))
-        paths[FIRST_FABRIC_PATH + fabric.index] = (fabric.interface, own, other)
-    if paths:
-        return paths
-    for control in c.control_links:
-        derived = [control_address(c.cluster_id, control.index, node) for node in (c.node_id, c.peer_id)]
-        local, peer = control.local_address or derived[0], control.peer_address or derived[1]
-        paths[control.index] = (control.interface, local, peer)
-    return paths
+    if c.fabric_links:
+        return {FIRST_FABRIC_PATH + link.index: (link.interface, *c.fabric_ends(link)) for link in c.fabric_links}
+    return {link.index: (link.interface, *c.control_ends(link)) for link in c.control_links}
 
 
 def _nominal_timeouts() -> dict[str, int]:

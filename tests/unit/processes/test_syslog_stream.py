@@ -20,7 +20,7 @@ from jsrpd.model.configuration import SyslogHost
 from jsrpd.processes import syslog_stream
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.processes.syslog_stream import QUEUE_LENGTH, RETRY_S, SETTLE_S, StreamDestination, frame
-from tests.peers import UNPACKED, program
+from tests.peers import LIBRARIES, program
 
 PATIENCE_S = 20.0
 SMALL_BUFFER = 4096
@@ -240,11 +240,10 @@ class Rsyslogd:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Until it listens."""
-        libraries = UNPACKED / "usr/lib" / f"{os.uname().machine}-linux-gnu"
         options = ["-n", "-f", str(self.directory / "conf"), "-i", str(self.directory / "pid")]
-        if libraries.exists():
-            options += ["-M", str(libraries / "rsyslog")]
-        running = subprocess.Popen([program("rsyslogd"), *options], env={"LD_LIBRARY_PATH": str(libraries)})
+        if LIBRARIES.exists():
+            options += ["-M", str(LIBRARIES / "rsyslog")]
+        running = subprocess.Popen([program("rsyslogd"), *options], env={"LD_LIBRARY_PATH": str(LIBRARIES)})
         give_up = time.monotonic() + PATIENCE_S
         while True:
             with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
