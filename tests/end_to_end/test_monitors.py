@@ -157,8 +157,8 @@ def said(lab: Lab, begin: int, node: str) -> list[str]:
     return [line.split(maxsplit=2)[2] for _, line in demo.messages(lab, begin, time.time_ns()) if line.split()[1] == node]
 
 
-def wait_for(lab: Lab, begin: int, node: str, text: str) -> None:
-    wait_until(lambda: any(text in line for line in said(lab, begin, node)), PATIENCE_S, f"{node}: {text}")
+def wait_for(lab: Lab, begin: int, node: str, text: str, patience_s: float = PATIENCE_S) -> None:
+    wait_until(lambda: any(text in line for line in said(lab, begin, node)), patience_s, f"{node}: {text}")
 
 
 def traffic_flows(lab: Lab) -> bool:
@@ -312,6 +312,23 @@ def test_a_flapping_card_makes_the_standby_unfit(lab: Lab, primary: str) -> None
     wait_until(
         lambda: count(lab, begin, other, f"JSRPD_UNSET_NPC_MON_FAILURE: NPC {UNSET}") == 1, 60 + PATIENCE_S, "a quiet minute"
     )
+
+
+def test_an_engine_that_is_not_woken_makes_the_standby_unfit(lab: Lab, primary: str) -> None:
+    """Three times in a minute it was kept from its turn for longer than a peer may be silent."""
+    other = faults.peer_of(primary)
+    begin = time.time_ns()
+    (engine,) = [pid for pid, title in topology.daemon_processes(lab, other).items() if title == faults.ENGINE_TITLE]
+    for _ in range(3):
+        os.kill(engine, signal.SIGSTOP)
+        time.sleep(0.5)  # What it is about: the time that passes meanwhile.
+        os.kill(engine, signal.SIGCONT)
+        wait_until(lambda: bool(failures(lab)) or topology.is_settled(lab), PATIENCE_S, "the cluster")
+    wait_for(lab, begin, other, "Monitor SM for redundancy-group 1: engine schedule failed: 3 slips, limit 2 slips in 60 s")
+    wait_until(lambda: failures(lab) == {other: ["SM"]}, PATIENCE_S, "the failure")
+    assert sum("schedule slip: the engine was" in line for line in said(lab, begin, other)) == 1
+    assert transitions(lab, begin, time.time_ns(), primary) == []
+    wait_for(lab, begin, other, "Monitor SM for redundancy-group 1: engine schedule recovered: 0 slips", 60 + PATIENCE_S)
 
 
 def carrier(lab: Lab, node: str) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jsrpd.cli.render_text import node_block, up
-from jsrpd.model.journal import EventKind, JournalEvent
+from jsrpd.model.journal import EventKind, JournalEvent, since_cleared
 from jsrpd.model.status import ClusterStatus, GroupNodeStatus
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class Node:
 
 def nodes(snapshot: ClusterStatus, events: Sequence[JournalEvent]) -> tuple[Node, ...]:
     """Both nodes, in order."""
-    return tuple(_node(snapshot, node, events) for node in (0, 1))
+    shown = since_cleared(events)
+    return tuple(_node(snapshot, node, shown) for node in (0, 1))
 
 
 def _node(snapshot: ClusterStatus, node: int, events: Sequence[JournalEvent]) -> Node:

@@ -10,6 +10,7 @@ from jsrpd.cli import cluster_commands as cluster
 from jsrpd.cli import commands as do
 from jsrpd.cli import configuration_commands as configuration
 from jsrpd.cli import session_commands as session
+from jsrpd.cli import statistics_commands as statistics
 from jsrpd.cli.commands import Command
 from jsrpd.cli.grammar import Entry, Word, grow
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
@@ -81,6 +82,12 @@ ENTRIES: tuple[Entry[Command], ...] = (
         Command(cluster.show_information, FORMATS),
     ),
     Entry("show chassis cluster information detail coldsync", "Cold synchronisation", Command(do.show_cold_sync, FORMATS)),
+    Entry("show chassis cluster statistics", "Heartbeats and synchronised sessions", Command(statistics.show_statistics, FORMATS)),
+    Entry(
+        "show chassis cluster control-plane statistics",
+        "Heartbeats on each path",
+        Command(statistics.show_control_plane_statistics, FORMATS),
+    ),
     Entry("show chassis cluster data-plane statistics", "Synchronised sessions", Command(do.show_data_plane_statistics, FORMATS)),
     Entry("show chassis cluster data-plane interfaces", "Fabric links", Command(cluster.show_data_plane_interfaces, FORMATS)),
     Entry("show chassis cluster control-interface status", "State of each link", Command(cluster.show_control_interfaces, FORMATS)),
@@ -127,6 +134,10 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "How often each became unreachable",
         Command(do.clear_ip_failure_counts),
     ),
+    Entry("clear chassis cluster information", "Let what is shown begin anew", Command(statistics.clear_information)),
+    Entry("clear chassis cluster statistics", "Counters of both planes", Command(statistics.clear_statistics)),
+    Entry("clear chassis cluster control-plane statistics", "Counters of heartbeats", Command(statistics.clear_control_plane)),
+    Entry("clear chassis cluster data-plane statistics", "Counters of sessions", Command(statistics.clear_data_plane)),
     Entry(
         "clear chassis cluster service-failures [redundancy-group GROUP]",
         "Let services that did not start be tried again",

@@ -15,6 +15,7 @@ from jsrpd.model.configuration import (
     Notification,
     NpcMonitoring,
     Reth,
+    ScheduleMonitoring,
     ScriptMonitor,
     Service,
     SpuMonitoring,
@@ -144,6 +145,14 @@ def hardware(cluster: Node) -> HardwareMonitoring | None:
         disk_limits_percent=tuple((path, int(next(iter(node.children)))) for path, node in limits),
         temperature_limit_celsius=_limit(stated, "temperature-limit"),
     )
+
+
+def schedule(cluster: Node) -> ScheduleMonitoring | None:
+    """``schedule-monitoring``; on by default."""
+    stated = cluster.find("schedule-monitoring")
+    if stated is None:
+        return ScheduleMonitoring()
+    return None if "disable" in stated.children else ScheduleMonitoring(_limit(stated, "slip-limit"))
 
 
 def problems(configuration: ClusterConfiguration) -> Iterator[tuple[str, str]]:

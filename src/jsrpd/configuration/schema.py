@@ -173,6 +173,12 @@ HARDWARE_MONITORING = {
     "disk-limit": Statement("use of a file system", key=PATH, value=integer(1, 100, "%")),
     "temperature-limit": Statement("hottest sensor", value=integer(1, 150, "degrees Celsius")),
 }
+SCHEDULE_MONITORING = {
+    "disable": DISABLE,
+    "slip-limit": Statement(
+        "how late the engine may be", value=integer(20, 60000, "ms"), default="half the dead time, at least 100"
+    ),
+}
 
 REDUNDANCY_GROUP = {
     "node": Statement(
@@ -256,6 +262,7 @@ CLUSTER = {
     "spu-monitoring": Statement("watch what carries packets", below=SPU_MONITORING),
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),
     "hardware-monitoring": Statement("watch the machine", below=HARDWARE_MONITORING),
+    "schedule-monitoring": Statement("watch whether the daemon is woken in time", below=SCHEDULE_MONITORING),
     "arbitration": Statement("who may own a group during a complete cut", refuse=NOT_YET),
     "configuration-synchronize": Statement(
         "how a node comes to the configuration of the other",

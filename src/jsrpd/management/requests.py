@@ -62,6 +62,17 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
+class ClearStatistics(msgspec.Struct, frozen=True, tag="clear-statistics"):
+    """``clear chassis cluster statistics``, ``control-plane statistics``, ``data-plane statistics``."""
+
+    control_plane: bool
+    data_plane: bool
+
+
+class ClearInformation(msgspec.Struct, frozen=True, tag="clear-information"):
+    """``clear chassis cluster information``."""
+
+
 class ClearServiceFailures(msgspec.Struct, frozen=True, tag="clear-service-failures"):
     """``clear chassis cluster service-failures [redundancy-group GROUP]``."""
 
@@ -137,6 +148,8 @@ Request = (
     | Failover
     | FailoverReset
     | ClearFailoverCount
+    | ClearStatistics
+    | ClearInformation
     | ClearServiceFailures
 )
 

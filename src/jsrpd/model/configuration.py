@@ -115,6 +115,12 @@ class HardwareMonitoring(msgspec.Struct, frozen=True):
     temperature_limit_celsius: int | None = None
 
 
+class ScheduleMonitoring(msgspec.Struct, frozen=True):
+    """Whether the engine is woken in time. ``slip_limit_ms`` None: half the dead time, 100 ms at least."""
+
+    slip_limit_ms: int | None = None
+
+
 class Preempt(msgspec.Struct, frozen=True):
     """``preempt``; delay in seconds (0: at once)."""
 
@@ -231,6 +237,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     spu_monitoring: SpuMonitoring | None = None
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None
+    schedule_monitoring: ScheduleMonitoring | None = None
     session_synchronization: SessionSynchronization = SessionSynchronization()
     gate: str = "bpf"
     """``bpf``, or ``none``: promise 1 is off and said so."""

@@ -29,8 +29,10 @@ from jsrpd.management.requests import (
     NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
+    ClearInformation,
     ClearIpFailureCounts,
     ClearServiceFailures,
+    ClearStatistics,
     CoreState,
     Explain,
     Failover,
@@ -416,6 +418,10 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.FailoverResetCommanded(number, group, by)
         case ClearFailoverCount():
             return engine_link.FailoverCountsCleared(number, by)
+        case ClearStatistics(control_plane, data_plane):
+            return engine_link.StatisticsCleared(number, control_plane, data_plane, by)
+        case ClearInformation():
+            return engine_link.InformationCleared(number, by)
         case ClearServiceFailures(group):
             return engine_link.ServiceFailuresCleared(number, group, by)
         case ShowIpMonitoring() | ClearIpFailureCounts():

@@ -25,6 +25,8 @@ from jsrpd.management.requests import (
     NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
+    ClearInformation,
+    ClearStatistics,
     CoreState,
     Explain,
     Failover,
@@ -187,6 +189,8 @@ def test_a_client_may_ask_again(running: Running) -> None:
         (Failover(5, 1), lambda number: engine_link.FailoverCommanded(number, 5, 1, ME), 1),
         (FailoverReset(5), lambda number: engine_link.FailoverResetCommanded(number, 5, ME), 0),
         (ClearFailoverCount(), lambda number: engine_link.FailoverCountsCleared(number, ME), 0),
+        (ClearStatistics(True, False), lambda number: engine_link.StatisticsCleared(number, True, False, ME), 0),
+        (ClearInformation(), lambda number: engine_link.InformationCleared(number, ME), 0),
     ],
 )
 @pytest.mark.parametrize(("done", "text"), [(True, "said"), (False, "error: said")])
