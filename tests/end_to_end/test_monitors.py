@@ -298,6 +298,32 @@ def test_a_dead_packet_process_moves_the_group(lab: Lab, primary: str) -> None:
     assert count(lab, begin, primary, f"JSRPD_UNSET_SPU_MON_FAILURE: SPU {UNSET}") == 1
 
 
+def test_what_each_monitor_finds_is_shown(lab: Lab, primary: str) -> None:
+    """From the monitors process, the engine, the commits and the journal, in one display."""
+
+    def detail(*words: str) -> str:
+        command = ("jsrp", "show", "chassis", "cluster", "information", "detail", *words)
+        return run(*inside(lab.namespace(primary), *command), env=lab.environment(primary))
+
+    own = NODES.index(primary)
+    text = detail()
+    for line in (
+        f"node{own}:",
+        "    Heartbeat interval: 100 ms",
+        f"        process {WORKER}: up, running, limit running",
+        "        check: up, exit 0, limit exit 0",
+        "        Fabric Status reported by data plane: Up",
+        f"        {('Server', 'Client')[own]} status : Connected",
+        "        Schedule slip detected: None",
+    ):
+        assert line in text.splitlines()
+    topology.signal_all(workers(lab, primary), signal.SIGKILL)
+    wait_until(lambda: f"process {WORKER}: failed, not running, limit running" in detail("spu"), PATIENCE_S, "the failure")
+    event = f" : SP process {WORKER} failed: not running, limit running, weight 255"
+    wait_until(lambda: event in detail("spu"), PATIENCE_S, "the event")
+    start_worker(lab, primary)
+
+
 def test_a_flapping_card_makes_the_standby_unfit(lab: Lab, primary: str) -> None:
     """Though its carrier is back: a group shall not go to a card that flaps."""
     other = faults.peer_of(primary)

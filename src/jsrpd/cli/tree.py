@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from jsrpd.cli import cluster_commands as cluster
 from jsrpd.cli import commands as do
 from jsrpd.cli import configuration_commands as configuration
+from jsrpd.cli import detail_commands as detail
 from jsrpd.cli import session_commands as session
 from jsrpd.cli import statistics_commands as statistics
 from jsrpd.cli.commands import Command
@@ -80,6 +81,47 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "show chassis cluster information [redundancy-group GROUP]",
         "How each group came to its state, and what has failed",
         Command(cluster.show_information, FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail [redundancy-group GROUP]",
+        "Everything about this node",
+        Command(detail.show_detail, FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail spu",
+        "What carries packets, and the network cards",
+        Command(detail.section("spu"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail interface-monitor",
+        "Watched interfaces",
+        Command(detail.section("interface-monitor"), FORMATS),
+    ),
+    Entry("show chassis cluster information detail fabric-link", "The fabric", Command(detail.section("fabric-link"), FORMATS)),
+    Entry(
+        "show chassis cluster information detail control-link",
+        "The control links, and the connection for commits",
+        Command(detail.section("control-link"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail hardware-monitor",
+        "Memory, file systems, temperature",
+        Command(detail.section("hardware-monitor"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail schedule-monitor",
+        "Whether the daemon is woken in time",
+        Command(detail.section("schedule-monitor"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail command-history",
+        "What operators ordered",
+        Command(detail.section("command-history"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information configuration-synchronization",
+        "The configuration beside the peer's",
+        Command(detail.section("configuration-synchronization"), FORMATS),
     ),
     Entry("show chassis cluster information detail coldsync", "Cold synchronisation", Command(do.show_cold_sync, FORMATS)),
     Entry("show chassis cluster statistics", "Heartbeats and synchronised sessions", Command(statistics.show_statistics, FORMATS)),

@@ -51,6 +51,9 @@ def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: 
         interface_monitors=_monitors(cluster, own, theirs),
         notices=tuple(_notices(cluster, now, conditions)),
         drops={cause: count for cause, count in drops.items() if count},
+        heartbeat_interval_ms=configuration.heartbeat_interval_ms,
+        heartbeat_threshold=configuration.heartbeat_threshold,
+        control_link_recovery=configuration.control_link_recovery,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from jsrpd.model.details import Details
 from jsrpd.model.explanation import GroupExplanation
 from jsrpd.model.ip_monitoring import IpGroupStatus
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
@@ -43,6 +44,10 @@ class ShowState(msgspec.Struct, frozen=True, tag="show-state"):
 
 class Explain(msgspec.Struct, frozen=True, tag="explain"):
     """``show chassis cluster explain``, every group."""
+
+
+class ShowDetails(msgspec.Struct, frozen=True, tag="show-details"):
+    """For ``show chassis cluster information detail``: what is not in the engine's snapshot."""
 
 
 class Failover(msgspec.Struct, frozen=True, tag="failover"):
@@ -144,6 +149,7 @@ Request = (
     | ShowState
     | Explain
     | ShowIpMonitoring
+    | ShowDetails
     | ClearIpFailureCounts
     | Failover
     | FailoverReset
@@ -195,6 +201,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     explanations: tuple[GroupExplanation, ...] = ()
     configuration: ConfigurationTold | None = None
     commits: tuple[CommitLine, ...] = ()
+    details: Details | None = None
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

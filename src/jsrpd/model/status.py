@@ -138,5 +138,8 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""
     services: tuple[ServiceStatus, ...] = ()
+    heartbeat_interval_ms: int = 0
+    heartbeat_threshold: int = 0
+    control_link_recovery: str = ""
     schedule: ScheduleStatus | None = None
     paths: tuple[PathStatistics, ...] = ()
