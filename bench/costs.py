@@ -177,4 +177,10 @@ COSTS = (
         (Figure("median", "median, ms"), Figure("p99", "99 of 100 below, ms"), Figure("longest", "longest, ms")),
         monitors.lateness,
     ),
+    Cost(
+        "starved",
+        f"every monitor on, {monitors.LOOPS} busy loops, {monitors.STARVED_S / 60:g} min",
+        (Figure("alarms", "failures that were none", 0), Figure("moves", "changes of state", 0)),
+        monitors.starved,
+    ),
 )

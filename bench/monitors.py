@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from jsrpd.lab import faults, topology, traffic
+from jsrpd.lab import demo, faults, topology, traffic
 from jsrpd.lab.topology import (
     NODES,
     SWITCH,
@@ -164,6 +164,46 @@ def lateness(lab: Lab) -> dict[str, float]:
     if len(late) < LATENESS_S * 1000 / INTERVAL_MS / 2:
         raise LabError(f"only {len(late)} heartbeats were seen")
     return {"median": statistics.median(late), "p99": late[len(late) * 99 // 100], "longest": late[-1]}
+
+
+LOOPS = 16
+STARVED_S = 120.0
+WATCHED = """
+        spu-monitoring { conntrack-limit 95; }
+        npc-monitoring { flap-limit 5; error-limit 100; transmit-timeout-limit 1; }
+        hardware-monitoring { memory-limit 99; disk-limit / 99; }
+"""
+ALARM = ("JSRPD_MONITOR_FAILED", "JSRPD_SET_", "JSRPD_RG_STATE_CHANGE")
+
+
+def watched_statements() -> str:
+    """As an operator would have them: the next hop of each family each second, and a script."""
+    families = "".join(family(name, SECONDARY[n], (WAN.hosts[n],), 255) for n, name in enumerate(("inet", "inet6")))
+    return f"ip-monitoring {{ family {{ {families} }} }}\n{SCRIPT}"
+
+
+def starved(lab: Lab) -> dict[str, float]:
+    """Every monitor on and the CPUs full of busy loops of the same priority: failures that were none, and moves."""
+    reload(lab, watched_statements(), WATCHED)
+    _wait_for_answers(lab, len(WAN.hosts))
+    begin = time.time_ns()
+    spin = f"import time\nend = time.monotonic() + {STARVED_S}\nwhile time.monotonic() < end: pass"
+    loops = [
+        subprocess.Popen(inside(lab.namespace(NODES[n % len(NODES)]), sys.executable, "-c", spin), stdin=subprocess.DEVNULL)
+        for n in range(LOOPS)
+    ]
+    try:
+        for loop in loops:
+            loop.wait(2 * STARVED_S)
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+    lines = [line for _, line in demo.messages(lab, begin, time.time_ns()) if any(tag in line for tag in ALARM)]
+    for line in lines:
+        print(line, file=sys.stderr)
+    moves = sum(ALARM[-1] in line for line in lines)
+    return {"alarms": float(len(lines) - moves), "moves": float(moves)}
 
 
 def _intervals(lab: Lab, node: str) -> Iterator[float]:

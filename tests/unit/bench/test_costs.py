@@ -45,4 +45,6 @@ def test_limits_are_the_specification_s() -> None:
         ("upstream-dead", "died"): 0,
         ("ip-targets", "primary"): 5,
         ("ip-targets", "standby"): 5,
+        ("starved", "alarms"): 0,
+        ("starved", "moves"): 0,
     }

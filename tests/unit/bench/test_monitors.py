@@ -7,6 +7,7 @@ from bench.lateness import LINK_AND_IPV6_AND_UDP, heartbeat_of, intervals_ms
 from jsrpd.configuration.identity import Identity
 from jsrpd.configuration.load import load
 from jsrpd.lab.topology import Settings
+from jsrpd.model.configuration import IpMonitoring
 from jsrpd.model.link_messages import Acknowledgement
 from tests.unit.wire.nodes import heartbeat, make_link
 
@@ -22,6 +23,8 @@ def test_the_configurations_load(node: int) -> None:
     assert (ip.retry_interval_ms, ip.retry_count, len(ip.targets)) == (200, 5, 2)
     assert not loaded.in_band_heartbeat
     text = monitors.configuration(SETTINGS, monitors.many_statements() + monitors.SCRIPT, monitors.EVERYTHING)
+    loaded = load(monitors.configuration(SETTINGS, monitors.watched_statements(), monitors.WATCHED), Identity(1, node))
+    assert [target.weight for target in (loaded.group(1).ip_monitoring or IpMonitoring()).targets] == [255, 255]
     loaded = load(text, Identity(1, node))
     ip = loaded.group(1).ip_monitoring
     assert ip is not None
