@@ -130,6 +130,7 @@ def npc(cluster: Node) -> NpcMonitoring | None:
         flap_limit=_limit(stated, "flap-limit"),
         error_limit=_limit(stated, "error-limit"),
         transmit_timeout_limit=_limit(stated, "transmit-timeout-limit"),
+        pci_error_limit=_limit(stated, "pci-error-limit"),
     )
 
 

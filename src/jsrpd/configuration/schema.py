@@ -167,6 +167,7 @@ NPC_MONITORING = {
     "flap-limit": Statement("losses of carrier a minute", value=integer(1, 100_000)),
     "error-limit": Statement("errors a minute", value=integer(1, 1_000_000_000)),
     "transmit-timeout-limit": Statement("stalls of a transmit queue a minute", value=integer(1, 100_000)),
+    "pci-error-limit": Statement("uncorrectable PCI errors of a card a minute", value=integer(1, 100_000)),
 }
 HARDWARE_MONITORING = {
     "memory-limit": Statement("use of memory", value=integer(1, 100, "%")),

@@ -104,6 +104,7 @@ class NpcMonitoring(msgspec.Struct, frozen=True):
     flap_limit: int | None = None
     error_limit: int | None = None
     transmit_timeout_limit: int | None = None
+    pci_error_limit: int | None = None
 
 
 class HardwareMonitoring(msgspec.Struct, frozen=True):

@@ -107,13 +107,14 @@ def test_machine() -> None:
         f"{cluster}npc-monitoring flap-limit 1",
         f"{cluster}npc-monitoring error-limit 2",
         f"{cluster}npc-monitoring transmit-timeout-limit 3",
+        f"{cluster}npc-monitoring pci-error-limit 4",
         f"{cluster}hardware-monitoring memory-limit 91",
         f"{cluster}hardware-monitoring disk-limit /var 92",
         f"{cluster}hardware-monitoring temperature-limit 93",
     )
     assert configuration.schedule_monitoring == ScheduleMonitoring(90)
     assert configuration.spu_monitoring == SpuMonitoring((1, 3), 700, 9, 90, ("suricata",), ("named@1.service",))
-    assert configuration.npc_monitoring == NpcMonitoring(1, 2, 3)
+    assert configuration.npc_monitoring == NpcMonitoring(1, 2, 3, 4)
     assert configuration.hardware_monitoring == HardwareMonitoring(91, (("/var", 92),), 93)
 
 
