@@ -19,7 +19,7 @@ from jsrpd.model.details import Details, MonitoredObject, Synchronization
 from jsrpd.model.journal import EventKind, JournalEvent, since_cleared
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH
 from jsrpd.model.roles import FULL_WEIGHT, RG0, FailureCode, codes_of
-from jsrpd.model.status import ClusterStatus, GroupNodeStatus, PathStatistics, ScheduleStatus
+from jsrpd.model.status import ClusterStatus, GroupNodeStatus, HeartbeatCounters, ScheduleStatus
 
 if TYPE_CHECKING:
     from jsrpd.cli.render_xml import Element
@@ -91,7 +91,7 @@ def json(told: Told) -> str:
         "objects": msgspec.to_builtins(told.details.objects),
         "synchronization": msgspec.to_builtins(told.details.synchronization),
         "schedule": msgspec.to_builtins(told.snapshot.schedule),
-        "paths": msgspec.to_builtins(told.snapshot.paths),
+        "paths": msgspec.to_builtins(told.snapshot.heartbeats),
         "events": msgspec.to_builtins(since_cleared(told.events)),
     }
     return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
@@ -209,7 +209,7 @@ def _statistics(told: Told) -> list[str]:
     return lines + in_band_lines(told.snapshot)
 
 
-def _newest(links: Sequence[PathStatistics]) -> tuple[int, int]:
+def _newest(links: Sequence[HeartbeatCounters]) -> tuple[int, int]:
     return max((link.last_sent for link in links), default=0), max((link.last_received for link in links), default=0)
 
 

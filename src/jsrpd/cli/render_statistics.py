@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jsrpd.model.status import ClusterStatus, PathStatistics
+from jsrpd.model.status import ClusterStatus, HeartbeatCounters
 
 if TYPE_CHECKING:
     from jsrpd.cli.render_xml import Element
@@ -17,9 +17,9 @@ CHILD_LINKS = 2
 """The vendor's display has two children of the fabric, whether they are there or not."""
 
 
-def of_kind(snapshot: ClusterStatus, kind: str) -> list[PathStatistics]:
+def of_kind(snapshot: ClusterStatus, kind: str) -> list[HeartbeatCounters]:
     """``control``, ``fabric`` or ``in-band``."""
-    return [path for path in snapshot.paths if path.kind == kind]
+    return [path for path in snapshot.heartbeats if path.kind == kind]
 
 
 def control_plane(snapshot: ClusterStatus) -> str:
@@ -83,7 +83,7 @@ def xml(snapshot: ClusterStatus) -> "Element":
     return ("chassis-cluster-statistics", [("chassis-cluster-interfaces", both)])
 
 
-def _heartbeats(link: PathStatistics) -> "Sequence[Element]":
+def _heartbeats(link: HeartbeatCounters) -> "Sequence[Element]":
     return [("heartbeat-sent", link.sent), ("heartbeat-received", link.received), ("heartbeat-errors", link.errors)]
 
 
@@ -92,7 +92,7 @@ def json(snapshot: ClusterStatus) -> str:
     services = snapshot.sessions.services if snapshot.sessions else ()
     tree = {
         "node": snapshot.node,
-        "paths": msgspec.to_builtins(snapshot.paths),
+        "paths": msgspec.to_builtins(snapshot.heartbeats),
         "services": [{"name": name, "sent": sent, "received": received} for name, sent, received in services],
     }
     return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"

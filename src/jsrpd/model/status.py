@@ -74,7 +74,7 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-class PathStatistics(msgspec.Struct, frozen=True):
+class HeartbeatCounters(msgspec.Struct, frozen=True):
     """Heartbeats on one path of the answering node. ``kind``: ``control``, ``fabric`` or ``in-band``; ``last_…``: sequences."""
 
     kind: str
@@ -142,4 +142,4 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     heartbeat_threshold: int = 0
     control_link_recovery: str = ""
     schedule: ScheduleStatus | None = None
-    paths: tuple[PathStatistics, ...] = ()
+    heartbeats: tuple[HeartbeatCounters, ...] = ()

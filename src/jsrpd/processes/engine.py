@@ -558,7 +558,7 @@ class Engine:
                     sessions=self.statistics.sessions(self.session_status),
                     services=self.services.services,
                     schedule=self.schedule.status(now),
-                    paths=self.statistics.paths(self.configuration),
+                    heartbeats=self.statistics.heartbeats(self.configuration),
                 )
                 return engine_link.StatusReported(number, status)
             case engine_link.FailoverCommanded(number, group, node, by):

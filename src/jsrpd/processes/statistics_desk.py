@@ -7,7 +7,7 @@ import msgspec
 from jsrpd.management.engine_link import CommandReplied, StatisticsCleared
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
-from jsrpd.model.status import PathStatistics, SessionStatus
+from jsrpd.model.status import HeartbeatCounters, SessionStatus
 from jsrpd.wire.envelope import DropCause
 
 
@@ -60,14 +60,14 @@ class StatisticsDesk:
         """The kernel could not receive."""
         self._of(path).errors += 1
 
-    def paths(self, configuration: ClusterConfiguration) -> tuple[PathStatistics, ...]:
+    def heartbeats(self, configuration: ClusterConfiguration) -> tuple[HeartbeatCounters, ...]:
         """Of the paths that are configured: control links, fabric links, segments."""
         control = [("control", link.index, link.interface, link.index) for link in configuration.control_links]
         fabric = [("fabric", link.index, link.interface, FIRST_FABRIC_PATH + link.index) for link in configuration.fabric_links]
         segments = enumerate(configuration.in_band_segments)
         in_band = [("in-band", number, reth.child, FIRST_IN_BAND_PATH + number) for number, reth in segments]
         return tuple(
-            PathStatistics(kind, index, interface, c.sent, c.received, c.errors, c.duplicates, c.last_sent, c.last_received)
+            HeartbeatCounters(kind, index, interface, c.sent, c.received, c.errors, c.duplicates, c.last_sent, c.last_received)
             for kind, index, interface, path in (*control, *fabric, *in_band)
             for c in [self._of(path)]
         )

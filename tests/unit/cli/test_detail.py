@@ -60,7 +60,7 @@ BUSY = Told(
         RG0,
         GroupStatus(1, 2, (row(0, 0, "secondary", failures=IF, weight=0), row(1, 100, "primary"))),
         sessions=SESSIONS,
-        paths=PATHS,
+        heartbeats=PATHS,
         heartbeat_interval_ms=100,
         heartbeat_threshold=5,
         control_link_recovery="rejoin",

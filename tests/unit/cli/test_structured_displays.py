@@ -17,9 +17,9 @@ from jsrpd.model.status import (
     ClusterStatus,
     FabricInterfaceStatus,
     GroupStatus,
+    HeartbeatCounters,
     InterfaceMonitorStatus,
     LinkStatus,
-    PathStatistics,
     SessionStatus,
 )
 from tests.unit.management.daemon import IF, cluster, lost, row
@@ -126,16 +126,16 @@ def test_sessions() -> None:
 
 
 PATHS = (
-    PathStatistics("control", 0, "ctl0", 124, 125, 0, 1, 124, 131),
-    PathStatistics("control", 1, "ctl1", 0, 0, 3, 0, 124, 0),
-    PathStatistics("fabric", 0, "fab", 124, 120, 2, 0, 124, 131),
-    PathStatistics("in-band", 0, "lan", 124, 119, 0, 0, 124, 131),
+    HeartbeatCounters("control", 0, "ctl0", 124, 125, 0, 1, 124, 131),
+    HeartbeatCounters("control", 1, "ctl1", 0, 0, 3, 0, 124, 0),
+    HeartbeatCounters("fabric", 0, "fab", 124, 120, 2, 0, 124, 131),
+    HeartbeatCounters("in-band", 0, "lan", 124, 119, 0, 0, 124, 131),
 )
 
 
 @pytest.mark.parametrize(("name", "paths"), [("links", PATHS), ("alone", PATHS[:1])])
-def test_statistics(name: str, paths: tuple[PathStatistics, ...]) -> None:
-    snapshot = msgspec.structs.replace(HEALTHY, paths=paths)
+def test_statistics(name: str, paths: tuple[HeartbeatCounters, ...]) -> None:
+    snapshot = msgspec.structs.replace(HEALTHY, heartbeats=paths)
     golden(f"control-plane-statistics-{name}.txt", render_statistics.control_plane(snapshot))
     golden(f"xml-control-plane-statistics-{name}.xml", render_xml.reply(render_statistics.xml(snapshot), snapshot=snapshot))
     golden(f"statistics-{name}.json", render_statistics.json(snapshot))

@@ -5,7 +5,7 @@ import pytest
 from jsrpd.management.engine_link import StatisticsCleared
 from jsrpd.model.configuration import ClusterConfiguration, ControlLink, FabricLink, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH
-from jsrpd.model.status import PathStatistics, SessionStatus
+from jsrpd.model.status import HeartbeatCounters, SessionStatus
 from jsrpd.processes.statistics_desk import StatisticsDesk
 from jsrpd.wire.envelope import DropCause
 
@@ -17,10 +17,10 @@ CONFIGURATION = ClusterConfiguration(
     reths=(Reth("reth0", 0, 1, "lan", "lan", bytes(6)),),
 )
 NOTHING = [
-    PathStatistics("control", 0, "ctl0", 0, 0, 0, 0, 0, 0),
-    PathStatistics("control", 1, "ctl1", 0, 0, 0, 0, 0, 0),
-    PathStatistics("fabric", 0, "fab", 0, 0, 0, 0, 0, 0),
-    PathStatistics("in-band", 0, "lan", 0, 0, 0, 0, 0, 0),
+    HeartbeatCounters("control", 0, "ctl0", 0, 0, 0, 0, 0, 0),
+    HeartbeatCounters("control", 1, "ctl1", 0, 0, 0, 0, 0, 0),
+    HeartbeatCounters("fabric", 0, "fab", 0, 0, 0, 0, 0, 0),
+    HeartbeatCounters("in-band", 0, "lan", 0, 0, 0, 0, 0, 0),
 ]
 
 
@@ -40,17 +40,17 @@ def counted() -> StatisticsDesk:
 
 
 def test_by_path() -> None:
-    assert list(StatisticsDesk().paths(CONFIGURATION)) == NOTHING
-    assert list(counted().paths(CONFIGURATION)) == [
-        PathStatistics("control", 0, "ctl0", 2, 3, 0, 1, 8, 5),
-        PathStatistics("control", 1, "ctl1", 0, 0, 2, 0, 0, 0),
-        PathStatistics("fabric", 0, "fab", 1, 0, 1, 0, 8, 0),
-        PathStatistics("in-band", 0, "lan", 0, 1, 0, 0, 0, 5),
+    assert list(StatisticsDesk().heartbeats(CONFIGURATION)) == NOTHING
+    assert list(counted().heartbeats(CONFIGURATION)) == [
+        HeartbeatCounters("control", 0, "ctl0", 2, 3, 0, 1, 8, 5),
+        HeartbeatCounters("control", 1, "ctl1", 0, 0, 2, 0, 0, 0),
+        HeartbeatCounters("fabric", 0, "fab", 1, 0, 1, 0, 8, 0),
+        HeartbeatCounters("in-band", 0, "lan", 0, 1, 0, 0, 0, 5),
     ]
 
 
 def test_a_path_that_is_configured_no_more_is_not_shown() -> None:
-    assert counted().paths(ClusterConfiguration(1, 0)) == ()
+    assert counted().heartbeats(ClusterConfiguration(1, 0)) == ()
 
 
 def test_cleared() -> None:
@@ -58,7 +58,7 @@ def test_cleared() -> None:
     desk = counted()
     reply = desk.clear(StatisticsCleared(9, True, False), None)
     assert (reply.id, reply.ok, reply.text) == (9, True, "Cleared control-plane statistics")
-    assert [(p.sent, p.received, p.errors, p.duplicates, p.last_sent) for p in desk.paths(CONFIGURATION)] == [
+    assert [(p.sent, p.received, p.errors, p.duplicates, p.last_sent) for p in desk.heartbeats(CONFIGURATION)] == [
         (0, 0, 0, 0, 8),
         (0, 0, 0, 0, 0),
         (0, 0, 0, 0, 8),
