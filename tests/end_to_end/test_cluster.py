@@ -170,7 +170,7 @@ FAULTS = [
         secondary_tags=frozenset({"JSRPD_HA_CONTROL_LINK_DOWN"}),
         lossless=True,
     ),
-    Expected("cut-fabric", moves=False, lossless=True),
+    Expected("cut-fabric", moves=False, secondary_says=("secondary > ineligible: Fabric link failure",), lossless=True),
     # Only the hello frames on the segments still tell that the peer lives.
     Expected(
         "silent-heartbeats",

@@ -109,6 +109,9 @@ def _cluster(told: Told) -> list[str]:
     s = told.snapshot
     dead_ms = s.heartbeat_interval_ms * s.heartbeat_threshold
     return [
+        "Redundancy mode:",
+        f"    Configured mode: {s.configured_mode}",
+        f"    Operational mode: {s.mode}",
         "Cluster configuration:",
         f"    Heartbeat interval: {s.heartbeat_interval_ms} ms",
         f"    Heartbeat threshold: {s.heartbeat_threshold}",
@@ -132,7 +135,12 @@ def _cluster_xml(told: Told) -> "list[Element]":
         ("local-node-health", _health(s, s.node)),
         ("remote-node-health", _health(s, 1 - s.node)),
     ]
-    return [("chassis-cluster-configuration-information", configuration), ("chassis-cluster-node-health", health)]
+    modes: list[Element] = [("configured", s.configured_mode), ("operational", s.mode)]
+    return [
+        ("chassis-cluster-redundancy-mode", modes),
+        ("chassis-cluster-configuration-information", configuration),
+        ("chassis-cluster-node-health", health),
+    ]
 
 
 def _health(snapshot: ClusterStatus, node: int) -> str:

@@ -84,6 +84,26 @@ class ClearServiceFailures(msgspec.Struct, frozen=True, tag="clear-service-failu
     group: Group | None = None
 
 
+class ClearPreemptCount(msgspec.Struct, frozen=True, tag="clear-preempt-count"):
+    """``clear chassis cluster preempt-count [redundancy-group GROUP]``."""
+
+    group: Group | None = None
+
+
+class Maintenance(msgspec.Struct, frozen=True, tag="maintenance"):
+    """``request chassis cluster maintenance (on | off)``."""
+
+    on: bool
+
+
+class Rejoin(msgspec.Struct, frozen=True, tag="rejoin"):
+    """``request chassis cluster rejoin``."""
+
+
+class RestartDaemon(msgspec.Struct, frozen=True, tag="restart-daemon"):
+    """``request daemon restart``."""
+
+
 class ShowIpMonitoring(msgspec.Struct, frozen=True, tag="show-ip-monitoring"):
     """``show chassis cluster ip-monitoring status [redundancy-group GROUP]``."""
 
@@ -157,6 +177,10 @@ Request = (
     | ClearStatistics
     | ClearInformation
     | ClearServiceFailures
+    | ClearPreemptCount
+    | Maintenance
+    | Rejoin
+    | RestartDaemon
 )
 
 

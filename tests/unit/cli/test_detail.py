@@ -130,8 +130,8 @@ def with_events(told: Told, events: tuple[JournalEvent, ...]) -> Told:
 @pytest.mark.parametrize(
     ("typed", "first"),
     [
-        ("detail", "Cluster configuration:"),
-        ("detail redundancy-group 0", "Cluster configuration:"),
+        ("detail", "Redundancy mode:"),
+        ("detail redundancy-group 0", "Redundancy mode:"),
         ("detail spu", "SPU monitoring:"),
         ("detail interface-monitor", "Interface monitoring:"),
         ("detail fabric-link", "Fabric monitoring:"),
