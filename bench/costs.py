@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import monitors
 from bench.contestants import Jsrpd
 from jsrpd.lab import topology
 from jsrpd.lab.topology import NODES, Lab, daemon_processes, inside
@@ -157,5 +158,29 @@ COSTS = (
             Figure("all_mb", "all processes, MB (shared pages once)", 150),
         ),
         _idle,
+    ),
+    Cost(
+        "upstream-dead",
+        "upstream dead, IP monitor with 200 ms × 5 probes",
+        (Figure("gap", "longest gap, ms", 1200), Figure("died", "TCP connections died", 0)),
+        monitors.upstream,
+    ),
+    Cost(
+        "ip-targets",
+        "256 monitored addresses at 1 s, IPv4 and IPv6",
+        (Figure("primary", "monitors process of the primary, % of a core", 5), Figure("standby", "of the standby, % of a core", 5)),
+        monitors.targets,
+    ),
+    Cost(
+        "monitors-on",
+        "every monitor on: how far heartbeats are from their interval",
+        (Figure("median", "median, ms"), Figure("p99", "99 of 100 below, ms"), Figure("longest", "longest, ms")),
+        monitors.lateness,
+    ),
+    Cost(
+        "starved",
+        f"every monitor on, {monitors.LOOPS} busy loops, {monitors.STARVED_S / 60:g} min",
+        (Figure("alarms", "failures that were none", 0), Figure("moves", "changes of state", 0)),
+        monitors.starved,
     ),
 )

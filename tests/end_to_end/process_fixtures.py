@@ -37,10 +37,8 @@ FAR_ADDRESSES = {"ctl": f"{PEER}/64", "lan": "10.1.0.100/24"}
 PATIENCE_S = 20.0
 DAEMON = {"jsrpd", "jsrpd: engine", "jsrpd: kernel", "jsrpd: sessions", "jsrpd: gateway", "jsrpd: monitors"}
 """Titles of the processes of a clustered node."""
-FORM = re.compile(
-    r"<(?P<priority>\d+)>(?P<stamp>\w{3} [ \d]\d \d\d:\d\d:\d\d) \S+ jsrpd\[(?P<pid>\d+)\]: (?P<tag>\w+): (?P<text>.*)"
-)
-"""The BSD form of a message (SPEC section 10)."""
+FORM = re.compile(r"<(?P<priority>\d+)>(?P<stamp>\w{3} [ \d]\d \d\d:\d\d:\d\d) jsrpd\[(?P<pid>\d+)\]: (?P<tag>\w+): (?P<text>.*)")
+"""The BSD form of a message as a local daemon takes it (SPEC section 10, decision 0130)."""
 
 CONFIGURATION = """chassis {
     cluster {
@@ -135,6 +133,8 @@ class Node:
     lab: Lab
     log: Log
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    log_socket: str = "devlog"
+    """What the commands of the node have as /dev/log, in the directory of the lab."""
 
     @property
     def namespace(self) -> str:
@@ -175,7 +175,7 @@ class Node:
         """A command line with /dev/log of its own; ``prepare``: shell commands before; ``wrap``: words in front."""
         script = (
             "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/urandom c 1 9; "
-            f'ln -s {self.lab.directory}/devlog /dev/log; {prepare or ":"}; exec "$@"'
+            f'ln -s {self.lab.directory}/{self.log_socket} /dev/log; {prepare or ":"}; exec "$@"'
         )
         program, *rest = words
         return inside(self.namespace, "sh", "-ec", script, "sh", *wrap, str(COMMANDS / program), *rest)
@@ -212,8 +212,8 @@ class Node:
     # -- what is seen -------------------------------------------------------------------------------------------------
 
     def pids(self) -> dict[str, int]:
-        """Process of each title."""
-        return {title: pid for pid, title in topology.processes(self.lab, NODE).items()}
+        """Process of each title; a receiver of the log is no part of the node."""
+        return {title: pid for pid, title in topology.processes(self.lab, NODE).items() if "rsyslogd" not in title}
 
     def answers(self, address: str = GATEWAY) -> bool:
         """The host gets an echo reply from an address."""

@@ -157,8 +157,8 @@ def said(lab: Lab, begin: int, node: str) -> list[str]:
     return [line.split(maxsplit=2)[2] for _, line in demo.messages(lab, begin, time.time_ns()) if line.split()[1] == node]
 
 
-def wait_for(lab: Lab, begin: int, node: str, text: str) -> None:
-    wait_until(lambda: any(text in line for line in said(lab, begin, node)), PATIENCE_S, f"{node}: {text}")
+def wait_for(lab: Lab, begin: int, node: str, text: str, patience_s: float = PATIENCE_S) -> None:
+    wait_until(lambda: any(text in line for line in said(lab, begin, node)), patience_s, f"{node}: {text}")
 
 
 def traffic_flows(lab: Lab) -> bool:
@@ -298,6 +298,32 @@ def test_a_dead_packet_process_moves_the_group(lab: Lab, primary: str) -> None:
     assert count(lab, begin, primary, f"JSRPD_UNSET_SPU_MON_FAILURE: SPU {UNSET}") == 1
 
 
+def test_what_each_monitor_finds_is_shown(lab: Lab, primary: str) -> None:
+    """From the monitors process, the engine, the commits and the journal, in one display."""
+
+    def detail(*words: str) -> str:
+        command = ("jsrp", "show", "chassis", "cluster", "information", "detail", *words)
+        return run(*inside(lab.namespace(primary), *command), env=lab.environment(primary))
+
+    own = NODES.index(primary)
+    text = detail()
+    for line in (
+        f"node{own}:",
+        "    Heartbeat interval: 100 ms",
+        f"        process {WORKER}: up, running, limit running",
+        "        check: up, exit 0, limit exit 0",
+        "        Fabric Status reported by data plane: Up",
+        f"        {('Server', 'Client')[own]} status : Connected",
+        "        Schedule slip detected: None",
+    ):
+        assert line in text.splitlines()
+    topology.signal_all(workers(lab, primary), signal.SIGKILL)
+    wait_until(lambda: f"process {WORKER}: failed, not running, limit running" in detail("spu"), PATIENCE_S, "the failure")
+    event = f" : SP process {WORKER} failed: not running, limit running, weight 255"
+    wait_until(lambda: event in detail("spu"), PATIENCE_S, "the event")
+    start_worker(lab, primary)
+
+
 def test_a_flapping_card_makes_the_standby_unfit(lab: Lab, primary: str) -> None:
     """Though its carrier is back: a group shall not go to a card that flaps."""
     other = faults.peer_of(primary)
@@ -312,6 +338,23 @@ def test_a_flapping_card_makes_the_standby_unfit(lab: Lab, primary: str) -> None
     wait_until(
         lambda: count(lab, begin, other, f"JSRPD_UNSET_NPC_MON_FAILURE: NPC {UNSET}") == 1, 60 + PATIENCE_S, "a quiet minute"
     )
+
+
+def test_an_engine_that_is_not_woken_makes_the_standby_unfit(lab: Lab, primary: str) -> None:
+    """Three times in a minute it was kept from its turn for longer than a peer may be silent."""
+    other = faults.peer_of(primary)
+    begin = time.time_ns()
+    (engine,) = [pid for pid, title in topology.daemon_processes(lab, other).items() if title == faults.ENGINE_TITLE]
+    for _ in range(3):
+        os.kill(engine, signal.SIGSTOP)
+        time.sleep(0.5)  # What it is about: the time that passes meanwhile.
+        os.kill(engine, signal.SIGCONT)
+        wait_until(lambda: bool(failures(lab)) or topology.is_settled(lab), PATIENCE_S, "the cluster")
+    wait_for(lab, begin, other, "Monitor SM for redundancy-group 1: engine schedule failed: 3 slips, limit 2 slips in 60 s")
+    wait_until(lambda: failures(lab) == {other: ["SM"]}, PATIENCE_S, "the failure")
+    assert sum("schedule slip: the engine was" in line for line in said(lab, begin, other)) == 1
+    assert transitions(lab, begin, time.time_ns(), primary) == []
+    wait_for(lab, begin, other, "Monitor SM for redundancy-group 1: engine schedule recovered: 0 slips", 60 + PATIENCE_S)
 
 
 def carrier(lab: Lab, node: str) -> bool:

@@ -34,6 +34,7 @@ stop) if [ -e "$here/pid-$2-$NODE" ]; then kill "$(cat "$here/pid-$2-$NODE")"; r
 esac
 """
 TOLD = """#!/bin/sh
+if [ -e "{directory}/hang-tell-$NODE" ]; then exec sleep 4321; fi
 echo "node$NODE RG$GROUP $OLD_STATE > $STATE: $REASON" >> {directory}/told
 """
 
@@ -45,7 +46,7 @@ def statements(lab: Lab) -> tuple[str, str]:
         command = f"{lab.directory}/service"
         return f'service {name} {{ start "{command} start {name}"; stop "{command} stop {name}"; timeout 2; }}'
 
-    told = f'notification told {{ command "{lab.directory}/tell"; }}'
+    told = f'notification told {{ command "{lab.directory}/tell"; timeout 2; }}'
     return service(ROUTED), f"{service(WEB)} service named {{ unit {NAMED}; timeout 2; }} {told}"
 
 
@@ -229,6 +230,25 @@ def test_notifications_tell_every_change(lab: Lab, primary: str) -> None:
         f"node{NODES.index(other)} RG1 secondary > primary: Remote is in secondary hold",
     }
     wait_until(lambda: set((lab.directory / "told").read_text().splitlines()) == lines, PATIENCE_S, "every change")
+
+
+def test_a_notification_that_hangs_holds_up_nobody(lab: Lab, primary: str) -> None:
+    """Group and services have moved while it hangs on both nodes; then it is killed, and what it was not told is told next."""
+    other = faults.peer_of(primary)
+    hangs = [lab.directory / f"hang-tell-{n}" for n in range(len(NODES))]
+    for hang in hangs:
+        hang.touch()
+    (lab.directory / "told").write_text("")
+    fail_over(lab, 1, other)
+    wait_until(lambda: names(lab, other) == sorted((WEB, NAMED)), PATIENCE_S, "the services there")
+    assert (lab.directory / "told").read_text() == ""
+    killed = "notification 1 told: no end within 2 s, killed"
+    wait_until(lambda: all(killed in log_of(lab, node) for node in NODES), PATIENCE_S, "the end of those that hang")
+    for hang in hangs:
+        hang.unlink()
+    faults.request(lab, primary, "failover", "reset", "redundancy-group", "1")
+    fail_over(lab, 1, primary)
+    wait_until(lambda: "secondary > primary" in (lab.directory / "told").read_text(), PATIENCE_S, "the next change")
 
 
 # -- what fails ---------------------------------------------------------------------------------------------------------

@@ -3,9 +3,11 @@
 import contextlib
 from typing import TYPE_CHECKING
 
-from jsrpd.cli.commands import Call, journal, snapshot_now, snapshot_of_groups
+from jsrpd.cli.commands import Call, CommandFailed, ask, journal, snapshot_now, snapshot_of_groups
+from jsrpd.model.roles import FailureCode
 
 if TYPE_CHECKING:
+    from jsrpd.cli.failures import Part
     from jsrpd.cli.render_xml import Element
     from jsrpd.model.status import ClusterStatus
 
@@ -18,10 +20,25 @@ def show_information(call: Call) -> str:
     events = []
     with contextlib.suppress(OSError):  # Without a readable journal there is less to tell.
         events = history.events(journal())
-    told = information.nodes(snapshot, events)
+    told = information.nodes(snapshot, events, _failures(snapshot))
     if call.display == "json":
         return information.json(told)
     return _xml(information.xml(told), snapshot) if call.display == "xml" else information.text(told)
+
+
+def _failures(snapshot: "ClusterStatus") -> "tuple[Part, ...]":
+    """The monitors process is asked only where it has something to tell."""
+    from jsrpd.cli import failures
+    from jsrpd.management.requests import ShowDetails, ShowIpMonitoring
+
+    codes = failures.own_codes(snapshot)
+    details, addresses = None, None
+    with contextlib.suppress(CommandFailed):  # Without an answer there is less to tell.
+        if codes & failures.TOLD_BY_MONITORS:
+            details = ask(ShowDetails()).details
+        if FailureCode.IP in codes:
+            addresses = ask(ShowIpMonitoring()).ip_monitoring
+    return failures.parts(snapshot, details, addresses or ())
 
 
 def show_data_plane_interfaces(call: Call) -> str:

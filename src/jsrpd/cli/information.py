@@ -5,12 +5,14 @@ heartbeats, and says so when nothing is heard of it.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jsrpd.cli import failures as failure_parts
+from jsrpd.cli.failures import Part
 from jsrpd.cli.render_text import node_block, up
-from jsrpd.model.journal import EventKind, JournalEvent
+from jsrpd.model.journal import EventKind, JournalEvent, since_cleared
 from jsrpd.model.status import ClusterStatus, GroupNodeStatus
 
 if TYPE_CHECKING:
@@ -71,11 +73,15 @@ class Node:
     """Redundancy mode of the configuration; None: not told, as of the other node."""
     mode: str | None = None
     """Redundancy mode in force."""
+    others: tuple[Part, ...] = ()
+    """What has failed besides interfaces; of the answering node."""
 
 
-def nodes(snapshot: ClusterStatus, events: Sequence[JournalEvent]) -> tuple[Node, ...]:
-    """Both nodes, in order."""
-    return tuple(_node(snapshot, node, events) for node in (0, 1))
+def nodes(snapshot: ClusterStatus, events: Sequence[JournalEvent], others: Sequence[Part] = ()) -> tuple[Node, ...]:
+    """Both nodes, in order. ``others``: what else has failed on the answering one."""
+    shown = since_cleared(events)
+    told = (_node(snapshot, node, shown) for node in (0, 1))
+    return tuple(replace(node, others=tuple(others)) if node.node == snapshot.node else node for node in told)
 
 
 def _node(snapshot: ClusterStatus, node: int, events: Sequence[JournalEvent]) -> Node:
@@ -157,13 +163,12 @@ def _lines(node: Node) -> list[str]:
         "Control port tagging:",
         "    Disabled",
     ]
-    return lines + _failure_lines(node.failures)
+    failed = [*_failure_lines(node.failures), *failure_parts.lines(node.others)]
+    return [*lines, "", "Failure Information:", *failed] if failed else lines
 
 
 def _failure_lines(failures: Sequence[Failure]) -> list[str]:
-    if not failures:
-        return []
-    lines = ["", "Failure Information:"]
+    lines: list[str] = []
     monitors = [one for one in failures if not one.fabric]
     for group in sorted({one.group for one in monitors if one.group is not None}):
         lines += [
@@ -219,8 +224,9 @@ def _content(node: Node) -> "list[Element]":
         ("chassis-cluster-led-information", [("current-led-color", node.led_color), ("last-change-reason", node.led_reason)]),
         ("control-link-vlan-information", [("control-link-vlan-status", "Disabled")]),
     ]
-    if node.failures:
-        content.append(("chassis-cluster-monitoring-failure-information", _failure_elements(node.failures)))
+    if node.failures or node.others:
+        failed = [*_failure_elements(node.failures), *failure_parts.elements(node.others)]
+        content.append(("chassis-cluster-monitoring-failure-information", failed))
     return content
 
 

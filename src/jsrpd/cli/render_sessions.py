@@ -33,13 +33,20 @@ def _state(sessions: SessionStatus) -> list[str]:
 
 def cold_synchronization(snapshot: ClusterStatus) -> str:
     """``show chassis cluster information detail coldsync``, the block of the answering node."""
+    if snapshot.sessions is None:
+        return SILENT
+    return node_block(snapshot.node, "\n".join(cold_synchronization_lines(snapshot)))
+
+
+def cold_synchronization_lines(snapshot: ClusterStatus) -> list[str]:
+    """The section; one line while the session process has not reported."""
     sessions = snapshot.sessions
     if sessions is None:
-        return SILENT
+        return ["Cold Synchronization:", f"    {SILENT.rstrip()}"]
     own = (node for group in snapshot.groups for node in group.nodes if node.node == snapshot.node)
     weight = FULL_WEIGHT if any(_cold(node.failures) for node in own) else 0
     done, failed, unknown = _units(sessions)
-    lines = [
+    return [
         "Cold Synchronization:",
         "    Status:",
         f"        Cold synchronization completed for: {done}",
@@ -60,7 +67,6 @@ def cold_synchronization(snapshot: ClusterStatus) -> str:
         "    Events:",
         *(f"        {event}" for event in sessions.events),
     ]
-    return node_block(snapshot.node, "\n".join(lines))
 
 
 def _cold(failures: int | None) -> bool:

@@ -172,9 +172,15 @@ def services(snapshot: ClusterStatus) -> Element:
 
 def cold_synchronization(snapshot: ClusterStatus) -> Element:
     """``show chassis cluster information detail coldsync``, the item of the answering node."""
+    element = cold_synchronization_element(snapshot)
+    return by_node([(snapshot.node, [element or problem("The session process has not reported yet")])])
+
+
+def cold_synchronization_element(snapshot: ClusterStatus) -> Element | None:
+    """The section; None while the session process has not reported."""
     sessions = snapshot.sessions
     if sessions is None:
-        return by_node([(snapshot.node, [problem("The session process has not reported yet")])])
+        return None
     done = ONE_UNIT if sessions.on and sessions.covered else "None"
     content: list[Element] = [
         ("cold-synchronization-progress", f"State: {sessions.cold_sync}"),
@@ -194,7 +200,7 @@ def cold_synchronization(snapshot: ClusterStatus) -> Element:
         ),
         ("cold-synchronization-events", [("cold-synchronization-event", event) for event in sessions.events]),
     ]
-    return by_node([(snapshot.node, [("cold-synchronization-monitoring-information", content)])])
+    return ("cold-synchronization-monitoring-information", content)
 
 
 def ip_monitoring(node: int, groups: Sequence[IpGroupStatus]) -> Element:

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from jsrpd.cli import cluster_commands as cluster
 from jsrpd.cli import commands as do
 from jsrpd.cli import configuration_commands as configuration
+from jsrpd.cli import detail_commands as detail
 from jsrpd.cli import node_commands
 from jsrpd.cli import session_commands as session
+from jsrpd.cli import statistics_commands as statistics
 from jsrpd.cli.commands import Command
 from jsrpd.cli.grammar import Entry, Word, grow
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
@@ -83,7 +85,54 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "How each group came to its state, and what has failed",
         Command(cluster.show_information, FORMATS),
     ),
+    Entry(
+        "show chassis cluster information detail [redundancy-group GROUP]",
+        "Everything about this node",
+        Command(detail.show_detail, FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail spu",
+        "What carries packets, and the network cards",
+        Command(detail.section("spu"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail interface-monitor",
+        "Watched interfaces",
+        Command(detail.section("interface-monitor"), FORMATS),
+    ),
+    Entry("show chassis cluster information detail fabric-link", "The fabric", Command(detail.section("fabric-link"), FORMATS)),
+    Entry(
+        "show chassis cluster information detail control-link",
+        "The control links, and the connection for commits",
+        Command(detail.section("control-link"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail hardware-monitor",
+        "Memory, file systems, temperature",
+        Command(detail.section("hardware-monitor"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail schedule-monitor",
+        "Whether the daemon is woken in time",
+        Command(detail.section("schedule-monitor"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail command-history",
+        "What operators ordered",
+        Command(detail.section("command-history"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information configuration-synchronization",
+        "The configuration beside the peer's",
+        Command(detail.section("configuration-synchronization"), FORMATS),
+    ),
     Entry("show chassis cluster information detail coldsync", "Cold synchronisation", Command(do.show_cold_sync, FORMATS)),
+    Entry("show chassis cluster statistics", "Heartbeats and synchronised sessions", Command(statistics.show_statistics, FORMATS)),
+    Entry(
+        "show chassis cluster control-plane statistics",
+        "Heartbeats on each path",
+        Command(statistics.show_control_plane_statistics, FORMATS),
+    ),
     Entry("show chassis cluster data-plane statistics", "Synchronised sessions", Command(do.show_data_plane_statistics, FORMATS)),
     Entry("show chassis cluster data-plane interfaces", "Fabric links", Command(cluster.show_data_plane_interfaces, FORMATS)),
     Entry("show chassis cluster control-interface status", "State of each link", Command(cluster.show_control_interfaces, FORMATS)),
@@ -147,6 +196,10 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "How often each became unreachable",
         Command(do.clear_ip_failure_counts),
     ),
+    Entry("clear chassis cluster information", "Let what is shown begin anew", Command(statistics.clear_information)),
+    Entry("clear chassis cluster statistics", "Counters of both planes", Command(statistics.clear_statistics)),
+    Entry("clear chassis cluster control-plane statistics", "Counters of heartbeats", Command(statistics.clear_control_plane)),
+    Entry("clear chassis cluster data-plane statistics", "Counters of sessions", Command(statistics.clear_data_plane)),
     Entry(
         "clear chassis cluster service-failures [redundancy-group GROUP]",
         "Let services that did not start be tried again",

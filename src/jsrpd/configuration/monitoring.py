@@ -15,6 +15,7 @@ from jsrpd.model.configuration import (
     Notification,
     NpcMonitoring,
     Reth,
+    ScheduleMonitoring,
     ScriptMonitor,
     Service,
     SpuMonitoring,
@@ -129,6 +130,7 @@ def npc(cluster: Node) -> NpcMonitoring | None:
         flap_limit=_limit(stated, "flap-limit"),
         error_limit=_limit(stated, "error-limit"),
         transmit_timeout_limit=_limit(stated, "transmit-timeout-limit"),
+        pci_error_limit=_limit(stated, "pci-error-limit"),
     )
 
 
@@ -144,6 +146,14 @@ def hardware(cluster: Node) -> HardwareMonitoring | None:
         disk_limits_percent=tuple((path, int(next(iter(node.children)))) for path, node in limits),
         temperature_limit_celsius=_limit(stated, "temperature-limit"),
     )
+
+
+def schedule(cluster: Node) -> ScheduleMonitoring | None:
+    """``schedule-monitoring``; on by default."""
+    stated = cluster.find("schedule-monitoring")
+    if stated is None:
+        return ScheduleMonitoring()
+    return None if "disable" in stated.children else ScheduleMonitoring(_limit(stated, "slip-limit"))
 
 
 def problems(configuration: ClusterConfiguration) -> Iterator[tuple[str, str]]:

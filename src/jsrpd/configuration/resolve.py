@@ -68,6 +68,7 @@ class Resolver:
             spu_monitoring=monitoring.spu(cluster),
             npc_monitoring=monitoring.npc(cluster),
             hardware_monitoring=monitoring.hardware(cluster),
+            schedule_monitoring=monitoring.schedule(cluster),
             in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
             syslog_hosts=_syslog_hosts(view),
             metrics_listeners=_metrics_listeners(view),

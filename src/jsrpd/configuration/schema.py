@@ -169,11 +169,18 @@ NPC_MONITORING = {
     "flap-limit": Statement("losses of carrier a minute", value=integer(1, 100_000)),
     "error-limit": Statement("errors a minute", value=integer(1, 1_000_000_000)),
     "transmit-timeout-limit": Statement("stalls of a transmit queue a minute", value=integer(1, 100_000)),
+    "pci-error-limit": Statement("uncorrectable PCI errors of a card a minute", value=integer(1, 100_000)),
 }
 HARDWARE_MONITORING = {
     "memory-limit": Statement("use of memory", value=integer(1, 100, "%")),
     "disk-limit": Statement("use of a file system", key=PATH, value=integer(1, 100, "%")),
     "temperature-limit": Statement("hottest sensor", value=integer(1, 150, "degrees Celsius")),
+}
+SCHEDULE_MONITORING = {
+    "disable": DISABLE,
+    "slip-limit": Statement(
+        "how late the engine may be", value=integer(20, 60000, "ms"), default="half the dead time, at least 100"
+    ),
 }
 
 REDUNDANCY_GROUP = {
@@ -265,6 +272,7 @@ CLUSTER = {
     "spu-monitoring": Statement("watch what carries packets", below=SPU_MONITORING),
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),
     "hardware-monitoring": Statement("watch the machine", below=HARDWARE_MONITORING),
+    "schedule-monitoring": Statement("watch whether the daemon is woken in time", below=SCHEDULE_MONITORING),
     "arbitration": Statement("who may own a group during a complete cut", refuse=NOT_YET),
     "configuration-synchronize": Statement(
         "how a node comes to the configuration of the other",

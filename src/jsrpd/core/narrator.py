@@ -153,12 +153,14 @@ class Narrator:
                 self._heard(now, known, path, received_at)
             case WatchedInterfacesChanged(up):
                 self._interfaces(now, known, up)
-            case MonitorFailed(group, code, name, weight):
-                values: dict[str, int | str] = {"monitor": code.name, "object": name, "weight": weight}
-                self._say(now, EventKind.MONITOR, f"{code.name} {name} failed: weight {weight}", (group,), values=values)
-            case MonitorRecovered(group, code, name):
-                recovered: dict[str, int | str] = {"monitor": code.name, "object": name}
-                self._say(now, EventKind.MONITOR, f"{code.name} {name} recovered", (group,), values=recovered)
+            case MonitorFailed(group, code, name, weight, value, limit):
+                values: dict[str, int | str] = {"monitor": code.name, "object": name, "weight": weight, **_told(value, limit)}
+                text = ", ".join([*_found(value, limit), f"weight {weight}"])
+                self._say(now, EventKind.MONITOR, f"{code.name} {name} failed: {text}", (group,), values=values)
+            case MonitorRecovered(group, code, name, value, limit):
+                recovered: dict[str, int | str] = {"monitor": code.name, "object": name, **_told(value, limit)}
+                text = ", ".join([f"{code.name} {name} recovered", *_found(value, limit)])
+                self._say(now, EventKind.MONITOR, text, (group,), values=recovered)
             case ConfigurationChanged(configuration):
                 changes = configuration_changes(known.configuration, configuration)
                 text = "configuration loaded: " + ("; ".join(changes) or "nothing that the engine runs on differs")
@@ -243,6 +245,15 @@ class Narrator:
                 self._say(now, EventKind.PATH, text, reason=said.get("cause", ""), values={"link": said["link"]})
             case tag if tag not in TOLD_OTHERWISE:
                 self._say(now, EventKind.MESSAGE, f"{tag}: {render_text(message)}")
+
+
+def _told(value: str, limit: str) -> dict[str, str]:
+    """What a monitor found and what that was held against, as far as it said so (SPEC section 9)."""
+    return {name: said for name, said in (("value", value), ("limit", limit)) if said}
+
+
+def _found(value: str, limit: str) -> list[str]:
+    return [said if name == "value" else f"{name} {said}" for name, said in _told(value, limit).items()]
 
 
 def _groups_named(command: str) -> tuple[int, ...]:

@@ -56,6 +56,9 @@ def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: 
         peer_mode=heartbeat.mode.label if heartbeat else None,
         maintenance=cluster.maintenance,
         drops={cause: count for cause, count in drops.items() if count},
+        heartbeat_interval_ms=configuration.heartbeat_interval_ms,
+        heartbeat_threshold=configuration.heartbeat_threshold,
+        control_link_recovery=configuration.control_link_recovery,
     )
 
 

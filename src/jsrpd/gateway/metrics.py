@@ -12,7 +12,7 @@ from jsrpd.gateway.families import Family
 from jsrpd.model.roles import GroupState, codes_of
 from jsrpd.model.status import ClusterStatus
 
-NANOSECONDS_PER_SECOND = 1e9
+NANOSECONDS_PER_SECOND, MILLISECONDS_PER_SECOND = 1e9, 1e3
 LOST = "lost"
 STATES = (*(state.label for state in GroupState), LOST)
 
@@ -34,7 +34,7 @@ def families(status: ClusterStatus | None, processes: Sequence[ProcessStatus], v
     engine.add(int(status is not None))
     found = [build, engine, *_processes(processes)]
     if status is not None:
-        found += [*_node(status), *_groups(status), *_links(status), *_interfaces(status)]
+        found += [*_node(status), *_groups(status), *_links(status), *_schedule(status), *_interfaces(status)]
     return [family for family in found if family.samples]
 
 
@@ -94,7 +94,23 @@ def _links(status: ClusterStatus) -> list[Family]:
         path.add(int(link.up), path=f"control{link.index}")
     if status.fabric_interfaces:
         path.add(int(status.fabric_up), path="fabric")
-    return [path]
+    sent = Family("jsrpd_heartbeats_sent", "counter", "Heartbeats sent on the path.")
+    received = Family("jsrpd_heartbeats_received", "counter", "Heartbeats of the peer received on the path.")
+    errors = Family("jsrpd_heartbeat_errors", "counter", "What could not be sent, received or believed on the path.")
+    for counted in status.heartbeats:
+        name = f"{counted.kind}{counted.index}"
+        for family, count in ((sent, counted.sent), (received, counted.received), (errors, counted.errors)):
+            family.add(count, path=name)
+    return [path, sent, received, errors]
+
+
+def _schedule(status: ClusterStatus) -> list[Family]:
+    slips = Family("jsrpd_schedule_slips", "counter", "How often the engine was woken later than the limit of schedule-monitoring.")
+    longest = Family("jsrpd_schedule_longest_slip_seconds", "gauge", "The longest of them.", "seconds")
+    if status.schedule is not None and status.schedule.on:
+        slips.add(status.schedule.slips)
+        longest.add(status.schedule.longest_ms / MILLISECONDS_PER_SECOND)
+    return [slips, longest]
 
 
 def _interfaces(status: ClusterStatus) -> list[Family]:

@@ -95,8 +95,11 @@ def _is(pid: int, name: str, namespace: int) -> bool:
     return False
 
 
-def card(interface: str) -> tuple[bool, str, int, int, int] | None:
-    """(device behind it, driver, losses of carrier, errors, transmit timeouts) of an interface; None when it is not there."""
+def card(interface: str) -> tuple[bool, str, int, int, int, int | None] | None:
+    """(device behind it, driver, losses of carrier, errors, transmit timeouts, PCI errors) of an interface, None for no such one.
+
+    PCI errors: uncorrectable ones, fatal or not, that Advanced Error Reporting counted for the device; None where it does not.
+    """
     place = SYS / "class/net" / interface
     if not place.exists():
         return None
@@ -104,4 +107,14 @@ def card(interface: str) -> tuple[bool, str, int, int, int] | None:
     timeouts = [_number(path) or 0 for path in place.glob("queues/tx-*/tx_timeout")]
     errors = [_number(place / "statistics" / name) or 0 for name in ("rx_errors", "tx_errors")]
     name = driver.resolve().name if driver.exists() else ""
-    return (place / "device").exists(), name, _number(place / "carrier_down_count") or 0, sum(errors), sum(timeouts)
+    carrier = _number(place / "carrier_down_count") or 0
+    return (place / "device").exists(), name, carrier, sum(errors), sum(timeouts), _pci_errors(place / "device")
+
+
+def _pci_errors(device: Path) -> int | None:
+    """Each file ends in a line with the sum (Documentation/ABI/testing/sysfs-bus-pci-devices-aer)."""
+    counts = []
+    for name in ("aer_dev_fatal", "aer_dev_nonfatal"):
+        total = [line.split() for line in (_text(device / name) or "").splitlines() if line.startswith("TOTAL_ERR_")]
+        counts += [int(words[1]) for words in total if len(words) == 2 and words[1].isdigit()]
+    return sum(counts) if counts else None

@@ -36,6 +36,22 @@ class FailoverCountsCleared(msgspec.Struct, frozen=True, tag=True):
     by: str = ""
 
 
+class StatisticsCleared(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: count heartbeats, or synchronised sessions, from zero."""
+
+    id: int
+    control_plane: bool
+    data_plane: bool
+    by: str = ""
+
+
+class InformationCleared(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: what happened until now is not shown as information any more. The journal keeps it."""
+
+    id: int
+    by: str = ""
+
+
 class ServiceFailuresCleared(msgspec.Struct, frozen=True, tag=True):
     """Gateway: forget what kept services from starting, of one group or of all."""
 
@@ -121,6 +137,8 @@ Message = (
     | FailoverCommanded
     | FailoverResetCommanded
     | FailoverCountsCleared
+    | StatisticsCleared
+    | InformationCleared
     | ServiceFailuresCleared
     | PreemptCountsCleared
     | MaintenanceCommanded

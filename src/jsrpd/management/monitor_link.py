@@ -6,6 +6,7 @@ on the way, or was not told by a process that crashed, is put right by it, and i
 
 import msgspec
 
+from jsrpd.model.details import MonitoredObject
 from jsrpd.model.ip_monitoring import IpGroupStatus
 from jsrpd.model.roles import FailureCode
 
@@ -74,6 +75,19 @@ class IpMonitoringReported(msgspec.Struct, frozen=True, tag=True):
     groups: tuple[IpGroupStatus, ...]
 
 
+class ObjectsRequested(msgspec.Struct, frozen=True, tag=True):
+    """Gateway to monitors: what is watched besides addresses, and how is it."""
+
+    id: int
+
+
+class ObjectsReported(msgspec.Struct, frozen=True, tag=True):
+    """Monitors to gateway, the answer."""
+
+    id: int
+    objects: tuple[MonitoredObject, ...]
+
+
 Message = (
     MonitorFailed
     | MonitorRecovered
@@ -83,6 +97,8 @@ Message = (
     | IpMonitoringRequested
     | IpFailureCountsCleared
     | IpMonitoringReported
+    | ObjectsRequested
+    | ObjectsReported
 )
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from jsrpd.model.details import Details
 from jsrpd.model.explanation import GroupExplanation
 from jsrpd.model.ip_monitoring import IpGroupStatus
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
@@ -45,6 +46,10 @@ class Explain(msgspec.Struct, frozen=True, tag="explain"):
     """``show chassis cluster explain``, every group."""
 
 
+class ShowDetails(msgspec.Struct, frozen=True, tag="show-details"):
+    """For ``show chassis cluster information detail``: what is not in the engine's snapshot."""
+
+
 class Failover(msgspec.Struct, frozen=True, tag="failover"):
     """``request chassis cluster failover redundancy-group GROUP node NODE``."""
 
@@ -60,6 +65,17 @@ class FailoverReset(msgspec.Struct, frozen=True, tag="failover-reset"):
 
 class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"):
     """``clear chassis cluster failover-count``."""
+
+
+class ClearStatistics(msgspec.Struct, frozen=True, tag="clear-statistics"):
+    """``clear chassis cluster statistics``, ``control-plane statistics``, ``data-plane statistics``."""
+
+    control_plane: bool
+    data_plane: bool
+
+
+class ClearInformation(msgspec.Struct, frozen=True, tag="clear-information"):
+    """``clear chassis cluster information``."""
 
 
 class ClearServiceFailures(msgspec.Struct, frozen=True, tag="clear-service-failures"):
@@ -153,10 +169,13 @@ Request = (
     | ShowState
     | Explain
     | ShowIpMonitoring
+    | ShowDetails
     | ClearIpFailureCounts
     | Failover
     | FailoverReset
     | ClearFailoverCount
+    | ClearStatistics
+    | ClearInformation
     | ClearServiceFailures
     | ClearPreemptCount
     | Maintenance
@@ -206,6 +225,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     explanations: tuple[GroupExplanation, ...] = ()
     configuration: ConfigurationTold | None = None
     commits: tuple[CommitLine, ...] = ()
+    details: Details | None = None
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

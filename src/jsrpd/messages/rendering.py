@@ -25,9 +25,13 @@ def _priority(message: LogMessage) -> int:
 
 
 def render_bsd(message: LogMessage, at: datetime.datetime, host: str, pid: int) -> bytes:
-    """``<PRI>Mmm dd hh:mm:ss host jsrpd[pid]: TAG: text``; ``at`` in local time."""
+    """``<PRI>Mmm dd hh:mm:ss host jsrpd[pid]: TAG: text``; ``at`` in local time.
+
+    Without a host for the local daemon: it expects the tag there, as from syslog(3), and adds the name itself (decision 0130).
+    """
     stamp = f"{MONTHS[at.month - 1]} {at.day:2d} {at:%H:%M:%S}"
-    return f"<{_priority(message)}>{stamp} {host} jsrpd[{pid}]: {message.tag}: {render_text(message)}".encode()
+    where = f"{host} " if host else ""
+    return f"<{_priority(message)}>{stamp} {where}jsrpd[{pid}]: {message.tag}: {render_text(message)}".encode()
 
 
 def render_rfc5424(message: LogMessage, at: datetime.datetime, host: str, pid: int) -> bytes:

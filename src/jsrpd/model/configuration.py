@@ -104,6 +104,7 @@ class NpcMonitoring(msgspec.Struct, frozen=True):
     flap_limit: int | None = None
     error_limit: int | None = None
     transmit_timeout_limit: int | None = None
+    pci_error_limit: int | None = None
 
 
 class HardwareMonitoring(msgspec.Struct, frozen=True):
@@ -113,6 +114,12 @@ class HardwareMonitoring(msgspec.Struct, frozen=True):
     disk_limits_percent: tuple[tuple[str, int], ...] = ()
     """(mount point, limit)."""
     temperature_limit_celsius: int | None = None
+
+
+class ScheduleMonitoring(msgspec.Struct, frozen=True):
+    """Whether the engine is woken in time. ``slip_limit_ms`` None: half the dead time, 100 ms at least."""
+
+    slip_limit_ms: int | None = None
 
 
 class Preempt(msgspec.Struct, frozen=True):
@@ -235,6 +242,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     spu_monitoring: SpuMonitoring | None = None
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None
+    schedule_monitoring: ScheduleMonitoring | None = None
     session_synchronization: SessionSynchronization = SessionSynchronization()
     watchdog_device: str = ""
     """Empty: none."""

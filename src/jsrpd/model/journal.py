@@ -1,5 +1,6 @@
 """What ``show chassis cluster events`` shows: one thing that happened to a node, in words, with reason and values."""
 
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
@@ -30,6 +31,16 @@ class JournalEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     """Who gave the command."""
     values: dict[str, int | str] = {}
+
+
+INFORMATION_CLEARED = "clear information"
+"""The command after which ``show chassis cluster information`` begins anew."""
+
+
+def since_cleared(events: Sequence[JournalEvent]) -> Sequence[JournalEvent]:
+    """What an operator has not cleared; ``show chassis cluster events`` goes on showing everything."""
+    cleared = [n for n, event in enumerate(events) if event.values.get("command") == INFORMATION_CLEARED]
+    return events[cleared[-1] + 1 :] if cleared else events
 
 
 _encoder = msgspec.msgpack.Encoder()

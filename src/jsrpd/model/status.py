@@ -74,6 +74,34 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+class HeartbeatCounters(msgspec.Struct, frozen=True):
+    """Heartbeats on one path of the answering node. ``kind``: ``control``, ``fabric`` or ``in-band``; ``last_…``: sequences."""
+
+    kind: str
+    index: int
+    interface: str
+    sent: int
+    received: int
+    errors: int
+    duplicates: int
+    last_sent: int
+    last_received: int
+
+
+class ScheduleStatus(msgspec.Struct, frozen=True):
+    """The schedule monitor of the answering node. ``on`` False: not watched."""
+
+    on: bool
+    failed: bool = False
+    limit_ms: int = 0
+    slips: int = 0
+    longest_ms: int = 0
+    timers_ignored: bool = False
+    """A slip was so short ago that nothing is concluded about the peer yet."""
+    clears_in_s: int | None = None
+    """When the failure is over if nothing slips any more; None when there is none."""
+
+
 class SessionStatus(msgspec.Struct, frozen=True):
     """How the session process of the answering node fares. ``cold_sync`` in the operator's words."""
 
@@ -116,3 +144,8 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""
     services: tuple[ServiceStatus, ...] = ()
+    heartbeat_interval_ms: int = 0
+    heartbeat_threshold: int = 0
+    control_link_recovery: str = ""
+    schedule: ScheduleStatus | None = None
+    heartbeats: tuple[HeartbeatCounters, ...] = ()

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from jsrpd.model.details import MonitoredObject
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode
 from jsrpd.model.time import Instant
 from jsrpd.monitors.damping import Damper
-from jsrpd.monitors.events import Action, Event, Failed, Recovered, Sampled
+from jsrpd.monitors.events import Action, Event, Failed, Recovered, Sample, Sampled
 
 
 class GaugeMonitor:
@@ -15,6 +16,7 @@ class GaugeMonitor:
         self.code, self.rise, self.fall = code, rise, fall
         self._dampers: dict[str, Damper] = {}
         self.failures: dict[tuple[int, str], Failed] = {}
+        self._found: dict[str, Sample] = {}
 
     def handle(self, _now: Instant, event: Event) -> list[Action]:
         """Only samples concern it."""
@@ -22,6 +24,7 @@ class GaugeMonitor:
         if not isinstance(event, Sampled):
             return actions
         for sample in event.samples:
+            self._found[sample.name] = sample
             damper = self._dampers.setdefault(sample.name, Damper(self.rise, self.fall))
             if not damper.find(sample.well):
                 continue
@@ -37,6 +40,13 @@ class GaugeMonitor:
     def deadline(self) -> Instant | None:
         """It is given samples; it asks for none."""
         return None
+
+    def objects(self) -> tuple[MonitoredObject, ...]:
+        """Everything that was ever found, as it was found last."""
+        return tuple(
+            MonitoredObject(self.code.name, name, self._dampers[name].failed, found.value, found.limit, found.groups)
+            for name, found in self._found.items()
+        )
 
     def present_failures(self) -> Iterable[Failed]:
         """What is failed now."""

@@ -17,13 +17,17 @@ WINDOW: Duration = 60 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One interface as read. ``device``: has a device behind it; ``driver``: its name, empty for none."""
+    """One interface as read. ``device``: has a device behind it; ``driver``: its name, empty for none.
+
+    ``pci_errors``: uncorrectable errors of its device since boot; None where the machine does not count them.
+    """
 
     device: bool
     driver: str
     carrier_losses: int
     errors: int
     transmit_timeouts: int
+    pci_errors: int | None = None
 
 
 class NpcSamples:
@@ -56,10 +60,11 @@ class NpcSamples:
             ("flaps", self.configuration.flap_limit, card.carrier_losses),
             ("errors", self.configuration.error_limit, card.errors),
             ("transmit queue", self.configuration.transmit_timeout_limit, card.transmit_timeouts),
+            ("PCI errors", self.configuration.pci_error_limit, card.pci_errors),
         )
         samples = []
         for what, limit, count in limits:
-            if limit is not None:
+            if limit is not None and count is not None:
                 name = f"{interface} {what}"
                 grown = self._rates.setdefault(name, Rate(WINDOW)).take(now, count)
                 samples.append(Sample(name, grown <= limit, f"{grown} a minute", f"{limit} a minute", groups))

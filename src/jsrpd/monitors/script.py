@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from jsrpd.model.configuration import ScriptMonitor as Configuration
+from jsrpd.model.details import MonitoredObject
 from jsrpd.model.roles import FailureCode
 from jsrpd.model.time import SECOND, Instant
 from jsrpd.monitors.damping import Damper
@@ -36,6 +37,7 @@ class ScriptMonitor:
         """When the present run is killed; None while nothing runs."""
         self._hanging = False
         self._reason = ""
+        self._value = "has not run yet"
 
     def handle(self, now: Instant, event: Event) -> list[Action]:
         """Runs, ends, hangs."""
@@ -76,6 +78,7 @@ class ScriptMonitor:
 
     def _not_run(self, reason: str) -> list[Action]:
         """Said once per reason; the verdict stays what it was."""
+        self._value = f"could not run: {reason}"
         if reason == self._reason:
             return []
         self._reason = reason
@@ -83,6 +86,7 @@ class ScriptMonitor:
         return [Remark(f"script-monitor {self.configuration.name} could not run: {reason}; it still counts as {verdict}")]
 
     def _found(self, well: bool, value: str) -> list[Action]:
+        self._value = value
         if not self._damper.find(well):
             return []
         name, weight = self.configuration.name, self.configuration.weight
@@ -95,6 +99,11 @@ class ScriptMonitor:
     def deadline(self) -> Instant | None:
         """The next run, or the end of patience with the present one."""
         return self._due if self._kill_at is None or self._hanging else self._kill_at
+
+    def objects(self) -> tuple[MonitoredObject, ...]:
+        """The one command."""
+        name, failed = self.configuration.name, self._damper.failed
+        return (MonitoredObject(FailureCode.SC.name, name, failed, self._value, LIMIT, (self.group,)),)
 
     def present_failures(self) -> Iterable[Failed]:
         """What is failed now."""

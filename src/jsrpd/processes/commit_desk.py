@@ -32,6 +32,7 @@ from jsrpd.management.requests import (
 )
 from jsrpd.messages.catalogue import notice
 from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.details import Synchronization
 from jsrpd.model.status import ClusterStatus
 from jsrpd.processes.committer import CommitRefused, Committer, Surroundings, Wanted
 from jsrpd.processes.host_facts import gather
@@ -227,6 +228,13 @@ class CommitDesk:
         except CommitRefused as refused:
             return Reply(False, str(refused))
         return Reply(not difference, f"error: not synchronized: {difference}" if difference else "configuration synchronized\n")
+
+    def synchronization(self) -> Synchronization:
+        """How the configuration of this node stands beside the peer's."""
+        link, head = self._link, self.committer.store.head()
+        newest = f"commit {head.sequence} by {head.author} on node{head.node}" if head is not None else ""
+        problem = "" if link is None or link.connected else link.problem or "no connection yet"
+        return Synchronization(link is not None and link.connected, problem, self.committer.difference(), newest)
 
     def leave(self, session: Session) -> None:
         """The connection has ended: no lock is left behind."""

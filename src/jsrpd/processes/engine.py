@@ -60,6 +60,7 @@ from jsrpd.management import children, engine_link
 from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_recv_hb_failure
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT
 from jsrpd.model.configuration import ClusterConfiguration, Reth
+from jsrpd.model.journal import INFORMATION_CLEARED
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, RedundancyMode
 from jsrpd.model.status import SessionStatus
@@ -70,8 +71,10 @@ from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.restart_in_place import Retirement
+from jsrpd.processes.schedule_desk import ScheduleDesk
 from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.service_desk import ServiceDesk
+from jsrpd.processes.statistics_desk import StatisticsDesk
 from jsrpd.processes.syslog import SyslogSender
 from jsrpd.processes.watchdog import Watchdog
 from jsrpd.sessions.coverage import Coverage
@@ -255,6 +258,8 @@ class Engine:
         """Questions for the core's state, answered when the turn has ended."""
         self.services = ServiceDesk(resources.services, self.cluster, now)
         self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
+        self.statistics = StatisticsDesk()
+        self.schedule = ScheduleDesk(self.cluster, self.configuration)
         self.coverage = Coverage(now, self.configuration.session_synchronization.on)
         self.uncovered: frozenset[int] = frozenset()
         self.ownership_told: children.OwnershipTold | None = None
@@ -306,8 +311,11 @@ class Engine:
         self.ready = {*channels}
         self._turn(clock(), 0)
         while not self.stopped:
-            woken_by_input, late = self._sleep_until(self._wanted())
+            wanted = self._wanted()
+            woken_by_input, late = self._sleep_until(wanted)
             judged = clock()
+            for remark in self.schedule.turn(judged, wanted):
+                self.syslog.send(remark)
             if woken_by_input:
                 _drain(wake_read)
             self._turn(judged, late)
@@ -444,12 +452,15 @@ class Engine:
         match self.link.receive(path, datagram):
             case HeartbeatHeard(incarnation, sequence, heartbeat):
                 self.receive_failed.discard(path)
+                self.statistics.heard(path, sequence)
                 self.cluster.handle(judged, HeartbeatReceived(path, incarnation, sequence, at, heartbeat))
             case AcknowledgementHeard(incarnation, acknowledgement):
                 self.cluster.handle(judged, AcknowledgementReceived(path, incarnation, at, acknowledgement))
             case Answer(answer):
                 self.paths[path].send(answer)
-            case Admitted() | Dropped():
+            case Dropped(cause):
+                self.statistics.dropped(path, cause)
+            case Admitted():
                 pass
         stranger = self.link.unadmitted
         if stranger is not None:
@@ -459,6 +470,7 @@ class Engine:
 
     def _receive_failure(self, path: PathId, error: OSError) -> None:
         """Once per path until it is heard again; a refused connection repeats with every datagram."""
+        self.statistics.failed(path)
         if path not in self.receive_failed:
             self.receive_failed.add(path)
             reason = error.strerror or str(error)
@@ -556,6 +568,8 @@ class Engine:
             self.paths.pop(path).close()
         self._watch_again()
         self.cluster.handle(now, ConfigurationChanged(configuration))
+        for remark in self.schedule.reconfigure(now, configuration):
+            self.syslog.send(remark)
 
     def _answer(self, now: Instant, message: engine_link.Message) -> engine_link.Message | None:
         match message:
@@ -563,9 +577,14 @@ class Engine:
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
                 status = self.cluster.status(now, conditions, drops)
-                return engine_link.StatusReported(
-                    number, msgspec.structs.replace(status, sessions=self.session_status, services=self.services.services)
+                status = msgspec.structs.replace(
+                    status,
+                    sessions=self.statistics.sessions(self.session_status),
+                    services=self.services.services,
+                    schedule=self.schedule.status(now),
+                    heartbeats=self.statistics.heartbeats(self.configuration),
                 )
+                return engine_link.StatusReported(number, status)
             case engine_link.FailoverCommanded(number, group, node, by):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:
@@ -583,6 +602,13 @@ class Engine:
                 text = "Cleared failover-count for all redundancy-groups"
                 self.cluster.commanded(now, by, "clear failover-count", True, text)
                 return engine_link.CommandReplied(number, True, text)
+            case engine_link.StatisticsCleared(by=by):
+                reply = self.statistics.clear(message, self.session_status)
+                self.cluster.commanded(now, by, "clear statistics", reply.ok, reply.text)
+                return reply
+            case engine_link.InformationCleared(number, by):
+                self.cluster.commanded(now, by, INFORMATION_CLEARED, True, "Cleared information")
+                return engine_link.CommandReplied(number, True, "Cleared information")
             case engine_link.ServiceFailuresCleared(number, group, by):
                 ok = self.services.forget(group)
                 text = "Cleared failures of services" if ok else "error: the services process does not take it; try again"
@@ -656,7 +682,7 @@ class Engine:
                     for path, path_socket in self.paths.items():
                         if path_socket.socket is not None:
                             self.said[path] = self.link.heartbeat(path, sequence, heartbeat)
-                            path_socket.send(self.said[path])
+                            self.statistics.sent(path, sequence, path_socket.send(self.said[path]))
                 case StoreLease():
                     self._store(action)
                 case Announce(group, repeat):

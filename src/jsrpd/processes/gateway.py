@@ -29,9 +29,11 @@ from jsrpd.management.requests import (
     NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
+    ClearInformation,
     ClearIpFailureCounts,
     ClearPreemptCount,
     ClearServiceFailures,
+    ClearStatistics,
     CoreState,
     Explain,
     Failover,
@@ -41,6 +43,7 @@ from jsrpd.management.requests import (
     Reply,
     Request,
     RestartDaemon,
+    ShowDetails,
     ShowIpMonitoring,
     ShowMetrics,
     ShowState,
@@ -50,6 +53,7 @@ from jsrpd.management.requests import (
 )
 from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
 from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
+from jsrpd.model.details import Details
 from jsrpd.model.status import ClusterStatus
 from jsrpd.processes.commit_desk import CommitDesk, Commits, Session
 from jsrpd.processes.journal_writer import JournalWriter
@@ -69,7 +73,7 @@ BACKLOG = 16
 ENGINE_SPACING_S = 0.02
 """Least time between two clients' questions: a snapshot of many groups costs the engine milliseconds."""
 LOG_RETRY_S = 0.5
-QUESTIONS = (ShowStatus, ShowState, Explain)
+QUESTIONS = (ShowStatus, ShowState, ShowDetails, Explain)
 """Requests that change nothing."""
 NOBODY_LOGGED_IN = 0xFFFFFFFF
 """The kernel's audit login uid of what no login has started (proc(5))."""
@@ -316,6 +320,10 @@ class Gateway:
             return Reply(False, NOT_ENABLED)
         if isinstance(request, (ShowIpMonitoring, ClearIpFailureCounts)) and self.monitors is not None:
             return await self.monitors.reply(request, self.configuration.node_id)
+        if isinstance(request, ShowDetails):
+            objects = await self.monitors.objects() if self.monitors is not None else None
+            synchronization = self.desk.synchronization() if self.desk is not None else None
+            return Reply(True, node=self.configuration.node_id, details=Details(objects, synchronization))
         if isinstance(request, Maintenance) and (unwritten := self._keep_maintenance(request.on)):
             return Reply(False, unwritten, self.configuration.node_id)
         problem = ENGINE_SILENT
@@ -455,6 +463,10 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.FailoverResetCommanded(number, group, by)
         case ClearFailoverCount():
             return engine_link.FailoverCountsCleared(number, by)
+        case ClearStatistics(control_plane, data_plane):
+            return engine_link.StatisticsCleared(number, control_plane, data_plane, by)
+        case ClearInformation():
+            return engine_link.InformationCleared(number, by)
         case ClearServiceFailures(group):
             return engine_link.ServiceFailuresCleared(number, group, by)
         case ClearPreemptCount(group):
@@ -465,7 +477,7 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.RejoinCommanded(number, by)
         case RestartDaemon():
             raise AssertionError("the parent does this, not the engine")
-        case ShowIpMonitoring() | ClearIpFailureCounts():
+        case ShowIpMonitoring() | ClearIpFailureCounts() | ShowDetails():
             raise AssertionError("the monitors answer this, not the engine")
         case _:
             raise AssertionError("the gateway answers this by itself")

@@ -404,9 +404,16 @@ class Monitors:
             case monitor_link.IpFailureCountsCleared(number, address):
                 for monitor in monitors:
                     monitor.handle(clock(), FailureCountsCleared(address))
+            case monitor_link.ObjectsRequested(number):
+                machines = [watch.machine for watch in self.watches.values()]
+                objects = [one.objects() for one in machines if isinstance(one, (GaugeMonitor, ScriptMonitor))]
+                self._report(monitor_link.ObjectsReported(number, tuple(found for some in objects for found in some)))
+                return
             case _:
                 return
-        report = monitor_link.IpMonitoringReported(number, tuple(monitor.status() for monitor in monitors))
+        self._report(monitor_link.IpMonitoringReported(number, tuple(monitor.status() for monitor in monitors)))
+
+    def _report(self, report: monitor_link.Message) -> None:
         with contextlib.suppress(OSError):
             self.gateway.send(monitor_link.encode(report), socket.MSG_DONTWAIT)
 

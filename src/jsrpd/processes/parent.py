@@ -42,7 +42,7 @@ from jsrpd.messages.catalogue import (
     usage,
 )
 from jsrpd.messages.rendering import render_text
-from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.configuration import ClusterConfiguration, SyslogHost
 from jsrpd.model.roles import RedundancyMode
 from jsrpd.processes import commit_desk, engine, gateway, kernel, monitors, preflight, restart_in_place, services, sessions
 from jsrpd.processes.directories import Directories, directories
@@ -59,6 +59,8 @@ RESTART_DELAY_S = (0.0, 0.2, 1.0, 5.0)
 STEADY_AFTER_S = 30.0
 """A child that lived this long starts again with no pause."""
 STOP_WAIT_S = 5.0
+LAST_WORDS_S = 0.5
+"""How long a refused start waits for a receiver of the log that is slow to take the reason."""
 REBOOT_COMMAND = "systemctl reboot"
 """How a disabled node reboots in mode ``control-link-recovery reboot``; the environment may say otherwise."""
 SYSLOG_PATH = Path("/dev/log")
@@ -125,15 +127,25 @@ def _start(options: Options, places: Directories) -> int:
 
 def _refuse(message: LogMessage, code: int, waiting: int | None = None) -> int:
     """Say it in the log and to whoever started us; ``waiting`` as returned by ``_daemonize``."""
-    sender = SyslogSender(SYSLOG_PATH)
+    sender = SyslogSender(SYSLOG_PATH, _configured_hosts())
     sender.send(message)
-    sender.flush()
+    sender.last_words(LAST_WORDS_S)
     said = f"jsrpd: {render_text(message)}\n"
     if waiting is None:
         sys.stderr.write(said)
     else:
         _release_shell(waiting, code, said)
     return code
+
+
+def _configured_hosts() -> tuple[SyslogHost, ...]:
+    """Where the messages of a daemon go, for one that does not get so far: none where the file cannot be read or is wrong."""
+    places = directories()
+    with contextlib.suppress(ConfigurationError, OSError, ValueError):
+        identity = read_identity(places.configuration)
+        if identity is not None:
+            return load_file(places.configuration_file, identity).syslog_hosts
+    return ()
 
 
 def _daemonize() -> int:

@@ -20,6 +20,7 @@ QUEUE_LENGTH = 1024
 MAX_DATAGRAM = 8192
 """Longer messages are cut: receivers do the same, and one that no socket takes would stop all behind it."""
 MAX_LOCAL_NAME = 64
+LAST_WORDS_POLL_S = 0.02
 
 
 class Destination:
@@ -133,7 +134,7 @@ class SyslogSender:
         at = datetime.datetime.fromtimestamp(self._now()).astimezone()
         host, pid = socket.gethostname()[:MAX_LOCAL_NAME], os.getpid()
         bsd = render_bsd(message, at, host, pid)
-        self._local.put(bsd)
+        self._local.put(render_bsd(message, at, "", pid))
         for receiver, destination in self._remote.items():
             destination.put(render_rfc5424(message, at, host, pid) if receiver.structured_data else bsd)
         if self._copy:
@@ -144,6 +145,14 @@ class SyslogSender:
         """Try again what waits."""
         for destination in self._destinations():
             destination.flush()
+
+    def last_words(self, patience_s: float) -> None:
+        """For a process that ends: until every receiver that is there has taken all, or the time is up."""
+        give_up = time.monotonic() + patience_s
+        self.flush()
+        while self.pressing and time.monotonic() < give_up:
+            time.sleep(LAST_WORDS_POLL_S)
+            self.flush()
 
     def _destinations(self) -> list[Destination | StreamDestination]:
         return [self._local, *self._remote.values()]

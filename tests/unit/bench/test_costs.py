@@ -33,5 +33,18 @@ def test_every_run_is_written_down() -> None:
 
 
 def test_limits_are_the_specification_s() -> None:
-    limits = {figure.key: figure.limit for cost in COSTS for figure in cost.figures if figure.limit is not None}
-    assert limits == {"status": 150, "interfaces": 150, "explain": 150, "engine": 1, "engine_mb": 40, "all_mb": 150}
+    limits = {(cost.name, f.key): f.limit for cost in COSTS for f in cost.figures if f.limit is not None}
+    assert limits == {
+        ("commands", "status"): 150,
+        ("commands", "interfaces"): 150,
+        ("commands", "explain"): 150,
+        ("idle", "engine"): 1,
+        ("idle", "engine_mb"): 40,
+        ("idle", "all_mb"): 150,
+        ("upstream-dead", "gap"): 1200,
+        ("upstream-dead", "died"): 0,
+        ("ip-targets", "primary"): 5,
+        ("ip-targets", "standby"): 5,
+        ("starved", "alarms"): 0,
+        ("starved", "moves"): 0,
+    }

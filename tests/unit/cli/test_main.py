@@ -83,6 +83,25 @@ def succeeds(capsys: pytest.CaptureFixture[str], typed: str) -> str:
             "one\n",
         ),
         ("clear chassis cluster failover-count", {"type": "clear-failover-count"}, Reply(True, "Cleared"), "Cleared\n"),
+        (
+            "clear chassis cluster statistics",
+            {"type": "clear-statistics", "control_plane": True, "data_plane": True},
+            Reply(True, "a\nb"),
+            "a\nb\n",
+        ),
+        (
+            "clear chassis cluster control-plane statistics",
+            {"type": "clear-statistics", "control_plane": True, "data_plane": False},
+            Reply(True, "a"),
+            "a\n",
+        ),
+        (
+            "clear chassis cluster data-plane statistics",
+            {"type": "clear-statistics", "control_plane": False, "data_plane": True},
+            Reply(True, "b"),
+            "b\n",
+        ),
+        ("clear chassis cluster information", {"type": "clear-information"}, Reply(True, "x", 1), NODE_1_BLOCK + "x\n\n"),
     ],
 )
 def test_a_command_and_its_answer(
@@ -96,7 +115,7 @@ def test_a_command_and_its_answer(
 @pytest.mark.parametrize(
     ("typed", "printed"),
     [
-        ("sh ch cl st | match primary", "node0  200      primary              no      no       None\n"),
+        ("sh ch cl statu | match primary", "node0  200      primary              no      no       None\n"),
         ("sh ch cl int | match reth0", "    reth0        Up          1\n"),
         ("show chassis cluster status | match ^node\\d|^Red | count", "Count: 3 lines\n"),
     ],

@@ -6,13 +6,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
-from jsrpd.cli import information, render_text, render_xml
+from jsrpd.cli import information, render_statistics, render_text, render_xml
 from jsrpd.cli.render_xml import Element
 from jsrpd.model.ip_monitoring import IpGroupStatus, IpTargetStatus
 from jsrpd.model.journal import EventKind, JournalEvent
-from jsrpd.model.status import ClusterStatus, FabricInterfaceStatus, GroupStatus, InterfaceMonitorStatus, LinkStatus, SessionStatus
+from jsrpd.model.status import (
+    ClusterStatus,
+    FabricInterfaceStatus,
+    GroupStatus,
+    HeartbeatCounters,
+    InterfaceMonitorStatus,
+    LinkStatus,
+    SessionStatus,
+)
 from tests.unit.management.daemon import IF, cluster, lost, row
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -92,6 +101,12 @@ def test_information(name: str) -> None:
     assert [node["node"] for node in json.loads(information.json(told))] == [0, 1]
 
 
+def test_information_begins_anew_when_it_was_cleared() -> None:
+    cleared = JournalEvent(AT, 0, EventKind.COMMAND, "clear information: Cleared", values={"command": "clear information"})
+    told = information.nodes(HEALTHY, [*EVENTS[:1], cleared, *EVENTS[1:], cleared, EVENTS[0]])
+    assert [len(group.transitions) for group in told[0].groups] == [0, 1]
+
+
 @pytest.mark.parametrize("name", ["healthy", "failed-over", "peer-lost"])
 @pytest.mark.parametrize("render", [render_xml.interfaces, render_xml.data_plane_interfaces, render_xml.control_interfaces])
 def test_interfaces(name: str, render: Callable[[ClusterStatus], Element]) -> None:
@@ -108,6 +123,22 @@ def test_link_tables(name: str) -> None:
 def test_sessions() -> None:
     golden("xml-services.xml", render_xml.reply(render_xml.services(HEALTHY), render_xml.cold_synchronization(HEALTHY)))
     assert "has not reported" in render_xml.reply(render_xml.cold_synchronization(MANUAL))
+
+
+PATHS = (
+    HeartbeatCounters("control", 0, "ctl0", 124, 125, 0, 1, 124, 131),
+    HeartbeatCounters("control", 1, "ctl1", 0, 0, 3, 0, 124, 0),
+    HeartbeatCounters("fabric", 0, "fab", 124, 120, 2, 0, 124, 131),
+    HeartbeatCounters("in-band", 0, "lan", 124, 119, 0, 0, 124, 131),
+)
+
+
+@pytest.mark.parametrize(("name", "paths"), [("links", PATHS), ("alone", PATHS[:1])])
+def test_statistics(name: str, paths: tuple[HeartbeatCounters, ...]) -> None:
+    snapshot = msgspec.structs.replace(HEALTHY, heartbeats=paths)
+    golden(f"control-plane-statistics-{name}.txt", render_statistics.control_plane(snapshot))
+    golden(f"xml-control-plane-statistics-{name}.xml", render_xml.reply(render_statistics.xml(snapshot), snapshot=snapshot))
+    golden(f"statistics-{name}.json", render_statistics.json(snapshot))
 
 
 def test_ip_monitoring() -> None:

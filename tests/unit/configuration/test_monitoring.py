@@ -12,6 +12,7 @@ from jsrpd.model.configuration import (
     IpTarget,
     Notification,
     NpcMonitoring,
+    ScheduleMonitoring,
     ScriptMonitor,
     Service,
     SpuMonitoring,
@@ -48,6 +49,7 @@ def test_defaults() -> None:
     assert configuration.spu_monitoring == SpuMonitoring()
     assert configuration.npc_monitoring == NpcMonitoring()
     assert configuration.hardware_monitoring is None
+    assert configuration.schedule_monitoring == ScheduleMonitoring()
     assert ip("family inet 192.0.2.9 weight 255") == IpMonitoring(255, 0, 1000, 5, (IpTarget("192.0.2.9"),))
     assert ip("global-weight 10") is None
 
@@ -93,7 +95,9 @@ def test_scripts() -> None:
 def test_machine() -> None:
     cluster = "set chassis cluster "
     assert loaded(f"{cluster}spu-monitoring disable", f"{cluster}npc-monitoring disable").spu_monitoring is None
+    assert loaded(f"{cluster}schedule-monitoring disable").schedule_monitoring is None
     configuration = loaded(
+        f"{cluster}schedule-monitoring slip-limit 90",
         f"{cluster}spu-monitoring cpu [ 3 1 ]",
         f"{cluster}spu-monitoring latency-limit 700",
         f"{cluster}spu-monitoring softnet-drop-limit 9",
@@ -103,12 +107,14 @@ def test_machine() -> None:
         f"{cluster}npc-monitoring flap-limit 1",
         f"{cluster}npc-monitoring error-limit 2",
         f"{cluster}npc-monitoring transmit-timeout-limit 3",
+        f"{cluster}npc-monitoring pci-error-limit 4",
         f"{cluster}hardware-monitoring memory-limit 91",
         f"{cluster}hardware-monitoring disk-limit /var 92",
         f"{cluster}hardware-monitoring temperature-limit 93",
     )
+    assert configuration.schedule_monitoring == ScheduleMonitoring(90)
     assert configuration.spu_monitoring == SpuMonitoring((1, 3), 700, 9, 90, ("suricata",), ("named@1.service",))
-    assert configuration.npc_monitoring == NpcMonitoring(1, 2, 3)
+    assert configuration.npc_monitoring == NpcMonitoring(1, 2, 3, 4)
     assert configuration.hardware_monitoring == HardwareMonitoring(91, (("/var", 92),), 93)
 
 

@@ -4,12 +4,20 @@ import msgspec
 import pytest
 
 from jsrpd.core.actions import Log
-from jsrpd.core.events import ConfigurationChanged, FailoverRequested, ShutdownRequested, SocketsDrained
+from jsrpd.core.events import (
+    ConfigurationChanged,
+    FailoverRequested,
+    MonitorFailed,
+    MonitorRecovered,
+    ShutdownRequested,
+    SocketsDrained,
+)
 from jsrpd.core.journal import Packer, read_batch
 from jsrpd.core.narrator import Narrator
 from jsrpd.messages.catalogue import notice
 from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration
 from jsrpd.model.journal import EventKind, JournalEvent
+from jsrpd.model.roles import FailureCode
 from jsrpd.model.time import SECOND
 from tests.unit.core import recorded
 
@@ -168,6 +176,25 @@ def test_commands_and_configurations() -> None:
         "node0 configuration: configuration loaded: nothing that the engine runs on differs",
     ]
     assert events[1].values["outcome"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "failed", "recovered"),
+    [
+        ("7 s", "5 s", "SP cpu 1 failed: 7 s, limit 5 s, weight 255", "SP cpu 1 recovered, 7 s, limit 5 s"),
+        ("not running", "", "SP cpu 1 failed: not running, weight 255", "SP cpu 1 recovered, not running"),
+        ("", "", "SP cpu 1 failed: weight 255", "SP cpu 1 recovered"),
+    ],
+)
+def test_a_monitor_tells_what_it_found_and_what_is_allowed(value: str, limit: str, failed: str, recovered: str) -> None:
+    packer = Packer(9)
+    packer.start(SECOND, ClusterConfiguration(cluster_id=1, node_id=0, groups=(GroupConfiguration(1),)), (), "0.1.0")
+    packer.event(SECOND, MonitorFailed(1, FailureCode.SP, "cpu 1", 255, value, limit), [])
+    packer.event(SECOND, MonitorRecovered(1, FailureCode.SP, "cpu 1", value, limit), [])
+    packer.event(SECOND, SocketsDrained(SECOND), [])
+    events = Narrator().tell(read_batch(packer.close(0)))[1:]
+    assert [event.text for event in events] == [failed, recovered]
+    assert [(event.values.get("value", ""), event.values.get("limit", "")) for event in events] == [(value, limit)] * 2
 
 
 def test_a_damaged_batch_is_a_gap() -> None:

@@ -10,7 +10,7 @@ import pytest
 from jsrpd.gateway.families import SUFFIX, Family, older_text, open_metrics
 from jsrpd.gateway.metrics import ProcessStatus, families
 from jsrpd.model.roles import MAX_GROUP, FailureCode
-from jsrpd.model.status import ClusterStatus, GroupStatus, InterfaceMonitorStatus
+from jsrpd.model.status import ClusterStatus, GroupStatus, HeartbeatCounters, InterfaceMonitorStatus, ScheduleStatus
 from tests.peers import program
 from tests.unit.management.daemon import IF, IP, cluster, lost, row
 
@@ -31,8 +31,14 @@ BUSY = cluster(
     interface_monitors=WATCHED,
     notices=("something stands",),
     drops={"replayed": 4, "malformed": 1},
+    heartbeats=(
+        HeartbeatCounters("control", 0, "ctl0", 124, 125, 0, 1, 124, 131),
+        HeartbeatCounters("fabric", 0, "fab", 124, 120, 2, 0, 124, 131),
+        HeartbeatCounters("in-band", 0, "lan", 124, 119, 0, 0, 124, 131),
+    ),
+    schedule=ScheduleStatus(True, False, 250, 2, 1400),
 )
-ALONE = cluster(GroupStatus(1, 1, (row(0, 200, "primary"), lost(1))), fabric_interfaces=())
+ALONE = cluster(GroupStatus(1, 1, (row(0, 200, "primary"), lost(1))), fabric_interfaces=(), schedule=ScheduleStatus(False))
 
 
 def everything(status: ClusterStatus | None) -> list[Family]:

@@ -83,6 +83,8 @@ def test_anything_else_is_no_request(line: bytes) -> None:
         engine_link.FailoverCommanded(2, 128, 1, "root"),
         engine_link.FailoverResetCommanded(3, None, "root"),
         engine_link.FailoverCountsCleared(4, "uid 1000"),
+        engine_link.StatisticsCleared(4, True, False, "root"),
+        engine_link.InformationCleared(4, "root"),
         engine_link.StateRequested(6),
         engine_link.StateReported(6, 2**40, -(2**40), b"state"),
         engine_link.CheckpointWanted(),

@@ -16,6 +16,11 @@ def test_bsd_form() -> None:
     )
 
 
+def test_bsd_form_for_the_local_daemon() -> None:
+    """As from syslog(3): what stands behind the time is the tag."""
+    assert render_bsd(usage(), AT, "", 7).startswith(b"<27>Jun  3 11:38:03 jsrpd[7]: JSRPD_USAGE: Usage")
+
+
 def test_structured_form() -> None:
     assert render_rfc5424(MOVED, AT, "fw-a", 10035) == (
         b"<25>1 2026-06-03T11:38:03.451Z fw-a jsrpd 10035 JSRPD_RG_STATE_CHANGE [junos@2636.1.1.1.2.129 "

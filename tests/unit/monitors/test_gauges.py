@@ -1,5 +1,6 @@
 """Verdicts on samples."""
 
+from jsrpd.model.details import MonitoredObject
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode
 from jsrpd.monitors.events import Action, Failed, Recovered, Sample, Sampled, TimePassed
 from jsrpd.monitors.gauges import GaugeMonitor
@@ -29,6 +30,16 @@ def test_objects_are_damped_each_for_itself() -> None:
     monitor = GaugeMonitor(FailureCode.SP)
     assert feed(monitor, *[sample(False), sample(False, "cpu 2")] * 2) == []
     assert feed(monitor, sample(False)) == FAILED
+
+
+def test_objects_as_they_were_found_last() -> None:
+    """The verdict is the damped one, the value the newest."""
+    monitor = GaugeMonitor(FailureCode.SP)
+    feed(monitor, *[sample(False)] * 3, sample(True), sample(False, "cpu 2"))
+    assert monitor.objects() == (
+        MonitoredObject("SP", "cpu 1", True, "1 ms", "5 s", (1, 2)),
+        MonitoredObject("SP", "cpu 2", False, "7 s", "5 s", (1, 2)),
+    )
 
 
 def test_without_a_sample_the_verdict_stays() -> None:

@@ -137,6 +137,15 @@ def test_limits_a_minute() -> None:
     assert all(well for well, _, _ in npc(limits, VIRTUAL, *[later] * 62).values()), "after a quiet minute"
 
 
+def test_pci_errors_where_the_machine_counts_them() -> None:
+    limits = NpcMonitoring(pci_error_limit=1)
+    silent, well, sick = (Card(True, "ixgbe", 0, 0, 0, errors) for errors in (None, 3, 5))
+    assert "lan PCI errors" not in npc(limits, silent)
+    assert "lan PCI errors" not in npc(NpcMonitoring(), well)
+    assert npc(limits, well)["lan PCI errors"] == (True, "0 a minute", "1 a minute")
+    assert npc(limits, well, sick)["lan PCI errors"] == (False, "2 a minute", "1 a minute")
+
+
 # -- hardware -------------------------------------------------------------------------------------------------------
 
 

@@ -106,5 +106,21 @@ def test_could_not_run_is_no_verdict() -> None:
     assert list(machine.present_failures()) == [FAILED]
 
 
+def test_what_is_shown_of_it() -> None:
+    """The newest finding beside the damped verdict; what could not run says so."""
+    machine = monitor()
+
+    def shown(*ends: Event) -> tuple[bool, str]:
+        runs(machine, 0, *ends)
+        (found,) = machine.objects()
+        assert (found.code, found.name, found.limit, found.groups) == ("SC", "web", "exit 0", (1,))
+        return found.failed, found.value
+
+    assert shown() == (False, "has not run yet")
+    assert shown(GOOD, BAD) == (False, "exit 2")
+    assert shown(BAD, BAD, GOOD) == (True, "exit 0")
+    assert shown(CommandNotRun("Permission denied")) == (True, "could not run: Permission denied")
+
+
 def test_roles_are_nothing_to_it() -> None:
     assert monitor().handle(0, OwnershipChanged(True)) == []

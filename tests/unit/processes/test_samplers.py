@@ -68,6 +68,8 @@ def test_what_sensors_and_tables_tell(monkeypatch: pytest.MonkeyPatch, tmp_path:
         "class/net/eth0/carrier_down_count": "3",
         "class/net/eth0/statistics/rx_errors": "4",
         "class/net/eth0/statistics/tx_errors": "5",
+        "class/net/eth0/device/aer_dev_fatal": "Undefined 0\nDLP 2\nTLP 0\nTOTAL_ERR_FATAL 2\n",
+        "class/net/eth0/device/aer_dev_nonfatal": "Undefined 0\nTLP 5\nTOTAL_ERR_NONFATAL 5\n",
         "class/net/eth0/queues/tx-0/tx_timeout": "1",
         "class/net/eth0/queues/tx-1/tx_timeout": "1",
         "devices/system/cpu/online": "0-2,5\n",
@@ -78,7 +80,11 @@ def test_what_sensors_and_tables_tell(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert machine.hottest_celsius() == 57
     assert machine.conntrack() == (12, 100)
     assert machine.softnet_drops() == 15
-    assert machine.card("eth0") == (True, "", 3, 9, 2)
+    assert machine.card("eth0") == (True, "", 3, 9, 2, 7)
+    (tmp_path / "class/net/eth0/device/aer_dev_nonfatal").write_text("of another kernel")
+    assert machine.card("eth0") == (True, "", 3, 9, 2, 2)
+    (tmp_path / "class/net/eth0/device/aer_dev_fatal").unlink()
+    assert machine.card("eth0") == (True, "", 3, 9, 2, None)
     assert machine.cpus_online() == frozenset({0, 1, 2, 5})
 
 

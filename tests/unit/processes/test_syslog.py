@@ -6,6 +6,7 @@ import re
 import select
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from jsrpd.model.configuration import SyslogHost
 from jsrpd.processes.syslog import MAX_DATAGRAM, QUEUE_LENGTH, SyslogSender
 
 NOW = 1_790_000_000.5
-BSD = re.compile(rb"<(\d+)>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ jsrpd\[(\d+)\]: JSRPD_NOTICE: (.*)")
+BSD = re.compile(rb"<(\d+)>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S+ )?jsrpd\[(\d+)\]: JSRPD_NOTICE: (.*)")
 UNREACHABLE = "255.255.255.255"
 """Connecting to it is refused for good: nobody asked for broadcasts."""
 
@@ -246,6 +247,38 @@ def test_a_reload_keeps_what_waits_for_those_that_stay(path: Path) -> None:
         sent.reconfigure([SyslogHost("127.0.0.1", remote.getsockname()[1])])
         say(sent, range(4, 5))
         assert b"number 4" in remote.recv(4096)
+
+
+# -- the last words of a process ------------------------------------------------------------------------------------------
+
+
+def test_last_words_wait_for_a_receiver_that_is_there(path: Path) -> None:
+    """A daemon that is refused ends right after: what a full queue did not take must go first."""
+    with receiver(path) as log:
+        sent = sender(path)
+        say(sent, range(100))
+        assert sent.pending
+        texts: list[str] = []
+        reader = threading.Thread(target=lambda: texts.extend(read_until(log, "number 99")))
+        reader.start()
+        sent.last_words(20)
+        reader.join()
+        assert sent.pending == 0
+    assert texts == numbers(range(100))
+
+
+def read_until(log: socket.socket, last: str) -> list[str]:
+    texts: list[str] = []
+    while texts[-1:] != [last]:
+        texts += arrived(log)
+    return texts
+
+
+def test_last_words_do_not_wait_for_one_that_is_not_there(path: Path) -> None:
+    sent = sender(path)
+    say(sent, range(1))
+    sent.last_words(1e9)
+    assert sent.pending == 1
 
 
 # -- option -l ----------------------------------------------------------------------------------------------------------

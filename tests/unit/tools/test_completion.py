@@ -71,7 +71,7 @@ def test_abbreviations_and_beginnings(script: Path) -> None:
         ],
     )
     assert answers == [
-        {"status"},
+        {"statistics", "status"},
         {"JSRPD_RG_STATE_CHANGE"},
         {name for name in COMMANDS.below if name.startswith("re")},
         set(),

@@ -1,0 +1,57 @@
+"""Commands about counters. Imports stay inside the functions, as in ``commands``."""
+
+from jsrpd.cli.commands import Call, ask, snapshot_now
+
+
+def show_statistics(call: Call) -> str:
+    """``show chassis cluster statistics``: control plane and data plane."""
+    from jsrpd.cli import render_sessions, render_statistics, render_xml
+
+    snapshot = snapshot_now()
+    if call.display == "json":
+        return render_statistics.json(snapshot)
+    if call.display == "xml":
+        return render_xml.reply(render_statistics.xml(snapshot), render_xml.services(snapshot), snapshot=snapshot)
+    return render_statistics.control_plane(snapshot) + render_sessions.data_plane_statistics(snapshot)
+
+
+def show_control_plane_statistics(call: Call) -> str:
+    """``show chassis cluster control-plane statistics``."""
+    from jsrpd.cli import render_statistics, render_xml
+
+    snapshot = snapshot_now()
+    if call.display == "json":
+        return render_statistics.json(snapshot)
+    if call.display == "xml":
+        return render_xml.reply(render_statistics.xml(snapshot), snapshot=snapshot)
+    return render_statistics.control_plane(snapshot)
+
+
+def clear_statistics(_call: Call) -> str:
+    """``clear chassis cluster statistics``."""
+    return _clear(control_plane=True, data_plane=True)
+
+
+def clear_control_plane(_call: Call) -> str:
+    """``clear chassis cluster control-plane statistics``."""
+    return _clear(control_plane=True, data_plane=False)
+
+
+def clear_data_plane(_call: Call) -> str:
+    """``clear chassis cluster data-plane statistics``."""
+    return _clear(control_plane=False, data_plane=True)
+
+
+def clear_information(_call: Call) -> str:
+    """``clear chassis cluster information``: what is shown begins anew, the journal keeps everything."""
+    from jsrpd.cli.render_text import node_block
+    from jsrpd.management.requests import ClearInformation
+
+    reply = ask(ClearInformation())
+    return node_block(reply.node or 0, reply.text)
+
+
+def _clear(*, control_plane: bool, data_plane: bool) -> str:
+    from jsrpd.management.requests import ClearStatistics
+
+    return ask(ClearStatistics(control_plane, data_plane)).text + "\n"
