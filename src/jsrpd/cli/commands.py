@@ -23,11 +23,11 @@ BANNER_TIMEOUT_S = 0.5
 
 
 class CommandFailed(Exception):
-    """The text is for the operator; ``shown``: what was to be printed before it."""
+    """The text is for the operator, none where all is said; ``shown``: what was to be printed before it; ``code``: of exit."""
 
-    def __init__(self, text: str, shown: str = "") -> None:
+    def __init__(self, text: str, shown: str = "", code: int = 1) -> None:
         super().__init__(text)
-        self.shown = shown
+        self.shown, self.code = shown, code
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,13 @@ def show_interfaces(call: Call) -> str:
     from jsrpd.cli import render_text
 
     return render_text.interfaces(snapshot)
+
+
+def doctor(call: Call) -> str:
+    """``doctor``: what is wrong with the surroundings of both nodes."""
+    from jsrpd.cli.doctor import run
+
+    return run(call.display)
 
 
 def show_metrics(_call: Call) -> str:

@@ -152,6 +152,7 @@ ENTRIES: tuple[Entry[Command], ...] = (
     Entry("import keepalived FILES", "Of one or both routers", Command(configuration.import_keepalived)),
     Entry("exit", "Leave", Command(session.leave)),
     Entry("quit", "Leave", Command(session.leave)),
+    Entry("doctor", "What is wrong on both nodes, and what mends it", Command(do.doctor, JSON)),
     Entry("replay [JOURNAL]", "Decide a recorded journal once more and compare", Command(do.replay)),
     Entry("release", "Remove everything jsrpd owns from the kernel", Command(do.release)),
     Entry("lab", "A two-node cluster on this machine (jsrp lab --help)", Command(do.lab)),

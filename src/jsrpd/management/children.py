@@ -50,6 +50,20 @@ class Reloaded(msgspec.Struct, frozen=True, tag=True):
     problem: str
 
 
+class SurveyRequested(msgspec.Struct, frozen=True, tag=True):
+    """Gateway to parent: let this node look at itself; ``only_firewall``: at its packet filter only, which is quick."""
+
+    number: int
+    only_firewall: bool = False
+
+
+class SurveyTaken(msgspec.Struct, frozen=True, tag=True):
+    """A process made for it, by the parent's channel to the gateway. ``survey`` as ``model.survey`` encodes it."""
+
+    number: int
+    survey: bytes
+
+
 class Repaired(msgspec.Struct, frozen=True, tag=True):
     """Kernel to engine: somebody had changed this object; it is put back."""
 
@@ -96,6 +110,8 @@ Message = (
     | ChildRestarted
     | ReloadRequested
     | Reloaded
+    | SurveyRequested
+    | SurveyTaken
     | Repaired
     | Notice
     | OwnershipTold

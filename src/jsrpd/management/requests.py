@@ -74,6 +74,31 @@ class ClearIpFailureCounts(msgspec.Struct, frozen=True, tag="clear-ip-failure-co
     address: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
+class ReadEvents(msgspec.Struct, frozen=True, tag="read-events"):
+    """The newest of a node's journal, of every group or of one."""
+
+    last: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+    group: Group | None = None
+    transitions: bool = False
+    """Only changes of state."""
+
+
+class TakeSurvey(msgspec.Struct, frozen=True, tag="take-survey"):
+    """``doctor``: look at this node; ``only_firewall``: at its packet filter, for the lints of a commit."""
+
+    only_firewall: bool = False
+
+
+PeerQuestion = ShowStatus | ShowIpMonitoring | ClearIpFailureCounts | ReadEvents | TakeSurvey
+"""What a node may be asked by the other one."""
+
+
+class AskPeer(msgspec.Struct, frozen=True, tag="ask-peer"):
+    """Let the other node answer this, by the management connection between the nodes."""
+
+    request: PeerQuestion
+
+
 class OpenConfiguration(msgspec.Struct, frozen=True, tag="open-configuration"):
     """What is there to be edited. ``exclusive``: for this connection alone, until it ends."""
 
@@ -128,6 +153,9 @@ Request = (
     | Explain
     | ShowIpMonitoring
     | ClearIpFailureCounts
+    | ReadEvents
+    | TakeSurvey
+    | AskPeer
     | Failover
     | FailoverReset
     | ClearFailoverCount
@@ -175,6 +203,10 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     explanations: tuple[GroupExplanation, ...] = ()
     configuration: ConfigurationTold | None = None
     commits: tuple[CommitLine, ...] = ()
+    events: bytes = b""
+    """As ``model.journal`` encodes them."""
+    survey: bytes = b""
+    """As ``model.survey`` encodes it."""
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -65,6 +65,23 @@ class InterfaceMonitorStatus(msgspec.Struct, frozen=True):
     """Whose interface; None in the answer of a daemon older than this field."""
 
 
+class PathStatus(msgspec.Struct, frozen=True):
+    """A path to the other node, counted since the start of the daemon. ``name``: ``control link 0``."""
+
+    name: str
+    interface: str
+    up: bool
+    """Heartbeats are heard on it."""
+    sent: int
+    received: int
+    lost: int
+    """Heartbeats of the peer that came by other paths, or later ones by this."""
+    recent_loss_percent: float
+    """Of the last 256."""
+    late_ns: int
+    """By how much one came too late at worst within the last minute, losses apart."""
+
+
 class SessionStatus(msgspec.Struct, frozen=True):
     """How the session process of the answering node fares. ``cold_sync`` in the operator's words."""
 
@@ -98,5 +115,8 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     """Standing conditions an operator should know, one sentence each."""
     sessions: SessionStatus | None = None
     """None while the session process has not reported."""
+    paths: tuple[PathStatus, ...] = ()
+    lateness_ns: int = 0
+    """By how much the engine was late at the worst within the last hour."""
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""

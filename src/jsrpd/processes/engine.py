@@ -59,10 +59,11 @@ from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT
 from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState
-from jsrpd.model.status import SessionStatus
+from jsrpd.model.status import ClusterStatus, SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
+from jsrpd.processes.path_statistics import LATENESS_SLICE, PathStatistics, Worst
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.segments import SegmentWatch
@@ -241,6 +242,7 @@ class Engine:
         self.ownership_told: children.OwnershipTold | None = None
         self.session_status: SessionStatus | None = None
         self.drain_number = 0
+        self.path_statistics, self.lateness = PathStatistics(), Worst(LATENESS_SLICE)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -287,8 +289,10 @@ class Engine:
         self.ready = {*channels}
         self._turn(clock(), 0)
         while not self.stopped:
-            woken_by_input, late = self._sleep_until(self._wanted())
+            wanted = self._wanted()
+            woken_by_input, late = self._sleep_until(wanted)
             judged = clock()
+            self.lateness.note(judged, judged - wanted)
             if woken_by_input:
                 _drain(wake_read)
             self._turn(judged, late)
@@ -331,7 +335,9 @@ class Engine:
         if self.terminated:
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
-        self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
+        drained = clock()
+        self.lateness.note(judged, max(late, drained - judged))
+        self._perform(self.cluster.handle(judged, SocketsDrained(drained, late)))
         self._tell_ownership()
         self.announcer.repeat(judged, self._owned())
         if self.syslog.pending and (self.syslog.pressing or judged >= self.log_due):
@@ -418,6 +424,7 @@ class Engine:
         match self.link.receive(path, datagram):
             case HeartbeatHeard(incarnation, sequence, heartbeat):
                 self.receive_failed.discard(path)
+                self.path_statistics.heard(path, incarnation, sequence, at, self.configuration.timing.interval)
                 self.cluster.handle(judged, HeartbeatReceived(path, incarnation, sequence, at, heartbeat))
             case AcknowledgementHeard(incarnation, acknowledgement):
                 self.cluster.handle(judged, AcknowledgementReceived(path, incarnation, at, acknowledgement))
@@ -534,7 +541,7 @@ class Engine:
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
                 status = self.cluster.status(now, conditions, drops)
-                return engine_link.StatusReported(number, msgspec.structs.replace(status, sessions=self.session_status))
+                return engine_link.StatusReported(number, self._with_statistics(now, status))
             case engine_link.FailoverCommanded(number, group, node, by):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:
@@ -563,6 +570,12 @@ class Engine:
                 return None
             case _:
                 return None
+
+    def _with_statistics(self, now: Instant, status: ClusterStatus) -> ClusterStatus:
+        interfaces = {path: ends[0] for path, ends in self.link_ends.items()} | self.hello_interfaces
+        rows = [(path, name, self.cluster.path_up(now, path)) for path, name in interfaces.items()]
+        late, paths = self.lateness.within(now), self.path_statistics.rows(now, rows)
+        return msgspec.structs.replace(status, sessions=self.session_status, paths=paths, lateness_ns=late)
 
     def _configuration_differs(self, now: Instant, difference: str) -> None:
         """Shown with every group, and counted in none: a node with an older configuration is better than no node."""
@@ -621,6 +634,7 @@ class Engine:
                         if path_socket.socket is not None:
                             self.said[path] = self.link.heartbeat(path, sequence, heartbeat)
                             path_socket.send(self.said[path])
+                            self.path_statistics.sent(path)
                 case StoreLease():
                     self._store(action)
                 case Announce(group, repeat):

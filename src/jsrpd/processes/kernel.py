@@ -267,18 +267,7 @@ class Keeper:
     def _prepare_interfaces(self) -> None:
         """Sysctls and gates for what exists now and did not when we last looked."""
         links = self.rtnetlink.links()
-        settings = dict(GROUP_SYSCTLS)
-        if self.configuration.session_synchronization.on:
-            settings |= SESSION_SYSCTLS
-        for reth in self.configuration.reths:
-            if reth.name in links:
-                settings |= {name.format(reth.name): value for name, value in RETH_SYSCTLS.items()}
-            if reth.child in links:
-                settings |= {name.format(reth.child): value for name, value in CHILD_SYSCTLS.items()}
-        for fabric in self.configuration.fabric_links:
-            if fabric.interface in links:
-                settings |= {name.format(fabric.interface): value for name, value in FABRIC_SYSCTLS.items()}
-        for name, value in settings.items():
+        for name, value in wanted_sysctls(self.configuration, frozenset(links)).items():
             if sysctl.read(name) != value:
                 sysctl.write(name, value)
         if self.gate is None:
@@ -313,6 +302,22 @@ class Keeper:
     def _tell(self, channel: socket.socket, message: children.Message) -> None:
         with contextlib.suppress(OSError):
             channel.send(children.encode(message), socket.MSG_DONTWAIT)
+
+
+def wanted_sysctls(configuration: ClusterConfiguration, present: frozenset[str]) -> dict[str, str]:
+    """Value by path of every sysctl this node needs, of those interfaces that are ``present``."""
+    settings = dict(GROUP_SYSCTLS)
+    if configuration.session_synchronization.on:
+        settings |= SESSION_SYSCTLS
+    for reth in configuration.reths:
+        if reth.name in present:
+            settings |= {name.format(reth.name): value for name, value in RETH_SYSCTLS.items()}
+        if reth.child in present:
+            settings |= {name.format(reth.child): value for name, value in CHILD_SYSCTLS.items()}
+    for fabric in configuration.fabric_links:
+        if fabric.interface in present:
+            settings |= {name.format(fabric.interface): value for name, value in FABRIC_SYSCTLS.items()}
+    return settings
 
 
 def _is_primary(lease_map: LeaseMap, group: int) -> bool:
