@@ -24,6 +24,13 @@ def show_information(call: Call) -> str:
     return _xml(information.xml(told), snapshot) if call.display == "xml" else information.text(told)
 
 
+def monitor(call: Call) -> str:
+    """``monitor chassis cluster [interval SECONDS]``."""
+    from jsrpd.cli.monitor import run
+
+    return run(call.number("seconds") if "seconds" in call.values else 1)
+
+
 def show_data_plane_interfaces(call: Call) -> str:
     """``show chassis cluster data-plane interfaces``."""
     from jsrpd.cli import render_json, render_text, render_xml

@@ -99,6 +99,11 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "Why each group is where it is, and what would move it",
         Command(do.explain, JSON),
     ),
+    Entry(
+        "monitor chassis cluster [interval SECONDS]",
+        "Paths, groups, monitors, sessions and events as they change; q leaves",
+        Command(cluster.monitor),
+    ),
     Entry("show metrics", "What a monitoring system reads, as OpenMetrics", Command(do.show_metrics)),
     Entry("show configuration", "The configuration file", Command(do.show_configuration, ("set",))),
     Entry("show cli", "How this session behaves", Command(session.show_cli)),

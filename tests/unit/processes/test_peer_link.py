@@ -25,8 +25,8 @@ def joined(body: Callable[[_Connection, _Connection], Awaitable[None]]) -> None:
 
     async def run() -> None:
         ends = []
-        for node, end in enumerate(socket.socketpair()):
-            reader, writer = await asyncio.open_connection(sock=end)
+        for node, one in enumerate(socket.socketpair()):
+            reader, writer = await asyncio.open_connection(sock=one)
             ends.append(_Connection(ClusterConfiguration(cluster_id=1, node_id=node), KEY, reader, writer, answer))
         await asyncio.gather(*(end.greet() for end in ends))
         reading = [asyncio.ensure_future(end.read()) for end in ends]
