@@ -131,8 +131,8 @@ STATES = {
 
 
 def _groups(status: ClusterStatus, room: int) -> list[Line]:
-    side = f"{'Prio':>4} {'Weight':>6} {'Gate':<5}{'Fails':<6}"
-    head = [(f"{'Group':<6}{'node0':<14}{side:<22} {'node1':<14}{side}".rstrip(), Style.HEAD)]
+    side = f"{'Prio':>4} {'Weight':>6} {'Gate':<5}{'Fails':<5}"
+    head = [(f"{'Group':<6}{'node0':<14}{side} {'node1':<14}{side}".rstrip(), Style.HEAD)]
     shown = _worst(status.groups, room)
     return [head, *(_group(group) for group in shown), *_left_out(len(status.groups) - len(shown), "groups, all of them well")]
 
@@ -150,11 +150,12 @@ def _is_well(group: GroupStatus) -> bool:
 
 
 def _group(group: GroupStatus) -> Line:
-    line: list[Span] = [(f"RG{group.group:<4}", Style.PLAIN)]
+    """With an ``m`` behind its number where an operator has placed it."""
+    manual = any(row.manual for row in group.nodes)
+    name = f"RG{group.group}{'m' if manual else ''}"
+    line: list[Span] = [(f"{name:<6}", Style.ODD if manual else Style.PLAIN)]
     for row in group.nodes:
         line += [*_node(row), (" ", Style.PLAIN)]
-    if any(row.manual for row in group.nodes):
-        line.append(("m", Style.ODD))
     return line
 
 
