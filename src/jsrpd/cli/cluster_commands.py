@@ -1,24 +1,29 @@
 """Commands that show or try the cluster as a whole. Imports stay inside the functions, as in ``commands``."""
 
-import contextlib
 from typing import TYPE_CHECKING
 
-from jsrpd.cli.commands import Call, journal, snapshot_now, snapshot_of_groups
+from jsrpd.cli.commands import Call, snapshot_now, snapshot_of_groups
 
 if TYPE_CHECKING:
     from jsrpd.cli.render_xml import Element
     from jsrpd.model.status import ClusterStatus
 
 
+MOST_TRANSITIONS = 1000
+"""Six of each of 128 groups are shown."""
+
+
 def show_information(call: Call) -> str:
     """``show chassis cluster information [redundancy-group N]``."""
-    from jsrpd.cli import history, information
+    from jsrpd.cli import both_nodes, information
+    from jsrpd.management.requests import ReadEvents
+    from jsrpd.model.journal import decode_events
 
     snapshot = snapshot_of_groups(call)
-    events = []
-    with contextlib.suppress(OSError):  # Without a readable journal there is less to tell.
-        events = history.events(journal())
-    told = information.nodes(snapshot, events)
+    group = call.number("group") if "group" in call.values else None
+    answers = both_nodes.asked(ReadEvents(MOST_TRANSITIONS, group, True))
+    events = [event for one in answers if one.reply is not None for event in decode_events(one.reply.events)]
+    told = information.nodes(snapshot, events, {one.node: one.problem for one in answers if one.problem})
     if call.display == "json":
         return information.json(told)
     return _xml(information.xml(told), snapshot) if call.display == "xml" else information.text(told)
@@ -29,6 +34,20 @@ def monitor(call: Call) -> str:
     from jsrpd.cli.monitor import run
 
     return run(call.number("seconds") if "seconds" in call.values else 1)
+
+
+def drill(call: Call) -> str:
+    """``request chassis cluster drill redundancy-group N``."""
+    from jsrpd.cli.drill import run
+
+    return run(call.number("group"), confirm=True)
+
+
+def drill_unasked(call: Call) -> str:
+    """``request chassis cluster drill redundancy-group N no-confirm``."""
+    from jsrpd.cli.drill import run
+
+    return run(call.number("group"), confirm=False)
 
 
 def show_data_plane_interfaces(call: Call) -> str:

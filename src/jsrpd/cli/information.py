@@ -1,10 +1,10 @@
 """``show chassis cluster information``: how each group came to its state, and what has failed (reference 7.4 (a)).
 
-The answering node tells its own transitions, from its journal; of the other node it shows what that node tells in its
-heartbeats, and says so when nothing is heard of it.
+Both nodes tell their own transitions, from their journals. The rest of the other node is what it tells in its heartbeats; of
+a node that is not heard the block says so, and of one that is heard and cannot be asked, that its transitions are not known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -67,20 +67,22 @@ class Node:
     led_reason: str = ""
     failures: tuple[Failure, ...] = ()
     problem: str = ""
+    untold: str = ""
+    """Why its transitions are not known; empty otherwise."""
 
 
-def nodes(snapshot: ClusterStatus, events: Sequence[JournalEvent]) -> tuple[Node, ...]:
-    """Both nodes, in order."""
-    return tuple(_node(snapshot, node, events) for node in (0, 1))
+def nodes(snapshot: ClusterStatus, events: Sequence[JournalEvent], untold: Mapping[int, str]) -> tuple[Node, ...]:
+    """Both nodes, in order. ``events``: of both journals; ``untold``: why there are none, by node."""
+    return tuple(_node(snapshot, node, events, untold.get(node, "")) for node in (0, 1))
 
 
-def _node(snapshot: ClusterStatus, node: int, events: Sequence[JournalEvent]) -> Node:
+def _node(snapshot: ClusterStatus, node: int, events: Sequence[JournalEvent], untold: str) -> Node:
     rows = [(group.group, row) for group in snapshot.groups for row in group.nodes if row.node == node]
     if node != snapshot.node and all(row.state == "lost" for _, row in rows):
         return Node(node, problem=f"error: node{node} is lost: nothing is heard of it")
     groups = tuple(Group(group, row.state, row.weight, _transitions(events, group, node)) for group, row in rows)
     color, reason = led(snapshot, node)
-    return Node(node, groups, color, reason, _failures(snapshot, node))
+    return Node(node, groups, color, reason, _failures(snapshot, node), untold=untold)
 
 
 def _transitions(events: Sequence[JournalEvent], group: int, node: int) -> tuple[Transition, ...]:
@@ -134,6 +136,8 @@ def text(told: Sequence[Node]) -> str:
 
 def _lines(node: Node) -> list[str]:
     lines = ["Redundancy Group Information:", ""]
+    if node.untold:
+        lines += [f"    Transitions are not known: {node.untold.removeprefix('error: ')}", ""]
     for group in node.groups:
         weight = "n/a" if group.weight is None else group.weight
         lines += [f"    Redundancy Group {group.group} , Current State: {group.state}, Weight: {weight}", ""]
@@ -186,8 +190,10 @@ def xml(told: Sequence[Node]) -> "Element":
     """``multi-routing-engine-results``."""
     from jsrpd.cli.render_xml import by_node, problem
 
+    errors = {node.node: [problem(said)] if (said := node.problem or node.untold) else [] for node in told}
     return by_node(
-        (node.node, [problem(node.problem)] if node.problem else [("chassis-cluster-information", _content(node))]) for node in told
+        (node.node, [*([] if node.problem else [("chassis-cluster-information", _content(node))]), *errors[node.node]])
+        for node in told
     )
 
 

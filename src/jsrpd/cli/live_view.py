@@ -192,7 +192,7 @@ def _monitor(one: InterfaceMonitorStatus) -> Line:
 
 
 def _sessions(view: View, status: ClusterStatus) -> list[Line]:
-    engine: Span = (f"  engine late {status.lateness_ns / 1e6:.1f} ms at worst in an hour", Style.FAINT)
+    engine: Span = (f"  engine {status.lateness_ns / 1e6:.1f} ms late in an hour", Style.FAINT)
     told = status.sessions
     if told is None or not told.on:
         return [[("Sessions  ", Style.HEAD), ("not synchronized" if told is not None else "not told", Style.ODD), engine]]

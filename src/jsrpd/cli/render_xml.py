@@ -170,11 +170,15 @@ def services(snapshot: ClusterStatus) -> Element:
     return ("services-synchronized", leaves)
 
 
-def cold_synchronization(snapshot: ClusterStatus) -> Element:
-    """``show chassis cluster information detail coldsync``, the item of the answering node."""
+def cold_synchronization(answers: Sequence[tuple[int, ClusterStatus | None, str]]) -> Element:
+    """``show chassis cluster information detail coldsync``: node, its status, why there is none."""
+    return by_node((node, [problem(why) if status is None else _cold_synchronization(status)]) for node, status, why in answers)
+
+
+def _cold_synchronization(snapshot: ClusterStatus) -> Element:
     sessions = snapshot.sessions
     if sessions is None:
-        return by_node([(snapshot.node, [problem("The session process has not reported yet")])])
+        return problem("The session process has not reported yet")
     done = ONE_UNIT if sessions.on and sessions.covered else "None"
     content: list[Element] = [
         ("cold-synchronization-progress", f"State: {sessions.cold_sync}"),
@@ -194,11 +198,11 @@ def cold_synchronization(snapshot: ClusterStatus) -> Element:
         ),
         ("cold-synchronization-events", [("cold-synchronization-event", event) for event in sessions.events]),
     ]
-    return by_node([(snapshot.node, [("cold-synchronization-monitoring-information", content)])])
+    return ("cold-synchronization-monitoring-information", content)
 
 
-def ip_monitoring(node: int, groups: Sequence[IpGroupStatus]) -> Element:
-    """``show chassis cluster ip-monitoring status``, the item of the answering node."""
+def ip_monitoring(groups: Sequence[IpGroupStatus]) -> Element:
+    """``show chassis cluster ip-monitoring status``, a node's part."""
     content: list[Element] = []
     for group in groups:
         content += [
@@ -215,4 +219,4 @@ def ip_monitoring(node: int, groups: Sequence[IpGroupStatus]) -> Element:
                 ("ip-monitoring-weight", target.weight),
                 ("ip-unreachable-reason", target.reason or "n/a"),
             ]
-    return by_node([(node, [("chassis-cluster-ip-monitoring", content)])])
+    return ("chassis-cluster-ip-monitoring", content)

@@ -61,6 +61,7 @@ HELP: Mapping[str, str] = {
     "detail": "All there is to tell",
     "key": "Cluster key",
     "failover": "Move a group by hand",
+    "drill": "Rehearse a failover",
     "ip-address": "One address",
     "cluster-id": "Enable clustering; 0 disables it",
     "complete-on-space": "Whether the space key completes a word",
@@ -117,6 +118,16 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "request chassis cluster failover reset [redundancy-group GROUP]",
         "End the manual failover of every group, or of one",
         Command(do.reset_failover),
+    ),
+    Entry(
+        "request chassis cluster drill redundancy-group GROUP",
+        "Rehearse a failover and back, measured; asks first",
+        Command(cluster.drill),
+    ),
+    Entry(
+        "request chassis cluster drill redundancy-group GROUP no-confirm",
+        "Without asking, for scripts",
+        Command(cluster.drill_unasked),
     ),
     Entry(
         "request chassis cluster what-if [EVENTS]",

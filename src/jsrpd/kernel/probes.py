@@ -7,15 +7,18 @@ neighbour learns anything from (RFC 5227 section 2.1.1, RFC 4862 section 5.4.2).
 import contextlib
 import ipaddress
 import select
+import selectors
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from jsrpd.kernel.icmp import EchoSocket
+from jsrpd.model.survey import GatewayWatch
 
 ATTEMPTS, PATIENCE_S = 3, 0.4
 LISTEN_S = 0.6
+WATCH_EVERY_S = 0.002
 SMALL = 100
 """Bytes of a packet that fits everywhere."""
 ETHERNET = struct.Struct("!6s6sH")
@@ -59,6 +62,71 @@ def answerers(interface: str, addresses: Iterable[str]) -> set[tuple[str, str]]:
         return {(wanted[packed], said) for packed, said in _heard(listener) if packed in wanted}
     finally:
         listener.close()
+
+
+def watch(reths: Sequence[tuple[str, str, bytes, str]], seconds: int) -> list[GatewayWatch]:
+    """Ask each (reth, child, virtual MAC, IPv4 address) every ``WATCH_EVERY_S`` for so long, and note each answer.
+
+    To the virtual MAC and nobody else, from no address, so that neither hosts nor switches have work with it or learn anything.
+    """
+    watched = [_Watched(*reth) for reth in reths]
+    selector = selectors.DefaultSelector()
+    for one in watched:
+        if one.socket is not None:
+            selector.register(one.socket, selectors.EVENT_READ, one)
+    end = due = time.monotonic()
+    end += seconds
+    while (now := time.monotonic()) < end and selector.get_map():
+        if now >= due:
+            due = max(due + WATCH_EVERY_S, now)
+            for one in watched:
+                one.ask()
+        for key, _ in selector.select(max(0.0, due - time.monotonic())):
+            key.data.hear()
+    selector.close()
+    return [one.end() for one in watched]
+
+
+class _Watched:
+    """One reth of ``watch``."""
+
+    def __init__(self, reth: str, child: str, mac: bytes, address: str) -> None:
+        self._reth, self._mac, self._address = reth, mac.hex(":"), address
+        self._packed = ipaddress.ip_address(address).packed
+        self._asked: list[int] = []
+        self._answered: list[int] = []
+        self._problem = ""
+        self.socket: socket.socket | None = socket.socket(
+            socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.htons(ETH_P_ARP)
+        )
+        try:
+            self.socket.bind((child, ETH_P_ARP))
+            self._question = mac + _probe(self.socket.getsockname()[4], self._packed)[6:]
+        except OSError as error:
+            self.socket.close()
+            self.socket, self._problem = None, error.strerror or str(error)
+
+    def ask(self) -> None:
+        """Once."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.send(self._question)
+                self._asked.append(time.time_ns())
+
+    def hear(self) -> None:
+        """What has arrived."""
+        assert self.socket is not None
+        with contextlib.suppress(OSError):
+            while True:
+                frame, (_name, _protocol, kind, _hardware, _sender) = self.socket.recvfrom(256)
+                if kind != PACKET_OUTGOING and read_answer(frame) == (self._packed, self._mac):
+                    self._answered.append(time.time_ns())
+
+    def end(self) -> GatewayWatch:
+        """What was seen."""
+        if self.socket is not None:
+            self.socket.close()
+        return GatewayWatch(self._reth, self._address, tuple(self._asked), tuple(self._answered), self._problem)
 
 
 def _heard(listener: socket.socket) -> set[tuple[bytes, str]]:

@@ -55,10 +55,13 @@ class SurveyRequested(msgspec.Struct, frozen=True, tag=True):
 
     number: int
     only_firewall: bool = False
+    watched_group: int | None = None
+    """Or at how the gateway addresses of this group answer on their segments, for ``seconds``."""
+    seconds: int = 0
 
 
 class SurveyTaken(msgspec.Struct, frozen=True, tag=True):
-    """A process made for it, by the parent's channel to the gateway. ``survey`` as ``model.survey`` encodes it."""
+    """A process made for it, by the parent's channel to the gateway. ``survey``: what ``model.survey`` has encoded."""
 
     number: int
     survey: bytes

@@ -89,7 +89,14 @@ class TakeSurvey(msgspec.Struct, frozen=True, tag="take-survey"):
     only_firewall: bool = False
 
 
-PeerQuestion = ShowStatus | ShowIpMonitoring | ClearIpFailureCounts | ReadEvents | TakeSurvey
+class WatchGateway(msgspec.Struct, frozen=True, tag="watch-gateway"):
+    """``drill``: ask the gateway addresses of a group from this node's segments, for so long."""
+
+    group: Group
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=10)]
+
+
+PeerQuestion = ShowStatus | ShowIpMonitoring | ClearIpFailureCounts | ReadEvents | TakeSurvey | WatchGateway
 """What a node may be asked by the other one."""
 
 
@@ -155,6 +162,7 @@ Request = (
     | ClearIpFailureCounts
     | ReadEvents
     | TakeSurvey
+    | WatchGateway
     | AskPeer
     | Failover
     | FailoverReset
@@ -207,6 +215,8 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """As ``model.journal`` encodes them."""
     survey: bytes = b""
     """As ``model.survey`` encodes it."""
+    watches: bytes = b""
+    """As ``model.survey`` encodes them."""
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -130,7 +130,19 @@ class Survey(msgspec.Struct, frozen=True):
     """Of the daemon's processes, by name."""
 
 
+class GatewayWatch(msgspec.Struct, frozen=True):
+    """How a gateway address answered a node on its segment, while another owned it. Wall-clock times, ns since 1970."""
+
+    reth: str
+    address: str
+    asked: tuple[int, ...] = ()
+    answered: tuple[int, ...] = ()
+    problem: str = ""
+    """Why it could not be watched."""
+
+
 _encoder = msgspec.msgpack.Encoder()
+_watches: msgspec.msgpack.Decoder[tuple[GatewayWatch, ...]] = msgspec.msgpack.Decoder(tuple[GatewayWatch, ...])
 _decoder = msgspec.msgpack.Decoder(Survey)
 
 
@@ -142,3 +154,13 @@ def encode_survey(survey: Survey) -> bytes:
 def decode_survey(data: bytes) -> Survey:
     """msgspec.DecodeError for anything else."""
     return _decoder.decode(data)
+
+
+def encode_watches(watches: tuple[GatewayWatch, ...]) -> bytes:
+    """As they travel."""
+    return _encoder.encode(watches)
+
+
+def decode_watches(data: bytes) -> tuple[GatewayWatch, ...]:
+    """msgspec.DecodeError for anything else."""
+    return _watches.decode(data)

@@ -33,6 +33,7 @@ from jsrpd.management.requests import (
     ShowCommits,
     SynchronizeConfiguration,
     TakeSurvey,
+    WatchGateway,
 )
 from jsrpd.messages.catalogue import notice
 from jsrpd.model.configuration import ClusterConfiguration
@@ -45,7 +46,7 @@ from jsrpd.processes.syslog import SyslogSender
 
 RELOAD_TIMEOUT_S = 10.0
 FACTS_TIMEOUT_S = 2.0
-QUESTION_TIMEOUT_S = 18.0
+QUESTION_TIMEOUT_S, LOOK_TIMEOUT_S = 3.0, 18.0
 """A look of the peer at itself takes seconds."""
 
 
@@ -125,7 +126,8 @@ class CommitDesk:
         """What the other node answers, or why it does not."""
         peer = 1 - self._identity.node_id if self._identity is not None else None
         try:
-            answer = await self._ask_peer(Asked(request, by), QUESTION_TIMEOUT_S)
+            patience = LOOK_TIMEOUT_S if isinstance(request, (TakeSurvey, WatchGateway)) else QUESTION_TIMEOUT_S
+            answer = await self._ask_peer(Asked(request, by), patience)
         except PeerAway as away:
             return Reply(False, f"error: node{peer} does not answer: {away}", peer)
         if not isinstance(answer, Answered):

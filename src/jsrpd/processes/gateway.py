@@ -45,6 +45,7 @@ from jsrpd.management.requests import (
     ShowState,
     ShowStatus,
     TakeSurvey,
+    WatchGateway,
     decode_request,
     encode,
 )
@@ -70,7 +71,7 @@ BACKLOG = 16
 ENGINE_SPACING_S = 0.02
 """Least time between two clients' questions: a snapshot of many groups costs the engine milliseconds."""
 LOG_RETRY_S = 0.5
-QUESTIONS = (ShowStatus, ShowState, Explain, ReadEvents, TakeSurvey)
+QUESTIONS = (ShowStatus, ShowState, Explain, ReadEvents, TakeSurvey, WatchGateway)
 """Requests that change nothing."""
 NOBODY_LOGGED_IN = 0xFFFFFFFF
 """The kernel's audit login uid of what no login has started (proc(5))."""
@@ -328,6 +329,8 @@ class Gateway:
             return await self.surveys.reply(node, request.only_firewall)
         if self.configuration is None or isinstance(request, CONFIGURATION_REQUESTS):
             return Reply(False, NOT_ENABLED)
+        if isinstance(request, WatchGateway):
+            return await self.surveys.watch(request.group, request.seconds, self.configuration.node_id)
         if isinstance(request, AskPeer):
             return await self.desk.ask_peer(request.request, by) if self.desk is not None else Reply(False, NOT_ENABLED)
         if isinstance(request, ReadEvents):

@@ -45,7 +45,8 @@ class SurveyDesk:
     async def take(self, only_firewall: bool = False) -> Survey:
         """OSError when none comes."""
         async with self._one_at_a_time:
-            survey = decode_survey(await asyncio.wait_for(self._look(only_firewall), TIMEOUT_S))
+            asked = children.SurveyRequested(self._number + 1, only_firewall)
+            survey = decode_survey(await asyncio.wait_for(self._look(asked), TIMEOUT_S))
         if not survey.cluster_id:
             return survey
         status = await self._status()
@@ -58,16 +59,24 @@ class SurveyDesk:
             restarts=self._restarts(),
         )
 
-    async def _look(self, only_firewall: bool) -> bytes:
-        self._number += 1
-        number = self._number
-        taken: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = taken
+    async def watch(self, group: int, seconds: int, node: int) -> Reply:
+        """How the gateway addresses of a group answer this node."""
         try:
-            self._parent.send(children.encode(children.SurveyRequested(number, only_firewall)), socket.MSG_DONTWAIT)
+            async with self._one_at_a_time:
+                asked = children.SurveyRequested(self._number + 1, watched_group=group, seconds=seconds)
+                return Reply(True, node=node, watches=await asyncio.wait_for(self._look(asked), seconds + TIMEOUT_S))
+        except OSError:
+            return Reply(False, SILENT, node)
+
+    async def _look(self, asked: children.SurveyRequested) -> bytes:
+        self._number = asked.number
+        taken: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[asked.number] = taken
+        try:
+            self._parent.send(children.encode(asked), socket.MSG_DONTWAIT)
             return await taken
         finally:
-            del self._waiting[number]
+            del self._waiting[asked.number]
 
     def taken(self, message: children.SurveyTaken) -> None:
         """The look has come to its end."""

@@ -25,10 +25,12 @@ from jsrpd.model.survey import (
     DuplicateSurvey,
     EngineSurvey,
     FirewallSurvey,
+    GatewayWatch,
     InterfaceSurvey,
     ProbeSurvey,
     Survey,
     encode_survey,
+    encode_watches,
 )
 from jsrpd.processes import preflight
 from jsrpd.processes.directories import Directories, directories
@@ -39,6 +41,7 @@ SELF_ENDING_S = 20
 NICE = 19
 MAX_PROBED = 64
 """Gateway addresses asked for duplicates, of each reth."""
+MAX_WATCHED = 4
 MACHINE_SYSCTLS = ("kernel/sched_rt_runtime_us", "net/ipv4/conf/all/arp_ignore", "net/ipv4/conf/all/arp_filter")
 HELLOS = "hello frames"
 
@@ -48,9 +51,12 @@ def run(
 ) -> None:
     """In a child of the parent: look, tell the gateway, end."""
     signal.alarm(SELF_ENDING_S)
-    os.nice(NICE)
-    survey = firewall_only(configuration) if asked.only_firewall else take(places, configuration, os.getppid())
-    channel.send(children.encode(children.SurveyTaken(asked.number, encode_survey(survey))))
+    if asked.watched_group is not None:
+        told = encode_watches(tuple(_watch(configuration, asked.watched_group, asked.seconds)))
+    else:
+        os.nice(NICE)
+        told = encode_survey(firewall_only(configuration) if asked.only_firewall else take(places, configuration, os.getppid()))
+    channel.send(children.encode(children.SurveyTaken(asked.number, told)))
 
 
 def main() -> int:
@@ -119,6 +125,17 @@ def take(places: Directories, configuration: ClusterConfiguration | None, daemon
 def firewall_only(configuration: ClusterConfiguration | None) -> Survey:
     """The packet filter, and nothing else."""
     return Survey(time.time_ns(), socket.gethostname(), __version__, platform.release(), firewall=_firewall(configuration))
+
+
+def _watch(configuration: ClusterConfiguration | None, group: int, seconds: int) -> list[GatewayWatch]:
+    """Of the first IPv4 address of each reth; from the segments, so only what another node answers is seen."""
+    reths = [reth for reth in configuration.reths if reth.group == group][:MAX_WATCHED] if configuration is not None else []
+    watched: list[tuple[str, str, bytes, str]] = []
+    for reth in reths:
+        first = next((one.address for one in reth.addresses if "." in one.address), "")
+        if first:
+            watched.append((reth.name, reth.child, reth.mac, first))
+    return probes.watch(watched, seconds)
 
 
 def _existing(directory: Path) -> Path:

@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jsrpd.cli import information, render_text, render_xml
+from jsrpd.cli import information, render_ip_monitoring, render_text, render_xml
+from jsrpd.cli.both_nodes import Answer
 from jsrpd.cli.render_xml import Element
+from jsrpd.management.requests import Reply
 from jsrpd.model.ip_monitoring import IpGroupStatus, IpTargetStatus
 from jsrpd.model.journal import EventKind, JournalEvent
 from jsrpd.model.status import ClusterStatus, FabricInterfaceStatus, GroupStatus, InterfaceMonitorStatus, LinkStatus, SessionStatus
@@ -86,7 +88,7 @@ def test_status(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_information(name: str) -> None:
-    told = information.nodes(CLUSTERS[name], EVENTS)
+    told = information.nodes(CLUSTERS[name], EVENTS, {})
     golden(f"information-{name}.txt", information.text(told))
     golden(f"xml-information-{name}.xml", render_xml.reply(information.xml(told), snapshot=CLUSTERS[name]))
     assert [node["node"] for node in json.loads(information.json(told))] == [0, 1]
@@ -105,14 +107,34 @@ def test_link_tables(name: str) -> None:
     golden(f"control-interface-{name}.txt", render_text.control_interfaces(CLUSTERS[name]))
 
 
+AWAY = "error: node0 does not answer: control link 0: no answer"
+
+
 def test_sessions() -> None:
-    golden("xml-services.xml", render_xml.reply(render_xml.services(HEALTHY), render_xml.cold_synchronization(HEALTHY)))
-    assert "has not reported" in render_xml.reply(render_xml.cold_synchronization(MANUAL))
+    both = [(0, None, AWAY), (1, HEALTHY, "")]
+    golden("xml-services.xml", render_xml.reply(render_xml.services(HEALTHY), render_xml.cold_synchronization(both)))
+    assert "has not reported" in render_xml.reply(render_xml.cold_synchronization([(0, MANUAL, "")]))
+
+
+def answers() -> list[Answer]:
+    """Of node 1; node 0 is away."""
+    targets = (IpTargetStatus("192.0.2.1", "unreachable", 3, 100, "no <reply>"),)
+    told = Reply(True, node=1, ip_monitoring=(IpGroupStatus(1, 255, 100, 0, targets),))
+    return [Answer(0, None, AWAY), Answer(1, told)]
 
 
 def test_ip_monitoring() -> None:
-    targets = (IpTargetStatus("192.0.2.1", "unreachable", 3, 100, "no <reply>"),)
-    golden("xml-ip-monitoring.xml", render_xml.reply(render_xml.ip_monitoring(1, [IpGroupStatus(1, 255, 100, 0, targets)])))
+    golden("xml-ip-monitoring.xml", render_xml.reply(render_ip_monitoring.as_xml(answers())))
+    golden("ip-monitoring-peer-away.txt", render_ip_monitoring.as_text(answers()))
+    tree = json.loads(render_ip_monitoring.as_json(answers()))
+    assert [(one["node"], one["problem"], len(one["groups"])) for one in tree] == [(0, AWAY, 0), (1, "", 1)]
+
+
+def test_information_of_a_node_that_is_heard_and_cannot_be_asked() -> None:
+    told = information.nodes(CLUSTERS["healthy"], EVENTS, {1: "error: node1 does not answer: control link 0: no answer"})
+    golden("information-peer-away.txt", information.text(told))
+    golden("xml-information-peer-away.xml", render_xml.reply(information.xml(told), snapshot=CLUSTERS["healthy"]))
+    assert json.loads(information.json(told))[1]["untold"].startswith("error: node1")
 
 
 @pytest.mark.parametrize(
