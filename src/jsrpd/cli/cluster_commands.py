@@ -50,6 +50,28 @@ def drill_unasked(call: Call) -> str:
     return run(call.number("group"), confirm=False)
 
 
+def show_statistics(call: Call) -> str:
+    """``show chassis cluster statistics``."""
+    from jsrpd.cli import render_json, render_xml, statistics
+
+    snapshot = snapshot_now()
+    if call.display == "json":
+        return render_json.snapshot(snapshot)
+    if call.display == "xml":
+        return render_xml.reply(statistics.xml(snapshot), render_xml.services(snapshot), snapshot=snapshot)
+    return statistics.everything(snapshot)
+
+
+def show_control_plane_statistics(call: Call) -> str:
+    """``show chassis cluster control-plane statistics``."""
+    from jsrpd.cli import render_json, statistics
+
+    snapshot = snapshot_now()
+    if call.display == "json":
+        return render_json.snapshot(snapshot)
+    return _xml(statistics.xml(snapshot), snapshot) if call.display == "xml" else statistics.control_plane(snapshot)
+
+
 def show_data_plane_interfaces(call: Call) -> str:
     """``show chassis cluster data-plane interfaces``."""
     from jsrpd.cli import render_json, render_text, render_xml

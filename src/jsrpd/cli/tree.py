@@ -82,6 +82,12 @@ ENTRIES: tuple[Entry[Command], ...] = (
         Command(cluster.show_information, FORMATS),
     ),
     Entry("show chassis cluster information detail coldsync", "Cold synchronisation", Command(do.show_cold_sync, FORMATS)),
+    Entry("show chassis cluster statistics", "Heartbeats, probes and sessions", Command(cluster.show_statistics, FORMATS)),
+    Entry(
+        "show chassis cluster control-plane statistics",
+        "Heartbeats and probes",
+        Command(cluster.show_control_plane_statistics, FORMATS),
+    ),
     Entry("show chassis cluster data-plane statistics", "Synchronised sessions", Command(do.show_data_plane_statistics, FORMATS)),
     Entry("show chassis cluster data-plane interfaces", "Fabric links", Command(cluster.show_data_plane_interfaces, FORMATS)),
     Entry("show chassis cluster control-interface status", "State of each link", Command(cluster.show_control_interfaces, FORMATS)),

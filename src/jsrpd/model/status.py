@@ -80,6 +80,8 @@ class PathStatus(msgspec.Struct, frozen=True):
     """Of the last 256."""
     late_ns: int
     """By how much one came too late at worst within the last minute, losses apart."""
+    errors: int = 0
+    """Datagrams that were dropped, whatever the cause."""
 
 
 class SessionStatus(msgspec.Struct, frozen=True):

@@ -430,7 +430,9 @@ class Engine:
                 self.cluster.handle(judged, AcknowledgementReceived(path, incarnation, at, acknowledgement))
             case Answer(answer):
                 self.paths[path].send(answer)
-            case Admitted() | Dropped():
+            case Dropped():
+                self.path_statistics.dropped(path)
+            case Admitted():
                 pass
         stranger = self.link.unadmitted
         if stranger is not None:

@@ -45,6 +45,7 @@ class _Path:
     sent: int = 0
     received: int = 0
     lost: int = 0
+    errors: int = 0
     life: int = 0
     """Incarnation of the peer that is counted."""
     newest: int = 0
@@ -86,6 +87,10 @@ class PathStatistics:
             known.seen |= 1 << -ahead
         known.heard_at = at
 
+    def dropped(self, path: PathId) -> None:
+        """Something arrived that was none of the peer's heartbeats."""
+        self._paths.setdefault(path, _Path()).errors += 1
+
     def rows(self, now: Instant, interfaces: Sequence[tuple[PathId, str, bool]]) -> tuple[PathStatus, ...]:
         """Of the paths there are: (path, interface, whether it is heard)."""
         return tuple(self._row(now, *one) for one in interfaces)
@@ -95,4 +100,4 @@ class PathStatistics:
         missing = known.expected - known.seen.bit_count()
         late = self._late[path].within(now) if path in self._late else 0
         loss = round(100 * missing / known.expected, 1) if known.expected else 0.0
-        return PathStatus(path_name(path), interface, up, known.sent, known.received, known.lost, loss, late)
+        return PathStatus(path_name(path), interface, up, known.sent, known.received, known.lost, loss, late, known.errors)

@@ -86,6 +86,8 @@ def test_cold_synchronization_of_both(capsys: pytest.CaptureFixture[str], path: 
         "show chassis cluster information",
         "show chassis cluster information detail coldsync",
         "show chassis cluster ip-monitoring status",
+        "show chassis cluster statistics",
+        "show chassis cluster control-plane statistics",
         "clear chassis cluster ip-monitoring failure-count",
         "request chassis cluster drill redundancy-group 1 no-confirm",
     ],

@@ -96,7 +96,7 @@ def test_a_command_and_its_answer(
 @pytest.mark.parametrize(
     ("typed", "printed"),
     [
-        ("sh ch cl st | match primary", "node0  200      primary              no      no       None\n"),
+        ("sh ch cl statu | match primary", "node0  200      primary              no      no       None\n"),
         ("sh ch cl int | match reth0", "    reth0        Up          1\n"),
         ("show chassis cluster status | match ^node\\d|^Red | count", "Count: 3 lines\n"),
     ],

@@ -99,7 +99,7 @@ def test_commands_and_leaving(session: Session) -> None:
 
 
 def test_completion_by_space_tab_and_question_mark(session: Session) -> None:
-    assert "show chassis cluster status" in session.type("sh ch cl stat\t", "status ")
+    assert "show chassis cluster status" in session.type("sh ch cl statu\t", "status ")
     assert "redundancy-group     Redundancy group" in session.type("?", "status ")
     assert "^C" in session.type("\x03", "> ")
     assert "Disabling complete-on-space" in session.type("set cli complete-on-space off\r")

@@ -6,15 +6,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
-from jsrpd.cli import information, render_ip_monitoring, render_text, render_xml
+from jsrpd.cli import information, render_ip_monitoring, render_text, render_xml, statistics
 from jsrpd.cli.both_nodes import Answer
 from jsrpd.cli.render_xml import Element
 from jsrpd.management.requests import Reply
 from jsrpd.model.ip_monitoring import IpGroupStatus, IpTargetStatus
 from jsrpd.model.journal import EventKind, JournalEvent
-from jsrpd.model.status import ClusterStatus, FabricInterfaceStatus, GroupStatus, InterfaceMonitorStatus, LinkStatus, SessionStatus
+from jsrpd.model.status import (
+    ClusterStatus,
+    FabricInterfaceStatus,
+    GroupStatus,
+    InterfaceMonitorStatus,
+    LinkStatus,
+    PathStatus,
+    SessionStatus,
+)
 from tests.unit.management.daemon import IF, cluster, lost, row
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -105,6 +114,22 @@ def test_interfaces(name: str, render: Callable[[ClusterStatus], Element]) -> No
 def test_link_tables(name: str) -> None:
     golden(f"data-plane-interfaces-{name}.txt", render_text.data_plane_interfaces(CLUSTERS[name]))
     golden(f"control-interface-{name}.txt", render_text.control_interfaces(CLUSTERS[name]))
+
+
+PATHS = (
+    PathStatus("control link 0", "ctl0", True, 124, 125, 0, 0.0, 0),
+    PathStatus("control link 1", "ctl1", False, 124, 0, 0, 0.0, 0, 7),
+    PathStatus("fabric link 0", "fab", True, 124, 124, 0, 0.0, 0),
+    PathStatus("segment 0", "lan", True, 124, 124, 0, 0.0, 0),
+)
+
+
+def test_statistics() -> None:
+    counted = msgspec.structs.replace(HEALTHY, paths=PATHS)
+    golden("statistics.txt", statistics.everything(counted))
+    assert statistics.everything(counted).startswith(statistics.control_plane(counted))
+    golden("xml-statistics.xml", render_xml.reply(statistics.xml(counted), snapshot=counted))
+    assert "Heartbeat packets" not in statistics.everything(HEALTHY), "a daemon that does not tell"
 
 
 AWAY = "error: node0 does not answer: control link 0: no answer"

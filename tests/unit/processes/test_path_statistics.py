@@ -38,6 +38,13 @@ def test_a_path_that_was_never_used() -> None:
     assert row == PathStatus("fabric link 0", "fab", False, 0, 0, 0, 0.0, 0)
 
 
+def test_what_was_dropped_is_an_error() -> None:
+    peer = Peer()
+    peer.statistics.dropped(0)
+    peer.send(1)
+    assert (peer.row().errors, peer.row().received) == (1, 1)
+
+
 def test_what_is_missing_is_lost() -> None:
     peer = Peer()
     peer.send(1, 2, 4, 5, 10)
