@@ -262,6 +262,7 @@ SYSCTL_CONSEQUENCES = {
     "accept_local": "packets from an address that both nodes hold are dropped",
     "send_redirects": "hosts are told to go past the gateway",
     "accept_dad": "an IPv6 gateway address may be given up as a duplicate of the peer's",
+    "retrans_time_ms": "a node that starts first may miss the other's first heartbeats",
     "accept_ra": "routers on the segment may give this node addresses and routes",
 }
 """By the last part of its name: what comes of a wrong value."""

@@ -84,6 +84,15 @@ class PathStatus(msgspec.Struct, frozen=True):
     """Datagrams that were dropped, whatever the cause."""
 
 
+class ServiceStatus(msgspec.Struct, frozen=True):
+    """A role-bound service of a group on the answering node. ``state`` in the operator's words, ``problem`` what is wrong."""
+
+    group: int
+    name: str
+    state: str
+    problem: str = ""
+
+
 class SessionStatus(msgspec.Struct, frozen=True):
     """How the session process of the answering node fares. ``cold_sync`` in the operator's words."""
 
@@ -120,5 +129,12 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     paths: tuple[PathStatus, ...] = ()
     lateness_ns: int = 0
     """By how much the engine was late at the worst within the last hour."""
+    mode: str = "active-active"
+    """Redundancy mode in force, latched at start."""
+    configured_mode: str = "active-active"
+    peer_mode: str | None = None
+    """What the other node says is in force there; None while it is not heard."""
+    maintenance: bool = False
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""
+    services: tuple[ServiceStatus, ...] = ()
