@@ -86,7 +86,7 @@ FILES = {
     ),
     "configuration without an end": (
         lambda node: (
-            (node.directory("etc") / "jsrpd.conf").unlink() or (node.directory("etc") / "jsrpd.conf").symlink_to("/dev/zero")
+            (node.directory("etc") / "jsrpd.conf").unlink() or (node.directory("etc") / "jsrpd.conf").symlink_to("/dev/urandom")
         ),
         ["jsrpd.conf:1:1: more than a configuration may have"],
     ),
@@ -182,7 +182,7 @@ def test_a_reload_of_a_file_without_end(node: Node) -> None:
         assert "more than a configuration may have" in node.log.wait_for("JSRPD_CONFIGURATION_INVALID", "reload refused").text
         shown = node.run("jsrp", "show", "configuration")
         assert (shown.returncode, "more than a configuration may have" in shown.stderr) == (1, True)
-        found = node.run("jsrp", "doctor")
+        found = node.run("jsrp", "doctor", "|", "display", "json")
         assert "more than a configuration may have" in found.stdout
 
 

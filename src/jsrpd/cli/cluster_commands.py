@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from jsrpd.cli.commands import Call, snapshot_now, snapshot_of_groups
+from jsrpd.cli.commands import Call, ask, snapshot_now, snapshot_of_groups
 
 if TYPE_CHECKING:
     from jsrpd.cli.render_xml import Element
@@ -60,6 +60,27 @@ def show_statistics(call: Call) -> str:
     if call.display == "xml":
         return render_xml.reply(statistics.xml(snapshot), render_xml.services(snapshot), snapshot=snapshot)
     return statistics.everything(snapshot)
+
+
+def clear_statistics(_call: Call) -> str:
+    """``clear chassis cluster statistics``."""
+    return _clear(control_plane=True, data_plane=True)
+
+
+def clear_control_plane_statistics(_call: Call) -> str:
+    """``clear chassis cluster control-plane statistics``."""
+    return _clear(control_plane=True)
+
+
+def clear_data_plane_statistics(_call: Call) -> str:
+    """``clear chassis cluster data-plane statistics``."""
+    return _clear(data_plane=True)
+
+
+def _clear(control_plane: bool = False, data_plane: bool = False) -> str:
+    from jsrpd.management.requests import ClearStatistics
+
+    return f"{ask(ClearStatistics(control_plane, data_plane)).text}\n"
 
 
 def show_control_plane_statistics(call: Call) -> str:

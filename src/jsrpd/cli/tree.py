@@ -158,6 +158,13 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "Start the installed program in the daemon's place; nothing moves",
         Command(node_commands.restart_daemon),
     ),
+    Entry("clear chassis cluster statistics", "Of heartbeats, probes and sessions", Command(cluster.clear_statistics)),
+    Entry(
+        "clear chassis cluster control-plane statistics",
+        "Of heartbeats and probes",
+        Command(cluster.clear_control_plane_statistics),
+    ),
+    Entry("clear chassis cluster data-plane statistics", "Of synchronised sessions", Command(cluster.clear_data_plane_statistics)),
     Entry("clear chassis cluster failover-count", "Failover counts of all groups", Command(do.clear_failover_count)),
     Entry(
         "clear chassis cluster preempt-count [redundancy-group GROUP]",

@@ -67,6 +67,14 @@ class RejoinCommanded(msgspec.Struct, frozen=True, tag=True):
     by: str = ""
 
 
+class StatisticsCleared(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: begin to count anew, of heartbeats and probes, of synchronized sessions, or both."""
+
+    id: int
+    control_plane: bool
+    data_plane: bool
+
+
 class StateRequested(msgspec.Struct, frozen=True, tag=True):
     """Gateway: what does the core hold. Answered at the end of the turn."""
 
@@ -125,6 +133,7 @@ Message = (
     | PreemptCountsCleared
     | MaintenanceCommanded
     | RejoinCommanded
+    | StatisticsCleared
     | StateRequested
     | CheckpointWanted
     | SynchronizationTold

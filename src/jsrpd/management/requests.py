@@ -68,6 +68,13 @@ class ClearServiceFailures(msgspec.Struct, frozen=True, tag="clear-service-failu
     group: Group | None = None
 
 
+class ClearStatistics(msgspec.Struct, frozen=True, tag="clear-statistics"):
+    """``clear chassis cluster [control-plane | data-plane] statistics``, of this node."""
+
+    control_plane: bool
+    data_plane: bool
+
+
 class ClearPreemptCount(msgspec.Struct, frozen=True, tag="clear-preempt-count"):
     """``clear chassis cluster preempt-count [redundancy-group GROUP]``."""
 
@@ -195,6 +202,7 @@ Request = (
     | ClearFailoverCount
     | ClearServiceFailures
     | ClearPreemptCount
+    | ClearStatistics
     | Maintenance
     | Rejoin
     | RestartDaemon

@@ -67,7 +67,7 @@ from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes import node_orders
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
-from jsrpd.processes.path_statistics import LATENESS_SLICE, PathStatistics, Worst
+from jsrpd.processes.path_statistics import LATENESS_SLICE, PathStatistics, ServiceCounts, Worst
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.restart_in_place import Retirement
@@ -261,7 +261,7 @@ class Engine:
         self.ownership_told: children.OwnershipTold | None = None
         self.session_status: SessionStatus | None = None
         self.drain_number = 0
-        self.path_statistics, self.lateness = PathStatistics(), Worst(LATENESS_SLICE)
+        self.path_statistics, self.service_counts, self.lateness = PathStatistics(), ServiceCounts(), Worst(LATENESS_SLICE)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -595,6 +595,8 @@ class Engine:
                 text = "Cleared failures of services" if ok else "error: the services process does not take it; try again"
                 self.cluster.commanded(now, by, "clear service-failures", ok, text)
                 return engine_link.CommandReplied(number, ok, text)
+            case engine_link.StatisticsCleared(number, control_plane, data_plane):
+                return engine_link.CommandReplied(number, True, self._clear_statistics(control_plane, data_plane))
             case engine_link.StateRequested(number):
                 self.state_asked.append(number)
                 return None
@@ -607,11 +609,24 @@ class Engine:
             case _:
                 return node_orders.carry_out(now, self.cluster, message)
 
+    def _clear_statistics(self, control_plane: bool, data_plane: bool) -> str:
+        if control_plane:
+            self.path_statistics.clear()
+        if data_plane:
+            self.service_counts.clear(self.session_status)
+        cleared = (("control-plane", control_plane), ("data-plane", data_plane))
+        return "\n".join(f"Cleared {which} statistics" for which, done in cleared if done)
+
     def _with_statistics(self, now: Instant, status: ClusterStatus) -> ClusterStatus:
         interfaces = {path: ends[0] for path, ends in self.link_ends.items()} | self.hello_interfaces
         rows = [(path, name, self.cluster.path_up(now, path)) for path, name in interfaces.items()]
         late, paths = self.lateness.within(now), self.path_statistics.rows(now, rows)
-        told = {"sessions": self.session_status, "services": self.services.services, "paths": paths, "lateness_ns": late}
+        told = {
+            "sessions": self.service_counts.since(self.session_status),
+            "services": self.services.services,
+            "paths": paths,
+            "lateness_ns": late,
+        }
         return msgspec.structs.replace(status, **told)
 
     def _configuration_differs(self, now: Instant, difference: str) -> None:

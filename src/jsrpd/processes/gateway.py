@@ -34,6 +34,7 @@ from jsrpd.management.requests import (
     ClearIpFailureCounts,
     ClearPreemptCount,
     ClearServiceFailures,
+    ClearStatistics,
     CoreState,
     Explain,
     Failover,
@@ -498,6 +499,8 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.FailoverCountsCleared(number, by)
         case ClearServiceFailures(group):
             return engine_link.ServiceFailuresCleared(number, group, by)
+        case ClearStatistics(control_plane, data_plane):
+            return engine_link.StatisticsCleared(number, control_plane, data_plane)
         case ClearPreemptCount(group):
             return engine_link.PreemptCountsCleared(number, group, by)
         case Maintenance(on):

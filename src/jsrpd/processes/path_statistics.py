@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from jsrpd.model.link_messages import PathId, path_name
-from jsrpd.model.status import PathStatus
+from jsrpd.model.status import PathStatus, SessionStatus
 from jsrpd.model.time import SECOND, Duration, Instant
 
 WINDOW = 256
@@ -91,6 +93,11 @@ class PathStatistics:
         """Something arrived that was none of the peer's heartbeats."""
         self._paths.setdefault(path, _Path()).errors += 1
 
+    def clear(self) -> None:
+        """Begin to count anew; what is recent stays."""
+        for known in self._paths.values():
+            known.sent = known.received = known.lost = known.errors = 0
+
     def rows(self, now: Instant, interfaces: Sequence[tuple[PathId, str, bool]]) -> tuple[PathStatus, ...]:
         """Of the paths there are: (path, interface, whether it is heard)."""
         return tuple(self._row(now, *one) for one in interfaces)
@@ -101,3 +108,28 @@ class PathStatistics:
         late = self._late[path].within(now) if path in self._late else 0
         loss = round(100 * missing / known.expected, 1) if known.expected else 0.0
         return PathStatus(path_name(path), interface, up, known.sent, known.received, known.lost, loss, late, known.errors)
+
+
+class ServiceCounts:
+    """Messages about sessions since the counts were cleared. A session process that began anew counts from zero again."""
+
+    def __init__(self) -> None:
+        self._cleared: dict[str, tuple[int, int]] = {}
+
+    def clear(self, status: SessionStatus | None) -> None:
+        """What has been counted so far no longer counts."""
+        self._cleared = {name: (sent, received) for name, sent, received in status.services} if status is not None else {}
+
+    def since(self, status: SessionStatus | None) -> SessionStatus | None:
+        """The same, without what was counted before."""
+        if status is None or not self._cleared:
+            return status
+        if any(sent < self._cleared.get(name, (0, 0))[0] for name, sent, _ in status.services):
+            self._cleared = {}
+            return status
+        rest = tuple((name, *self._less(name, sent, received)) for name, sent, received in status.services)
+        return msgspec.structs.replace(status, services=rest)
+
+    def _less(self, name: str, sent: int, received: int) -> tuple[int, int]:
+        before = self._cleared.get(name, (0, 0))
+        return sent - before[0], max(0, received - before[1])

@@ -27,6 +27,7 @@ from jsrpd.management.requests import (
     AskPeer,
     ClearFailoverCount,
     ClearPreemptCount,
+    ClearStatistics,
     CoreState,
     Explain,
     Failover,
@@ -195,6 +196,7 @@ def test_a_client_may_ask_again(running: Running) -> None:
     [
         (Failover(5, 1), lambda number: engine_link.FailoverCommanded(number, 5, 1, ME), 1),
         (FailoverReset(5), lambda number: engine_link.FailoverResetCommanded(number, 5, ME), 0),
+        (ClearStatistics(True, False), lambda number: engine_link.StatisticsCleared(number, True, False), 0),
         (ClearFailoverCount(), lambda number: engine_link.FailoverCountsCleared(number, ME), 0),
         (ClearPreemptCount(5), lambda number: engine_link.PreemptCountsCleared(number, 5, ME), 0),
         (Rejoin(), lambda number: engine_link.RejoinCommanded(number, ME), 0),

@@ -1,9 +1,9 @@
 """What is counted of paths and of the engine's punctuality."""
 
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH
-from jsrpd.model.status import PathStatus
+from jsrpd.model.status import PathStatus, SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND
-from jsrpd.processes.path_statistics import PATH_SLICE, SLICES, WINDOW, PathStatistics, Worst
+from jsrpd.processes.path_statistics import PATH_SLICE, SLICES, WINDOW, PathStatistics, ServiceCounts, Worst
 
 INTERVAL = 100 * MILLISECOND
 LIFE = 77
@@ -75,6 +75,33 @@ def test_a_new_life_of_the_peer_begins_anew() -> None:
     peer.send(1, life=LIFE + 1)
     peer.send(2, life=LIFE + 1)
     assert (peer.row().lost, peer.row().recent_loss_percent) == (1, 0.0)
+
+
+def test_cleared_counts_begin_anew_and_what_is_recent_stays() -> None:
+    peer = Peer()
+    peer.send(1, 3)
+    peer.statistics.sent(0)
+    peer.statistics.dropped(0)
+    peer.statistics.clear()
+    row = peer.row()
+    assert (row.sent, row.received, row.lost, row.errors, row.recent_loss_percent) == (0, 0, 0, 0, 33.3)
+    peer.send(4)
+    assert (peer.row().received, peer.row().lost) == (1, 0)
+
+
+def test_services_since_they_were_cleared() -> None:
+    def status(sent: int, received: int) -> SessionStatus:
+        return SessionStatus(True, True, True, "", services=(("create", sent, received),))
+
+    counts = ServiceCounts()
+    assert counts.since(None) is None
+    assert counts.since(status(5, 6)) == status(5, 6)
+    counts.clear(status(5, 6))
+    assert counts.since(status(7, 9)) == status(2, 3)
+    assert counts.since(status(1, 0)) == status(1, 0), "a process that began anew"
+    assert counts.since(status(7, 9)) == status(7, 9)
+    counts.clear(None)
+    assert counts.since(status(7, 9)) == status(7, 9)
 
 
 def test_lateness_of_a_path_without_its_losses() -> None:
