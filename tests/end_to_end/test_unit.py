@@ -137,7 +137,7 @@ def looks_around(box: Box) -> None:
     assert survey["engine"]["policy"] == "SCHED_FIFO"
     assert survey["engine"]["locked_kb"] > 0
     assert [probe["problem"] for probe in survey["probes"]] == [""]
-    assert {one["check"] for one in tree["findings"]} & {"daemon", "key", "kernel", "gates", "sysctls", "duplicates"} == set()
+    assert {one["check"] for one in tree["findings"]} & {"daemon", "key", "kernel", "gates", "sysctls"} == set()
 
 
 def test_a_bad_configuration_is_not_tried_again(box: Box) -> None:
