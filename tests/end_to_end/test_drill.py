@@ -1,5 +1,6 @@
 """``request chassis cluster drill`` on a running cluster: there and back, measured; and not at all when it must not be."""
 
+import json
 import os
 import pty
 import select
@@ -49,6 +50,26 @@ def test_there_and_back(lab: Lab, node: str) -> None:
     assert topology.primary_node(lab) == before
     demo.settle(lab, "the drill")
     assert '"manual": true' not in str(topology.cluster_status(lab, node))
+
+
+def test_each_node_tells_how_it_came_to_its_states(lab: Lab) -> None:
+    """The drills before: every transition stands in the block of the node it happened on, whichever is asked."""
+    for node in topology.NODES:
+        said = jsrp(lab, node, "jsrp", "show", "chassis", "cluster", "information", "|", "display", "json").stdout
+        for one in json.loads(said):
+            assert one["untold"] == ""
+            (group,) = [group for group in one["groups"] if group["group"] == 1]
+            assert [entry["new"] for entry in group["transitions"]][-2:] != []
+            assert "Manual failover" in str(group["transitions"]) or "Remote is in secondary hold" in str(group["transitions"])
+    ip_batch(lab.namespace(SWITCH), ["link set node0-ctl0 down"])
+    try:
+        told = "Transitions are not known: node1 does not answer"
+        command = ("jsrp", "show", "chassis", "cluster", "information")
+        wait_until(lambda: told in jsrp(lab, "node0", *command).stdout, PATIENCE_S, "the connection to be missed")
+    finally:
+        ip_batch(lab.namespace(SWITCH), ["link set node0-ctl0 up"])
+    demo.settle(lab, "the control link")
+    wait_until(lambda: told not in jsrp(lab, "node0", *command).stdout, PATIENCE_S, "the connection")
 
 
 def test_nothing_moves_when_the_other_node_is_not_fit(lab: Lab) -> None:

@@ -230,7 +230,7 @@ def show_configuration(call: Call) -> str:
 
     path = files.in_use(configuration_directory())
     try:
-        tree = files.parsed(path.read_text(), path.name)
+        tree = files.parsed(files.text_at(path, errors="strict"), path.name)
     except (OSError, UnicodeDecodeError) as error:
         raise file_problem(error, path) from error
     except junos.SyntaxProblem as error:

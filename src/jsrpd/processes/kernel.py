@@ -57,9 +57,10 @@ CHILD_SYSCTLS = {
     "net/ipv4/conf/{}/rp_filter": "0",
 }
 FABRIC_SYSCTLS = {"net/ipv4/conf/{}/rp_filter": "0", "net/ipv4/conf/{}/accept_local": "1"}
-LINK_SYSCTLS = {"net/ipv4/neigh/{}/retrans_time_ms": "50", "net/ipv6/neigh/{}/retrans_time_ms": "50"}
+LINK_SYSCTLS = {"net/ipv4/neigh/{}/retrans_time_ms": "40", "net/ipv6/neigh/{}/retrans_time_ms": "40"}
 """Of control and fabric links. Whoever starts first asks for the peer's address before the peer has it, and the kernel asks again
-after a second only: longer than most dead times, so a node would begin by losing its control link."""
+after a second only: longer than most dead times, so a node would begin by losing its control link. Whole ticks of every
+kernel (100, 250, 300 or 1000 a second): of anything else not what was written would be read back."""
 HARMLESS = {errno.EEXIST, errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL}
 """The object is already as wanted, or its interface is not there (yet): the next look decides."""
 

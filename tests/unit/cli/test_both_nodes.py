@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jsrpd.cli.main import main
-from jsrpd.management.requests import NOT_ENABLED, SOCKET_NAME, Reply
+from jsrpd.management.requests import NOT_ENABLED, SOCKET_NAME, ClearStatistics, Reply, decode_request
 from jsrpd.model.ip_monitoring import IpGroupStatus, IpTargetStatus
 from jsrpd.model.journal import EventKind, JournalEvent, encode_events
 from tests.unit.management.daemon import cluster, daemon
@@ -81,9 +81,22 @@ def test_cold_synchronization_of_both(capsys: pytest.CaptureFixture[str], path: 
 
 
 @pytest.mark.parametrize(
+    ("words", "control_plane", "data_plane"),
+    [("statistics", True, True), ("control-plane statistics", True, False), ("data-plane statistics", False, True)],
+)
+def test_statistics_are_cleared(
+    capsys: pytest.CaptureFixture[str], path: Path, words: str, control_plane: bool, data_plane: bool
+) -> None:
+    with daemon(path, Reply(True, "Cleared", 0)) as asked:
+        assert typed(capsys, f"clear chassis cluster {words}") == "Cleared\n"
+    assert decode_request(asked[0]) == ClearStatistics(control_plane, data_plane)
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "show chassis cluster information",
+        "clear chassis cluster statistics",
         "show chassis cluster information detail coldsync",
         "show chassis cluster ip-monitoring status",
         "show chassis cluster statistics",
