@@ -3,6 +3,7 @@
 Made for 80 columns and 24 rows. Where something must be left out it is what is well; how much is left out is said.
 """
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,10 +51,9 @@ class View:
 def screen(view: View, columns: int, rows: int, colour: bool) -> list[str]:
     """At most ``rows`` lines of at most ``columns`` characters, escape sequences apart; without ``colour`` there are none."""
     lines: list[Line] = [_title(view)]
-    if view.problem:
-        lines.append([(view.problem, Style.BAD)])
+    lines += [[(part, Style.BAD)] for part in textwrap.wrap(view.problem, columns)]
     if view.status is not None:
-        lines += _body(view, view.status, rows - len(lines))
+        lines += _body(view, view.status, rows - len(lines), columns)
     return [_painted(line, columns, colour) for line in lines[:rows]]
 
 
@@ -76,9 +76,10 @@ def _title(view: View) -> Line:
     return [(f"{left:<{max(len(left) + 1, 80 - len(right))}}{right}", Style.TITLE)]
 
 
-def _body(view: View, status: ClusterStatus, rows: int) -> list[Line]:
+def _body(view: View, status: ClusterStatus, rows: int, columns: int) -> list[Line]:
     """Groups and events share what the rest leaves."""
-    top: list[Line] = [[(f"! {notice}", Style.BAD)] for notice in status.notices[:2]]
+    notices = [part for notice in status.notices[:2] for part in textwrap.wrap(f"! {notice}", columns)]
+    top: list[Line] = [[(part, Style.BAD)] for part in notices]
     top += [*_paths(status), []]
     middle: list[Line] = [[], *_monitors(status), *_sessions(view, status), []]
     room = rows - len(top) - len(middle) - 2

@@ -108,6 +108,13 @@ def test_any_size(columns: int, rows: int) -> None:
         assert all(len(CODES.sub("", line)) <= columns for line in lines)
 
 
+def test_what_is_wrong_is_not_cut_off() -> None:
+    lines = screen(view(None, problem="a problem that is told in many words, " * 4 + "mend it"), 80, 24, colour=False)
+    assert " ".join(lines).endswith("mend it")
+    status = msgspec.structs.replace(HEALTHY, notices=("a notice that is told in many words, " * 4 + "look there",))
+    assert "look there" in " ".join(screen(view(status), 80, 24, colour=False))
+
+
 def test_of_many_groups_the_unwell_are_shown() -> None:
     groups = [GroupStatus(n, 1, (row(0, 200, "primary"), row(1, 100, "secondary"))) for n in range(129)]
     groups[77] = GroupStatus(77, 2, (row(0, 0, "secondary", failures=IF, weight=0), row(1, 100, "primary")))
