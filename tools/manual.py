@@ -36,6 +36,13 @@ EXITS = {
     "77": "Not root.",
     "78": "Configuration, identity or key are not acceptable.",
 }
+EXITS_OF_COMMANDS = {
+    "0": "Done. jsrp doctor: nothing, or notes only.",
+    "1": "The command failed; standard error says why. jsrp doctor: warnings.",
+    "2": "jsrp doctor: something is critical.",
+    "64": "Not a command; nothing was done.",
+    "130": "Interrupted.",
+}
 FILES = {
     "/etc/jsrpd/jsrpd.conf": "Configuration, the same on both nodes: jsrpd.conf(5). CONFIGURATION_DIRECTORY moves it.",
     "/etc/jsrpd/identity.conf": "Which node of which cluster this is; written by jsrp set chassis cluster.",
@@ -119,7 +126,7 @@ def command_page() -> str:
         heading("PIPES"),
         *(item(f"| {entry.form}", entry.help + ".") for entry in PIPES),
         heading("EXIT STATUS"),
-        *_items({"0": "Done.", "1": "The command failed; standard error says why.", "64": "Not a command; nothing was done."}),
+        *_items(EXITS_OF_COMMANDS),
         heading("EXAMPLES"),
         literal("jsrp show chassis cluster status\njsrp request chassis cluster failover redundancy-group 1 node 1"),
         literal("jsrp show chassis cluster status '|' display json"),

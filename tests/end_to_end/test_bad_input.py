@@ -80,6 +80,21 @@ FILES = {
     "configuration empty": (write("jsrpd.conf", ""), ["jsrpd.conf:"]),
     "configuration binary": (write("jsrpd.conf", "\0\1\2{"), ["jsrpd.conf:1:"]),
     "configuration cut off": (write("jsrpd.conf", CONFIGURATION[:200]), ["jsrpd.conf:"]),
+    "configuration of 100 MB": (
+        lambda node: os.truncate(node.directory("etc") / "jsrpd.conf", 100 << 20),
+        ["jsrpd.conf:1:1: more than a configuration may have (2 MB)"],
+    ),
+    "configuration without an end": (
+        lambda node: (
+            (node.directory("etc") / "jsrpd.conf").unlink() or (node.directory("etc") / "jsrpd.conf").symlink_to("/dev/urandom")
+        ),
+        ["jsrpd.conf:1:1: more than a configuration may have"],
+    ),
+    "braces without an end": (write("jsrpd.conf", "a { " * 100_000), ["jsrpd.conf:1:257: more than 64 levels deep"]),
+    "groups of groups": (
+        write("jsrpd.conf", "groups { a { apply-groups b; } b { apply-groups a; } }\napply-groups a;\n"),
+        ["groups a: unknown statement apply-groups", "groups b: unknown statement apply-groups"],
+    ),
     "several mistakes": (
         write("jsrpd.conf", CONFIGURATION.replace("heartbeat-interval 100", "heartbeat-intervall 100").replace("200", "999")),
         ["unknown statement heartbeat-intervall (did you mean heartbeat-interval?)", "node 0 priority: 999 is not within"],
@@ -135,6 +150,40 @@ def test_state_directory_cannot_be_written(node: Node, prepare: str, said: str) 
     if said:
         assert said in node.log.wait_for("JSRPD_NOTICE", "no journal").text
     node.wait_for_answer()
+
+
+FULL = 'mount -t tmpfs -o size=16k none "$STATE_DIRECTORY"; head -c 100k /dev/zero > "$STATE_DIRECTORY/fill" || :'
+COMMIT = """printf 'set chassis cluster redundancy-group 1 gratuitous-arp-count 8\\ncommit\\n' | "$@" """
+
+
+def test_a_commit_on_a_full_disk(node: Node) -> None:
+    """Refused with the reason; what was in force is in force, on the disk as well, and no lock is left behind."""
+    node.start(prepare=FULL)
+    node.wait_for_answer()
+    before = (node.directory("etc") / "jsrpd.conf").read_text()
+    with unharmed(node):
+        for _ in range(2):
+            done = node.run("jsrp", "configure", wrap=("sh", "-c", COMMIT, "sh"))
+            assert done.returncode == 1
+            assert "No space left on device; nothing was committed" in done.stderr
+        assert (node.directory("etc") / "jsrpd.conf").read_text() == before
+        assert not list(node.directory("etc").glob(".jsrpd.conf*"))
+        exclusive = node.run("jsrp", "configure", "exclusive", wrap=("sh", "-c", 'echo "commit check" | "$@"', "sh"))
+        assert "configuration check succeeds" in exclusive.stdout, exclusive.stderr
+
+
+def test_a_reload_of_a_file_without_end(node: Node) -> None:
+    """The old configuration runs on, and every command answers."""
+    node.start()
+    node.wait_for_answer()
+    with unharmed(node):
+        os.truncate(node.directory("etc") / "jsrpd.conf", 100 << 20)
+        os.kill(int(node.pid_file.read_text()), signal.SIGHUP)
+        assert "more than a configuration may have" in node.log.wait_for("JSRPD_CONFIGURATION_INVALID", "reload refused").text
+        shown = node.run("jsrp", "show", "configuration")
+        assert (shown.returncode, "more than a configuration may have" in shown.stderr) == (1, True)
+        found = node.run("jsrp", "doctor", "|", "display", "json")
+        assert "more than a configuration may have" in found.stdout
 
 
 # -- interfaces -----------------------------------------------------------------------------------------------------

@@ -254,3 +254,21 @@ def test_rollback(lab: Lab) -> None:
     assert done.returncode == 0, done.stderr
     assert "Exiting configuration mode" in done.stdout
     wait_until(lambda: are_one(lab), PATIENCE_S, "the same history on both")
+
+
+def test_a_commit_warns_of_packet_filters_that_differ(lab: Lab) -> None:
+    """And of timers that are faster than this host has been."""
+    difference = "the firewall rulesets of the nodes differ"
+    wait_until(lambda: has_peer(lab), PATIENCE_S, "the management connection")
+    assert difference not in configure(lab, "node0", "commit check").stdout
+    nft = inside(lab.namespace("node1"), "nft")
+    topology.run(*nft, "add", "table", "inet", "mine")
+    try:
+        wait_until(lambda: difference in configure(lab, "node0", "commit check").stdout, PATIENCE_S, "the remark")
+    finally:
+        topology.run(*nft, "flush", "ruleset")
+    (engine,) = [pid for pid, title in topology.daemon_processes(lab, "node0").items() if title == "jsrpd: engine"]
+    os.kill(engine, signal.SIGSTOP)
+    topology.run("sleep", "0.4")
+    os.kill(engine, signal.SIGCONT)
+    wait_until(lambda: "ms late at worst" in configure(lab, "node0", "commit check").stdout, PATIENCE_S, "the remark")

@@ -4,6 +4,7 @@ systemd runs as the first process of a PID namespace, over an overlay of the mac
 with that process.
 """
 
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,6 +102,7 @@ def test_life_under_systemd(box: Box) -> None:
     confined = box.succeed("cat", f"/proc/{box.show('MainPID')}/status")
     assert "NoNewPrivs:\t1" in confined
     assert "Seccomp:\t2" in confined
+    looks_around(box)
 
     box.succeed("sh", "-c", "echo nonsense >> /etc/jsrpd/jsrpd.conf; systemctl reload jsrpd")
     box.wait("journalctl", "--unit=jsrpd", said="reload refused")
@@ -122,6 +124,20 @@ def test_life_under_systemd(box: Box) -> None:
     assert box.run("pgrep", "jsrpd").stdout == ""
     assert "10.1.0.1" not in box.succeed("ip", "addr")
     assert box.succeed("ip", "rule") == before
+
+
+def looks_around(box: Box) -> None:
+    """The doctor's look is not kept from anything by the confinement."""
+    tree = json.loads(box.run("jsrp", "doctor", "|", "display", "json").stdout)
+    (survey,) = tree["surveys"]
+    assert survey["running"]
+    assert survey["firewall"]["problem"] == ""
+    assert survey["bpf_problem"] == ""
+    assert survey["gates"] == {"reth0": True, "lan": True}
+    assert survey["engine"]["policy"] == "SCHED_FIFO"
+    assert survey["engine"]["locked_kb"] > 0
+    assert [probe["problem"] for probe in survey["probes"]] == [""]
+    assert {one["check"] for one in tree["findings"]} & {"daemon", "key", "kernel", "gates", "sysctls"} == set()
 
 
 def test_a_bad_configuration_is_not_tried_again(box: Box) -> None:

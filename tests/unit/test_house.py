@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = {contract["name"]: contract for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}
 BANNED = PYPROJECT["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]
-PURE = ("core", "data_plane", "messages", "model", "monitors", "sessions", "wire")
+PURE = ("core", "data_plane", "doctor", "messages", "model", "monitors", "sessions", "wire")
 MAY_IMPORT = {
     "model": (),
     "core": ("messages", "model"),
@@ -30,10 +30,11 @@ MAY_IMPORT = {
     "monitors": ("model",),
     "data_plane": ("model",),
     "sessions": ("model",),
+    "doctor": ("model",),
     "configuration": ("model",),
     "management": ("model",),
     "kernel": ("data_plane", "model"),
-    "cli": ("management", "messages", "configuration", "core", "model", "lab"),
+    "cli": ("management", "messages", "configuration", "core", "doctor", "model", "lab"),
     "lab": ("management", "model"),
     "gateway": ("management", "configuration", "model"),
     "processes": None,

@@ -3,7 +3,7 @@
 import contextlib
 from typing import TYPE_CHECKING
 
-from jsrpd.cli.commands import Call, CommandFailed, ask, journal, snapshot_now, snapshot_of_groups
+from jsrpd.cli.commands import Call, CommandFailed, ask, snapshot_now, snapshot_of_groups
 from jsrpd.model.roles import FailureCode
 
 if TYPE_CHECKING:
@@ -12,15 +12,22 @@ if TYPE_CHECKING:
     from jsrpd.model.status import ClusterStatus
 
 
+MOST_TRANSITIONS = 1000
+"""Six of each of 128 groups are shown."""
+
+
 def show_information(call: Call) -> str:
     """``show chassis cluster information [redundancy-group N]``."""
-    from jsrpd.cli import history, information
+    from jsrpd.cli import both_nodes, information
+    from jsrpd.management.requests import ReadEvents
+    from jsrpd.model.journal import decode_events, since_cleared
 
     snapshot = snapshot_of_groups(call)
-    events = []
-    with contextlib.suppress(OSError):  # Without a readable journal there is less to tell.
-        events = history.events(journal())
-    told = information.nodes(snapshot, events, _failures(snapshot))
+    group = call.number("group") if "group" in call.values else None
+    answers = both_nodes.asked(ReadEvents(MOST_TRANSITIONS, group, True))
+    events = [event for one in answers if one.reply is not None for event in since_cleared(decode_events(one.reply.events))]
+    untold = {one.node: one.problem for one in answers if one.problem}
+    told = information.nodes(snapshot, events, untold, _failures(snapshot))
     if call.display == "json":
         return information.json(told)
     return _xml(information.xml(told), snapshot) if call.display == "xml" else information.text(told)
@@ -39,6 +46,27 @@ def _failures(snapshot: "ClusterStatus") -> "tuple[Part, ...]":
         if FailureCode.IP in codes:
             addresses = ask(ShowIpMonitoring()).ip_monitoring
     return failures.parts(snapshot, details, addresses or ())
+
+
+def monitor(call: Call) -> str:
+    """``monitor chassis cluster [interval SECONDS]``."""
+    from jsrpd.cli.monitor import run
+
+    return run(call.number("seconds") if "seconds" in call.values else 1)
+
+
+def drill(call: Call) -> str:
+    """``request chassis cluster drill redundancy-group N``."""
+    from jsrpd.cli.drill import run
+
+    return run(call.number("group"), confirm=True)
+
+
+def drill_unasked(call: Call) -> str:
+    """``request chassis cluster drill redundancy-group N no-confirm``."""
+    from jsrpd.cli.drill import run
+
+    return run(call.number("group"), confirm=False)
 
 
 def show_data_plane_interfaces(call: Call) -> str:

@@ -23,11 +23,11 @@ BANNER_TIMEOUT_S = 0.5
 
 
 class CommandFailed(Exception):
-    """The text is for the operator; ``shown``: what was to be printed before it."""
+    """The text is for the operator, none where all is said; ``shown``: what was to be printed before it; ``code``: of exit."""
 
-    def __init__(self, text: str, shown: str = "") -> None:
+    def __init__(self, text: str, shown: str = "", code: int = 1) -> None:
         super().__init__(text)
-        self.shown = shown
+        self.shown, self.code = shown, code
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,13 @@ def show_interfaces(call: Call) -> str:
     return render_text.interfaces(snapshot)
 
 
+def doctor(call: Call) -> str:
+    """``doctor``: what is wrong with the surroundings of both nodes."""
+    from jsrpd.cli.doctor import run
+
+    return run(call.display)
+
+
 def show_metrics(_call: Call) -> str:
     """``show metrics``."""
     from jsrpd.management.requests import ShowMetrics
@@ -90,24 +97,26 @@ def show_metrics(_call: Call) -> str:
 
 
 def show_ip_monitoring(call: Call) -> str:
-    """``show chassis cluster ip-monitoring status [redundancy-group N]``: this node's own view."""
-    from jsrpd.cli import render_ip_monitoring
+    """``show chassis cluster ip-monitoring status [redundancy-group N]``: as either node sees it."""
+    from jsrpd.cli import both_nodes, render_ip_monitoring
     from jsrpd.management.requests import ShowIpMonitoring
 
-    reply = ask(ShowIpMonitoring(call.number("group") if "group" in call.values else None))
+    answers = both_nodes.asked(ShowIpMonitoring(call.number("group") if "group" in call.values else None))
     if call.display == "xml":
         from jsrpd.cli import render_xml
 
-        return render_xml.reply(render_xml.ip_monitoring(reply.node or 0, reply.ip_monitoring or ()))
-    render = render_ip_monitoring.as_json if call.display == "json" else render_ip_monitoring.as_text
-    return render(reply.node or 0, reply.ip_monitoring or ())
+        return render_xml.reply(render_ip_monitoring.as_xml(answers))
+    return (render_ip_monitoring.as_json if call.display == "json" else render_ip_monitoring.as_text)(answers)
 
 
 def clear_ip_failure_counts(call: Call) -> str:
     """``clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]``."""
+    from jsrpd.cli import both_nodes
+    from jsrpd.cli.render_text import node_block
     from jsrpd.management.requests import ClearIpFailureCounts
 
-    return _done(ask(ClearIpFailureCounts(call.values.get("address", ""))))
+    answers = both_nodes.asked(ClearIpFailureCounts(call.values.get("address", "")))
+    return "".join(node_block(one.node, one.reply.text if one.reply is not None else one.problem) for one in answers)
 
 
 def show_events(call: Call) -> str:
@@ -201,15 +210,18 @@ def show_data_plane_statistics(call: Call) -> str:
 
 
 def show_cold_sync(call: Call) -> str:
-    """``show chassis cluster information detail coldsync``."""
-    from jsrpd.cli import render_json, render_sessions
+    """``show chassis cluster information detail coldsync``: each node's own."""
+    from jsrpd.cli import both_nodes, render_json, render_sessions
+    from jsrpd.management.requests import ShowStatus
 
-    snapshot = snapshot_now()
+    if call.display == "json":
+        return render_json.snapshot(snapshot_now())
+    answers = [(one.node, one.reply.status if one.reply else None, one.problem) for one in both_nodes.asked(ShowStatus())]
     if call.display == "xml":
         from jsrpd.cli import render_xml
 
-        return render_xml.reply(render_xml.cold_synchronization(snapshot), snapshot=snapshot)
-    return (render_json.snapshot if call.display == "json" else render_sessions.cold_synchronization)(snapshot)
+        return render_xml.reply(render_xml.cold_synchronization(answers))
+    return render_sessions.cold_synchronization(answers)
 
 
 def show_configuration(call: Call) -> str:
@@ -218,7 +230,7 @@ def show_configuration(call: Call) -> str:
 
     path = files.in_use(configuration_directory())
     try:
-        tree = files.parsed(path.read_text(), path.name)
+        tree = files.parsed(files.text_at(path, errors="strict"), path.name)
     except (OSError, UnicodeDecodeError) as error:
         raise file_problem(error, path) from error
     except junos.SyntaxProblem as error:
@@ -349,9 +361,13 @@ def lab(_call: Call) -> str:
 
 def snapshot_of_groups(call: Call) -> "ClusterStatus":
     """How things are; of one group only where the call names one."""
+    return chosen_groups(call, snapshot_now())
+
+
+def chosen_groups(call: Call, snapshot: "ClusterStatus") -> "ClusterStatus":
+    """With the group that the call names, or with all. CommandFailed when it is not configured."""
     import msgspec
 
-    snapshot = snapshot_now()
     if "group" not in call.values:
         return snapshot
     groups = tuple(group for group in snapshot.groups if group.group == call.number("group"))

@@ -196,7 +196,7 @@ class FilesDesk:
 
     def _write(self, text: str, identity: Identity, comment: str) -> None:
         path, head = files.in_use(self.directory), self.store.head()
-        found, raw = list[Commit](), path.read_text(errors="replace") if path.exists() else ""
+        found, raw = list[Commit](), files.text_at(path) if path.exists() else ""
         if head is None and raw:
             head = Commit(1, 0, 0.0, "file", "before the first commit", self._kept(raw), "", FILE)
             found = [head]
@@ -222,7 +222,7 @@ class FilesDesk:
     def _text(self) -> str:
         path = files.in_use(self.directory)
         try:
-            raw = path.read_text(errors="replace")
+            raw = files.text_at(path)
         except FileNotFoundError:
             return ""
         except OSError as error:

@@ -1,7 +1,7 @@
 """``show chassis cluster information detail``: every section of the vendor's display that has a meaning here (reference 7.5).
 
 A section is lines of text and, where the vendor has elements for it, an element. What only this daemon has stands behind, under
-headings of its own. The block is of the answering node.
+headings of its own. Each block is what its node told.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ import msgspec
 
 from jsrpd.cli.information import led
 from jsrpd.cli.render_sessions import cold_synchronization_lines
-from jsrpd.cli.render_statistics import CHILD_LINKS, in_band_lines, of_kind
+from jsrpd.cli.render_statistics import CHILD_LINKS, CONTROL, FABRIC, in_band_lines, of_kind
 from jsrpd.cli.render_text import node_block, up
 from jsrpd.model.details import Details, MonitoredObject, Synchronization
 from jsrpd.model.journal import EventKind, JournalEvent, since_cleared
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH
 from jsrpd.model.roles import FULL_WEIGHT, RG0, FailureCode, codes_of
-from jsrpd.model.status import ClusterStatus, GroupNodeStatus, HeartbeatCounters, ScheduleStatus
+from jsrpd.model.status import ClusterStatus, GroupNodeStatus, PathStatus, ScheduleStatus
 
 if TYPE_CHECKING:
     from jsrpd.cli.render_xml import Element
@@ -54,6 +54,15 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A node's. ``told`` None: ``problem`` says why there is nothing."""
+
+    node: int
+    told: Told | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """``lines`` without indentation of their own; ``xml`` None: the vendor has no element for it."""
 
@@ -67,34 +76,49 @@ def stamp(at: int) -> str:
     return f"{datetime.fromtimestamp(seconds).astimezone():%b %d %H:%M:%S}.{rest // 1_000_000:03}"
 
 
-def text(told: Told, sections: Sequence[str]) -> str:
-    """The node's block with these sections."""
-    parts = ["\n".join(SECTIONS[name].lines(told)) for name in sections]
-    return node_block(told.snapshot.node, "\n\n".join(part for part in parts if part))
+def text(blocks: Sequence[Block], sections: Sequence[str]) -> str:
+    """Each node's block with these sections."""
+    return "".join(node_block(block.node, _body(block, sections)) for block in blocks)
 
 
-def xml(told: Told, sections: Sequence[str], container: str = "") -> "Element":
+def _body(block: Block, sections: Sequence[str]) -> str:
+    if block.told is None:
+        return block.problem
+    parts = ["\n".join(SECTIONS[name].lines(block.told)) for name in sections]
+    return "\n\n".join(part for part in parts if part)
+
+
+def xml(blocks: Sequence[Block], sections: Sequence[str], container: str = "") -> "Element":
     """``multi-routing-engine-results``; the sections' elements in a container of that name, or bare."""
-    from jsrpd.cli.render_xml import by_node
+    from jsrpd.cli.render_xml import by_node, problem
 
-    content: list[Element] = []
-    for name in sections:
-        build = SECTIONS[name].xml
-        content += build(told) if build is not None else []
-    return by_node([(told.snapshot.node, [(container, content)] if container else content)])
+    items: list[tuple[int, list[Element]]] = []
+    for block in blocks:
+        if block.told is None:
+            items.append((block.node, [problem(block.problem)]))
+            continue
+        content: list[Element] = []
+        for name in sections:
+            build = SECTIONS[name].xml
+            content += build(block.told) if build is not None else []
+        items.append((block.node, [(container, content)] if container else content))
+    return by_node(items)
 
 
-def json(told: Told) -> str:
-    """The snapshot's numbers beside what monitors and commits told, and the events that the sections show."""
-    tree = {
-        "node": told.snapshot.node,
+def json(blocks: Sequence[Block]) -> str:
+    """Of each node: what monitors and commits told, counts of paths, and the events that the sections show."""
+    tree = [{"node": block.node, "problem": block.problem, **(_tree(block.told) if block.told else {})} for block in blocks]
+    return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
+
+
+def _tree(told: Told) -> dict[str, object]:
+    return {
         "objects": msgspec.to_builtins(told.details.objects),
         "synchronization": msgspec.to_builtins(told.details.synchronization),
         "schedule": msgspec.to_builtins(told.snapshot.schedule),
-        "paths": msgspec.to_builtins(told.snapshot.heartbeats),
+        "paths": msgspec.to_builtins(told.snapshot.paths),
         "events": msgspec.to_builtins(since_cleared(told.events)),
     }
-    return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
 
 
 def _titled(title: str, lines: Sequence[str]) -> list[str]:
@@ -196,46 +220,47 @@ def _groups_xml(told: Told) -> "list[Element]":
 
 def _statistics(told: Told) -> list[str]:
     lines = ["Control link statistics:"]
-    for link in of_kind(told.snapshot, "control"):
+    for index, link in of_kind(told.snapshot, CONTROL):
         lines += [
-            f"    Control link {link.index}:",
+            f"    Control link {index}:",
             f"        Heartbeat packets sent: {link.sent}",
             f"        Heartbeat packets received: {link.received}",
             f"        Heartbeat packet errors: {link.errors}",
             f"        Duplicate heartbeat packets received: {link.duplicates}",
         ]
-    sent, received = _newest(of_kind(told.snapshot, "control"))
+    sent, received = _newest(of_kind(told.snapshot, CONTROL))
     lines += [
         f"    Sequence number of last heartbeat packet sent: {sent}",
         f"    Sequence number of last heartbeat packet received: {received}",
         "Fabric link statistics:",
     ]
-    known = {link.index: (link.sent, link.received) for link in of_kind(told.snapshot, "fabric")}
+    known = {index: (link.sent, link.received) for index, link in of_kind(told.snapshot, FABRIC)}
     for index in range(CHILD_LINKS):
         probes = known.get(index, (0, 0))
         lines += [f"    Child link {index}", f"        Probes sent: {probes[0]}", f"        Probes received: {probes[1]}"]
     return lines + in_band_lines(told.snapshot)
 
 
-def _newest(links: Sequence[HeartbeatCounters]) -> tuple[int, int]:
-    return max((link.last_sent for link in links), default=0), max((link.last_received for link in links), default=0)
+def _newest(links: Sequence[tuple[int, PathStatus]]) -> tuple[int, int]:
+    """Sequence numbers: (sent, received)."""
+    return max((link.last_sent for _, link in links), default=0), max((link.last_received for _, link in links), default=0)
 
 
 def _statistics_xml(told: Told) -> "list[Element]":
     control: list[Element] = []
-    for link in of_kind(told.snapshot, "control"):
+    for index, link in of_kind(told.snapshot, CONTROL):
         control += [
-            ("control-interface-index", link.index),
+            ("control-interface-index", index),
             ("heartbeat-sent", link.sent),
             ("heartbeat-received", link.received),
             ("heartbeat-errors", link.errors),
             ("heartbeat-duplicates", link.duplicates),
         ]
-    sent, received = _newest(of_kind(told.snapshot, "control"))
+    sent, received = _newest(of_kind(told.snapshot, CONTROL))
     control += [("last-heartbeat-id-sent", sent), ("last-heartbeat-id-received", received)]
     fabric: list[Element] = []
-    for link in of_kind(told.snapshot, "fabric"):
-        child: list[Element] = [("fabric-child-index", link.index), ("fabric-hello-sent", link.sent)]
+    for index, link in of_kind(told.snapshot, FABRIC):
+        child: list[Element] = [("fabric-child-index", index), ("fabric-hello-sent", link.sent)]
         child += [("fabric-hello-received", link.received), ("fabric-hello-error", link.errors)]
         fabric.append(("fabric-child", child))
     both: list[Element] = [("chassis-cluster-control-statistics", control), ("chassis-cluster-fabric-statistics", fabric)]

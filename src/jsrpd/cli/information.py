@@ -1,10 +1,10 @@
 """``show chassis cluster information``: how each group came to its state, and what has failed (reference 7.4 (a)).
 
-The answering node tells its own transitions, from its journal; of the other node it shows what that node tells in its
-heartbeats, and says so when nothing is heard of it.
+Both nodes tell their own transitions, from their journals. The rest of the other node is what it tells in its heartbeats; of
+a node that is not heard the block says so, and of one that is heard and cannot be asked, that its transitions are not known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jsrpd.cli import failures as failure_parts
 from jsrpd.cli.failures import Part
 from jsrpd.cli.render_text import node_block, up
-from jsrpd.model.journal import EventKind, JournalEvent, since_cleared
+from jsrpd.model.journal import EventKind, JournalEvent
 from jsrpd.model.status import ClusterStatus, GroupNodeStatus
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Node:
     led_reason: str = ""
     failures: tuple[Failure, ...] = ()
     problem: str = ""
+    untold: str = ""
+    """Why its transitions are not known; empty otherwise."""
     configured_mode: str | None = None
     """Redundancy mode of the configuration; None: not told, as of the other node."""
     mode: str | None = None
@@ -77,14 +79,18 @@ class Node:
     """What has failed besides interfaces; of the answering node."""
 
 
-def nodes(snapshot: ClusterStatus, events: Sequence[JournalEvent], others: Sequence[Part] = ()) -> tuple[Node, ...]:
-    """Both nodes, in order. ``others``: what else has failed on the answering one."""
-    shown = since_cleared(events)
-    told = (_node(snapshot, node, shown) for node in (0, 1))
+def nodes(
+    snapshot: ClusterStatus, events: Sequence[JournalEvent], untold: Mapping[int, str], others: Sequence[Part] = ()
+) -> tuple[Node, ...]:
+    """Both nodes, in order.
+
+    ``events``: of both journals; ``untold``: why there are none, by node; ``others``: what else has failed on the answering one.
+    """
+    told = (_node(snapshot, node, events, untold.get(node, "")) for node in (0, 1))
     return tuple(replace(node, others=tuple(others)) if node.node == snapshot.node else node for node in told)
 
 
-def _node(snapshot: ClusterStatus, node: int, events: Sequence[JournalEvent]) -> Node:
+def _node(snapshot: ClusterStatus, node: int, events: Sequence[JournalEvent], untold: str) -> Node:
     rows = [(group.group, row) for group in snapshot.groups for row in group.nodes if row.node == node]
     if node != snapshot.node and all(row.state == "lost" for _, row in rows):
         return Node(node, problem=f"error: node{node} is lost: nothing is heard of it")
@@ -92,7 +98,7 @@ def _node(snapshot: ClusterStatus, node: int, events: Sequence[JournalEvent]) ->
     color, reason = led(snapshot, node)
     own = node == snapshot.node
     configured, mode = (snapshot.configured_mode, snapshot.mode) if own else (None, snapshot.peer_mode)
-    return Node(node, groups, color, reason, _failures(snapshot, node), configured_mode=configured, mode=mode)
+    return Node(node, groups, color, reason, _failures(snapshot, node), untold=untold, configured_mode=configured, mode=mode)
 
 
 def _transitions(events: Sequence[JournalEvent], group: int, node: int) -> tuple[Transition, ...]:
@@ -149,6 +155,8 @@ def _lines(node: Node) -> list[str]:
     lines = [f"    {which} mode: {mode}" for which, mode in modes if mode is not None]
     lines = ["Redundancy mode:", *lines, ""] if lines else []
     lines += ["Redundancy Group Information:", ""]
+    if node.untold:
+        lines += [f"    Transitions are not known: {node.untold.removeprefix('error: ')}", ""]
     for group in node.groups:
         weight = "n/a" if group.weight is None else group.weight
         lines += [f"    Redundancy Group {group.group} , Current State: {group.state}, Weight: {weight}", ""]
@@ -200,8 +208,10 @@ def xml(told: Sequence[Node]) -> "Element":
     """``multi-routing-engine-results``."""
     from jsrpd.cli.render_xml import by_node, problem
 
+    errors = {node.node: [problem(said)] if (said := node.problem or node.untold) else [] for node in told}
     return by_node(
-        (node.node, [problem(node.problem)] if node.problem else [("chassis-cluster-information", _content(node))]) for node in told
+        (node.node, [*([] if node.problem else [("chassis-cluster-information", _content(node))]), *errors[node.node]])
+        for node in told
     )
 
 

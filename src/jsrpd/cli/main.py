@@ -10,14 +10,13 @@ from jsrpd.cli.grammar import HELP, GrammarError, completions, parse
 from jsrpd.cli.modes import Enter, Leave
 from jsrpd.cli.tree import COMMANDS, ENTRIES
 
-EX_FAILED = 1
 EX_USAGE = 64
 EX_INTERRUPTED = 130
 OVERVIEW: tuple[list[str], ...] = ([HELP], ["help"], ["--help"], ["-h"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit 0; 1 when the command failed; 64 when it is none, and nothing was done."""
+    """Exit 0; 1 or what the command says when it failed; 64 when it is none, and nothing was done."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["lab"]:
         from jsrpd.lab.main import main as lab
@@ -35,8 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (GrammarError, CommandFailed) as error:
         if isinstance(error, CommandFailed):
             _print(error.shown)
-        print(error, file=sys.stderr)
-        return EX_USAGE if isinstance(error, GrammarError) else EX_FAILED
+        if str(error):
+            print(error, file=sys.stderr)
+        return error.code if isinstance(error, CommandFailed) else EX_USAGE
     except KeyboardInterrupt:
         return EX_INTERRUPTED
     except (Enter, Leave):

@@ -1,19 +1,32 @@
 """``show chassis cluster ip-monitoring status``, in the vendor's layout and as JSON (reference 7.8)."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from jsrpd.cli.both_nodes import Answer
 from jsrpd.cli.render_text import node_block
 from jsrpd.model.ip_monitoring import IpGroupStatus
+
+if TYPE_CHECKING:
+    from jsrpd.cli.render_xml import Element
 
 NOTHING = "IP monitoring is not configured"
 
 
-def as_text(node: int, groups: Sequence[IpGroupStatus]) -> str:
-    """This node's block; a blank line in front of each group."""
-    blocks = [_group(group) for group in groups] or [NOTHING]
-    return node_block(node, "\n" + "\n\n".join(blocks))
+def as_text(answers: Sequence[Answer]) -> str:
+    """A block for each node; a blank line in front of each group."""
+    return "".join(node_block(one.node, one.problem or _groups(one)) for one in answers)
+
+
+def _groups(answer: Answer) -> str:
+    blocks = [_group(group) for group in _of(answer)] or [NOTHING]
+    return "\n" + "\n\n".join(blocks)
+
+
+def _of(answer: Answer) -> Sequence[IpGroupStatus]:
+    return (answer.reply.ip_monitoring if answer.reply is not None else None) or ()
 
 
 def _group(group: IpGroupStatus) -> str:
@@ -33,7 +46,14 @@ def _group(group: IpGroupStatus) -> str:
     return "\n".join(lines)
 
 
-def as_json(node: int, groups: Sequence[IpGroupStatus]) -> str:
-    """Indented JSON with a final line end."""
-    tree = {"node": node, "groups": msgspec.to_builtins(groups)}
+def as_json(answers: Sequence[Answer]) -> str:
+    """An array with an object for each node: ``node``, ``problem`` (why it does not answer, empty otherwise), ``groups``."""
+    tree = [{"node": one.node, "problem": one.problem, "groups": msgspec.to_builtins(_of(one))} for one in answers]
     return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
+
+
+def as_xml(answers: Sequence[Answer]) -> "Element":
+    """``multi-routing-engine-results``."""
+    from jsrpd.cli.render_xml import by_node, ip_monitoring, problem
+
+    return by_node((one.node, [problem(one.problem) if one.problem else ip_monitoring(_of(one))]) for one in answers)

@@ -1,5 +1,7 @@
 """What the session process does, in the vendor's layout where there is one (reference 7.5 and 7.6), ours below it."""
 
+from collections.abc import Sequence
+
 from jsrpd.cli.render_text import node_block
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode
 from jsrpd.model.status import ClusterStatus, SessionStatus
@@ -31,11 +33,13 @@ def _state(sessions: SessionStatus) -> list[str]:
     return lines + [f"    {name[0].upper()}{name[1:]}: {count}" for name, count in sessions.counters.items()]
 
 
-def cold_synchronization(snapshot: ClusterStatus) -> str:
-    """``show chassis cluster information detail coldsync``, the block of the answering node."""
-    if snapshot.sessions is None:
-        return SILENT
-    return node_block(snapshot.node, "\n".join(cold_synchronization_lines(snapshot)))
+def cold_synchronization(answers: Sequence[tuple[int, ClusterStatus | None, str]]) -> str:
+    """``show chassis cluster information detail coldsync``: node, its status, why there is none."""
+    return "".join(node_block(node, why if status is None else _cold_synchronization(status)) for node, status, why in answers)
+
+
+def _cold_synchronization(snapshot: ClusterStatus) -> str:
+    return SILENT.rstrip() if snapshot.sessions is None else "\n".join(cold_synchronization_lines(snapshot))
 
 
 def cold_synchronization_lines(snapshot: ClusterStatus) -> list[str]:

@@ -170,10 +170,13 @@ def services(snapshot: ClusterStatus) -> Element:
     return ("services-synchronized", leaves)
 
 
-def cold_synchronization(snapshot: ClusterStatus) -> Element:
-    """``show chassis cluster information detail coldsync``, the item of the answering node."""
-    element = cold_synchronization_element(snapshot)
-    return by_node([(snapshot.node, [element or problem("The session process has not reported yet")])])
+def cold_synchronization(answers: Sequence[tuple[int, ClusterStatus | None, str]]) -> Element:
+    """``show chassis cluster information detail coldsync``: node, its status, why there is none."""
+    return by_node((node, [problem(why) if status is None else _cold_synchronization(status)]) for node, status, why in answers)
+
+
+def _cold_synchronization(snapshot: ClusterStatus) -> Element:
+    return cold_synchronization_element(snapshot) or problem("The session process has not reported yet")
 
 
 def cold_synchronization_element(snapshot: ClusterStatus) -> Element | None:
@@ -203,8 +206,8 @@ def cold_synchronization_element(snapshot: ClusterStatus) -> Element | None:
     return ("cold-synchronization-monitoring-information", content)
 
 
-def ip_monitoring(node: int, groups: Sequence[IpGroupStatus]) -> Element:
-    """``show chassis cluster ip-monitoring status``, the item of the answering node."""
+def ip_monitoring(groups: Sequence[IpGroupStatus]) -> Element:
+    """``show chassis cluster ip-monitoring status``, a node's part."""
     content: list[Element] = []
     for group in groups:
         content += [
@@ -221,4 +224,4 @@ def ip_monitoring(node: int, groups: Sequence[IpGroupStatus]) -> Element:
                 ("ip-monitoring-weight", target.weight),
                 ("ip-unreachable-reason", target.reason or "n/a"),
             ]
-    return by_node([(node, [("chassis-cluster-ip-monitoring", content)])])
+    return ("chassis-cluster-ip-monitoring", content)

@@ -141,7 +141,8 @@ class Session:
             return
         except CommandFailed as failed:
             self.terminal.show(failed.shown, paged=False)
-            self.terminal.show(str(failed), paged=False)
+            if str(failed):
+                self.terminal.show(str(failed), paged=False)
             return
         except Enter as enter:
             self.modes.append(enter.mode)

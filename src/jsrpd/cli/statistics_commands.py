@@ -43,12 +43,13 @@ def clear_data_plane(_call: Call) -> str:
 
 
 def clear_information(_call: Call) -> str:
-    """``clear chassis cluster information``: what is shown begins anew, the journal keeps everything."""
+    """``clear chassis cluster information``: what is shown of both nodes begins anew, their journals keep everything."""
+    from jsrpd.cli import both_nodes
     from jsrpd.cli.render_text import node_block
     from jsrpd.management.requests import ClearInformation
 
-    reply = ask(ClearInformation())
-    return node_block(reply.node or 0, reply.text)
+    answers = both_nodes.asked(ClearInformation())
+    return "".join(node_block(one.node, one.problem or (one.reply.text if one.reply else "")) for one in answers)
 
 
 def _clear(*, control_plane: bool, data_plane: bool) -> str:

@@ -32,8 +32,16 @@ def in_use(directory: Path) -> Path:
     return next((directory / name for name in NAMES if os.path.exists(directory / name)), directory / NATIVE)
 
 
+def text_at(path: Path, errors: str = "replace") -> str:
+    """What a file says, of one that is too large a little more than may be parsed. OSError, UnicodeDecodeError if strict."""
+    with path.open(errors=errors) as file:
+        return file.read(MAX_TEXT_BYTES + 1)
+
+
 def parsed(text: str, name: str, keep: bool = False) -> Node:
     """The tree of a file by the end of its name. SyntaxProblem. ``keep`` as in ``junos.parse``."""
+    if len(text) > MAX_TEXT_BYTES:
+        raise SyntaxProblem(f"more than a configuration may have ({MAX_TEXT_BYTES >> 20} MB)", 1, 1)
     if not name.endswith((".yaml", ".yml", ".json")):
         return parse(text, keep)
     tree = _of_data(text)

@@ -7,6 +7,7 @@ import msgspec
 from jsrpd.configuration.junos import SyntaxProblem, parse
 from jsrpd.configuration.schema import is_integer
 
+MAX_CHARACTERS = 1 << 16
 FILE_NAME = "identity.conf"
 
 
@@ -21,7 +22,8 @@ def read_identity(directory: Path) -> Identity | None:
     """None when the node is not clustered. ValueError when the file says something else."""
     path = directory / FILE_NAME
     try:
-        tree = parse(path.read_text())
+        with path.open() as file:
+            tree = parse(file.read(MAX_CHARACTERS))
     except FileNotFoundError:
         return None
     except SyntaxProblem as error:

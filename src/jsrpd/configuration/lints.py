@@ -169,5 +169,5 @@ def _cluster(configuration: ClusterConfiguration, facts: Facts) -> Iterator[Lint
     if here and there and here != there:
         yield Lint(
             "the firewall rulesets of the nodes differ: after a failover connections may be treated otherwise",
-            "compare: nft -s list ruleset, on both nodes",
+            "which chains: jsrp doctor; then load the same on both nodes",
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jsrpd.configuration.check import check
-from jsrpd.configuration.files import parsed
+from jsrpd.configuration.files import parsed, text_at
 from jsrpd.configuration.identity import Identity
 from jsrpd.configuration.junos import SyntaxProblem, without
 from jsrpd.configuration.one_line import spread
@@ -34,4 +34,4 @@ def load(text: str, identity: Identity, name: str = "jsrpd.conf") -> ClusterConf
 
 def load_file(path: Path, identity: Identity) -> ClusterConfiguration:
     """OSError when it cannot be read."""
-    return load(path.read_text(errors="replace"), identity, str(path))
+    return load(text_at(path), identity, str(path))

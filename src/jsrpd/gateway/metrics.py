@@ -97,8 +97,9 @@ def _links(status: ClusterStatus) -> list[Family]:
     sent = Family("jsrpd_heartbeats_sent", "counter", "Heartbeats sent on the path.")
     received = Family("jsrpd_heartbeats_received", "counter", "Heartbeats of the peer received on the path.")
     errors = Family("jsrpd_heartbeat_errors", "counter", "What could not be sent, received or believed on the path.")
-    for counted in status.heartbeats:
-        name = f"{counted.kind}{counted.index}"
+    for counted in status.paths:
+        # "control0", as the family above names it.
+        name = counted.name.replace(" link ", "").replace(" ", "")
         for family, count in ((sent, counted.sent), (received, counted.received), (errors, counted.errors)):
             family.add(count, path=name)
     return [path, sent, received, errors]

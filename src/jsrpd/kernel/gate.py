@@ -185,6 +185,15 @@ class Gate:
         return problems
 
 
+def stands(index: int) -> bool:
+    """A gate of ours is there, and first in line on both hooks."""
+    try:
+        chains = [bpf.prog_query(index, hook) for hook in HOOKS]
+    except OSError:
+        return False
+    return all(chain and _name_of(chain[0]).startswith(NAME_PREFIX) for chain in chains)
+
+
 def detach_all(index: int) -> int:
     """Take every gate program of any daemon of ours off an interface; how many."""
     count = 0

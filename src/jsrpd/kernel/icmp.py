@@ -15,6 +15,9 @@ ECHO_REQUEST, ECHO_REPLY, UNREACHABLE = {4: 8, 6: 128}, {4: 0, 6: 129}, {4: 3, 6
 ECHO = struct.Struct("!BBHHH")
 """type, code, checksum, identifier, sequence."""
 IP_FREEBIND, IPV6_FREEBIND = 15, 78
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IPV6_DONTFRAG = 10, 23, 62
+PMTU_PROBE = 3
+"""Do not fragment, and do not heed what a router once said of the way's size (ip(7))."""
 SOL_RAW, ICMP_FILTER, ICMP6_FILTER = 255, 1, 1
 COOKIE_BYTES = 8
 IPV4_BYTES, IPV6_BYTES = 20, 40
@@ -72,15 +75,25 @@ class EchoSocket:
         """Readable when something was answered."""
         return self._socket.fileno()
 
-    def ask(self, address: str, sequence: int) -> str:
-        """Send one request; why the kernel refused it, or nothing."""
+    def forbid_fragments(self) -> None:
+        """What does not fit is refused, here and on the way."""
+        if self.version == 4:
+            self._socket.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTU_PROBE)
+        else:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTU_PROBE)
+            self._socket.setsockopt(socket.IPPROTO_IPV6, IPV6_DONTFRAG, 1)
+
+    def ask(self, address: str, sequence: int, packet_bytes: int = 0) -> str:
+        """Send one request, as a packet of that many bytes where it is not more anyway; why the kernel refused it, or nothing."""
+        bare = (IPV4_BYTES if self.version == 4 else IPV6_BYTES) + ECHO.size + COOKIE_BYTES
+        said = self._cookie + bytes(max(0, packet_bytes - bare))
         head = ECHO.pack(ECHO_REQUEST[self.version], 0, 0, self._identifier, sequence % MAX_SEQUENCE)
         if self.version == 4:
             # The kernel fills in the checksum for ICMPv6 only.
-            checksum = _checksum(head + self._cookie)
+            checksum = _checksum(head + said + bytes(len(said) % 2))
             head = ECHO.pack(ECHO_REQUEST[4], 0, checksum, self._identifier, sequence % MAX_SEQUENCE)
         try:
-            self._socket.sendto(head + self._cookie, (address, 0))
+            self._socket.sendto(head + said, (address, 0))
         except OSError as error:
             return (error.strerror or str(error)).lower()
         return ""
@@ -104,7 +117,7 @@ class EchoSocket:
             return None
         kind, code, _checksum, identifier, sequence = ECHO.unpack_from(icmp)
         if kind == ECHO_REPLY[self.version]:
-            ours = identifier == self._identifier and icmp[ECHO.size :] == self._cookie
+            ours = identifier == self._identifier and icmp[ECHO.size :].startswith(self._cookie)
             # A link-local sender carries its zone.
             return Answer(sender.partition("%")[0], sequence) if ours else None
         if kind != UNREACHABLE[self.version]:

@@ -68,6 +68,23 @@ class Reloaded(msgspec.Struct, frozen=True, tag=True):
     problem: str
 
 
+class SurveyRequested(msgspec.Struct, frozen=True, tag=True):
+    """Gateway to parent: let this node look at itself; ``only_firewall``: at its packet filter only, which is quick."""
+
+    number: int
+    only_firewall: bool = False
+    watched_group: int | None = None
+    """Or at how the gateway addresses of this group answer on their segments, for ``seconds``."""
+    seconds: int = 0
+
+
+class SurveyTaken(msgspec.Struct, frozen=True, tag=True):
+    """A process made for it, by the parent's channel to the gateway. ``survey``: what ``model.survey`` has encoded."""
+
+    number: int
+    survey: bytes
+
+
 class Repaired(msgspec.Struct, frozen=True, tag=True):
     """Kernel to engine: somebody had changed this object; it is put back."""
 
@@ -118,6 +135,8 @@ Message = (
     | RebootWanted
     | ReloadRequested
     | Reloaded
+    | SurveyRequested
+    | SurveyTaken
     | Repaired
     | Notice
     | OwnershipTold

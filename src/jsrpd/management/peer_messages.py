@@ -3,6 +3,7 @@
 import msgspec
 
 from jsrpd.management.commits import Commit
+from jsrpd.management.requests import PeerQuestion, Reply
 
 
 class Ping(msgspec.Struct, frozen=True, tag=True):
@@ -61,7 +62,32 @@ class Decided(msgspec.Struct, frozen=True, tag=True):
     problem: str
 
 
-Message = Ping | HistoryAsked | HistoryTold | HistoryGiven | SynchronizationWanted | Prepare | Prepared | Decide | Decided
+class Asked(msgspec.Struct, frozen=True, tag=True):
+    """What an operator of the asking node wants to know of the other. ``by``: who."""
+
+    request: PeerQuestion
+    by: str
+
+
+class Answered(msgspec.Struct, frozen=True, tag=True):
+    """To ``Asked``."""
+
+    reply: Reply
+
+
+Message = (
+    Asked
+    | Answered
+    | Ping
+    | HistoryAsked
+    | HistoryTold
+    | HistoryGiven
+    | SynchronizationWanted
+    | Prepare
+    | Prepared
+    | Decide
+    | Decided
+)
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -72,6 +98,12 @@ class Envelope(msgspec.Struct, frozen=True):
     message: Message
 
 
+class _Number(msgspec.Struct):
+    number: int
+    answer: bool
+
+
+_numbers: msgspec.msgpack.Decoder[_Number] = msgspec.msgpack.Decoder(_Number)
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
 
@@ -84,3 +116,11 @@ def encode(envelope: Envelope) -> bytes:
 def decode(data: bytes) -> Envelope:
     """msgspec.DecodeError for anything else."""
     return _decoder.decode(data)
+
+
+def question_number(data: bytes) -> int:
+    """Number of a question that is not understood otherwise. msgspec.DecodeError when it is none."""
+    envelope = _numbers.decode(data)
+    if envelope.answer:
+        raise msgspec.DecodeError("an answer that is not understood")
+    return envelope.number

@@ -74,10 +74,6 @@ class ClearStatistics(msgspec.Struct, frozen=True, tag="clear-statistics"):
     data_plane: bool
 
 
-class ClearInformation(msgspec.Struct, frozen=True, tag="clear-information"):
-    """``clear chassis cluster information``."""
-
-
 class ClearServiceFailures(msgspec.Struct, frozen=True, tag="clear-service-failures"):
     """``clear chassis cluster service-failures [redundancy-group GROUP]``."""
 
@@ -114,6 +110,44 @@ class ClearIpFailureCounts(msgspec.Struct, frozen=True, tag="clear-ip-failure-co
     """``clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]``; an empty address: all of them."""
 
     address: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+class ReadEvents(msgspec.Struct, frozen=True, tag="read-events"):
+    """The newest of a node's journal, of every group or of one."""
+
+    last: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+    group: Group | None = None
+    transitions: bool = False
+    """Only changes of state."""
+
+
+class TakeSurvey(msgspec.Struct, frozen=True, tag="take-survey"):
+    """``doctor``: look at this node; ``only_firewall``: at its packet filter, for the lints of a commit."""
+
+    only_firewall: bool = False
+
+
+class WatchGateway(msgspec.Struct, frozen=True, tag="watch-gateway"):
+    """``drill``: ask the gateway addresses of a group from this node's segments, for so long."""
+
+    group: Group
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=10)]
+
+
+class ClearInformation(msgspec.Struct, frozen=True, tag="clear-information"):
+    """``clear chassis cluster information``."""
+
+
+PeerQuestion = (
+    ShowStatus | ShowDetails | ShowIpMonitoring | ClearIpFailureCounts | ClearInformation | ReadEvents | TakeSurvey | WatchGateway
+)
+"""What a node may be asked by the other one."""
+
+
+class AskPeer(msgspec.Struct, frozen=True, tag="ask-peer"):
+    """Let the other node answer this, by the management connection between the nodes."""
+
+    request: PeerQuestion
 
 
 class OpenConfiguration(msgspec.Struct, frozen=True, tag="open-configuration"):
@@ -171,6 +205,10 @@ Request = (
     | ShowIpMonitoring
     | ShowDetails
     | ClearIpFailureCounts
+    | ReadEvents
+    | TakeSurvey
+    | WatchGateway
+    | AskPeer
     | Failover
     | FailoverReset
     | ClearFailoverCount
@@ -226,6 +264,12 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     configuration: ConfigurationTold | None = None
     commits: tuple[CommitLine, ...] = ()
     details: Details | None = None
+    events: bytes = b""
+    """As ``model.journal`` encodes them."""
+    survey: bytes = b""
+    """As ``model.survey`` encodes it."""
+    watches: bytes = b""
+    """As ``model.survey`` encodes them."""
 
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -65,6 +65,29 @@ class InterfaceMonitorStatus(msgspec.Struct, frozen=True):
     """Whose interface; None in the answer of a daemon older than this field."""
 
 
+class PathStatus(msgspec.Struct, frozen=True):
+    """A path to the other node, counted since the engine's start or since the counts were cleared. ``name``: ``control link 0``."""
+
+    name: str
+    interface: str
+    up: bool
+    """Heartbeats are heard on it."""
+    sent: int
+    received: int
+    lost: int
+    """Heartbeats of the peer that came by other paths, or later ones by this."""
+    recent_loss_percent: float
+    """Of the last 256."""
+    late_ns: int
+    """By how much one came too late at worst within the last minute, losses apart."""
+    errors: int = 0
+    """What could not be sent, received or believed."""
+    duplicates: int = 0
+    last_sent: int = 0
+    """Sequence number, as ``last_received``."""
+    last_received: int = 0
+
+
 class ServiceStatus(msgspec.Struct, frozen=True):
     """A role-bound service of a group on the answering node. ``state`` in the operator's words, ``problem`` what is wrong."""
 
@@ -72,20 +95,6 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     name: str
     state: str
     problem: str = ""
-
-
-class HeartbeatCounters(msgspec.Struct, frozen=True):
-    """Heartbeats on one path of the answering node. ``kind``: ``control``, ``fabric`` or ``in-band``; ``last_…``: sequences."""
-
-    kind: str
-    index: int
-    interface: str
-    sent: int
-    received: int
-    errors: int
-    duplicates: int
-    last_sent: int
-    last_received: int
 
 
 class ScheduleStatus(msgspec.Struct, frozen=True):
@@ -135,6 +144,9 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     """Standing conditions an operator should know, one sentence each."""
     sessions: SessionStatus | None = None
     """None while the session process has not reported."""
+    paths: tuple[PathStatus, ...] = ()
+    lateness_ns: int = 0
+    """By how much the engine was late at the worst within the last hour."""
     mode: str = "active-active"
     """Redundancy mode in force, latched at start."""
     configured_mode: str = "active-active"
@@ -148,4 +160,3 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     heartbeat_threshold: int = 0
     control_link_recovery: str = ""
     schedule: ScheduleStatus | None = None
-    heartbeats: tuple[HeartbeatCounters, ...] = ()

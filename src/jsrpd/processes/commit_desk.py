@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from jsrpd.configuration.candidate import MAX_TEXT_BYTES, EditFailed
 from jsrpd.configuration.identity import Identity
 from jsrpd.configuration.lints import Facts, lints
 from jsrpd.configuration.load import load
 from jsrpd.management import children, engine_link
 from jsrpd.management.commits import AUTOMATIC, FILE, Commit, CommitStore, digest, in_place_of
-from jsrpd.management.peer_messages import Message
+from jsrpd.management.peer_messages import Answered, Asked, Message
 from jsrpd.management.requests import (
     CandidatePiece,
     CommitCandidate,
@@ -25,15 +27,19 @@ from jsrpd.management.requests import (
     ConfigurationRequest,
     ConfigurationTold,
     OpenConfiguration,
+    PeerQuestion,
     ReadCommit,
     Reply,
     ShowCommits,
     SynchronizeConfiguration,
+    TakeSurvey,
+    WatchGateway,
 )
 from jsrpd.messages.catalogue import notice
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.details import Synchronization
 from jsrpd.model.status import ClusterStatus
+from jsrpd.model.survey import Survey, decode_survey
 from jsrpd.processes.committer import CommitRefused, Committer, Surroundings, Wanted
 from jsrpd.processes.host_facts import gather
 from jsrpd.processes.peer_link import PeerAway, PeerLink
@@ -41,6 +47,8 @@ from jsrpd.processes.syslog import SyslogSender
 
 RELOAD_TIMEOUT_S = 10.0
 FACTS_TIMEOUT_S = 2.0
+QUESTION_TIMEOUT_S, LOOK_TIMEOUT_S = 3.0, 18.0
+"""A look of the peer at itself takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,12 @@ class Host(Protocol):
     def status(self) -> Awaitable[ClusterStatus | None]:
         """The engine's, None while it does not answer."""
 
+    def own_firewall(self) -> Awaitable[Survey]:
+        """This node's packet filter. OSError, msgspec.DecodeError."""
+
+    def peer_asked(self, request: PeerQuestion, by: str) -> Awaitable[Reply]:
+        """What this node answers to the other one's operator."""
+
 
 class CommitDesk:
     """Answers what is about configurations."""
@@ -87,7 +101,7 @@ class CommitDesk:
         self._tasks = list[asyncio.Task[None]]()
         self._link: PeerLink | None = None
         if configuration is not None and commits.key:
-            self._link = PeerLink(configuration, commits.key, self.committer.answer, self.committer.connection_changed)
+            self._link = PeerLink(configuration, commits.key, self._answer, self.committer.connection_changed)
             self.committer.ask = self._ask_peer
             self.committer.connected = lambda: self._link is not None and self._link.connected
 
@@ -106,6 +120,25 @@ class CommitDesk:
         if self._link is None:
             raise PeerAway("not clustered")
         return await self._link.ask(message, timeout_s)
+
+    # -- questions from node to node --------------------------------------------------------------------------------------
+
+    async def ask_peer(self, request: PeerQuestion, by: str) -> Reply:
+        """What the other node answers, or why it does not."""
+        peer = 1 - self._identity.node_id if self._identity is not None else None
+        try:
+            patience = LOOK_TIMEOUT_S if isinstance(request, (TakeSurvey, WatchGateway)) else QUESTION_TIMEOUT_S
+            answer = await self._ask_peer(Asked(request, by), patience)
+        except PeerAway as away:
+            return Reply(False, f"error: node{peer} does not answer: {away}", peer)
+        if not isinstance(answer, Answered):
+            return Reply(False, f"error: node{peer} runs another version and does not understand the question", peer)
+        return answer.reply
+
+    async def _answer(self, message: Message) -> Message:
+        if isinstance(message, Asked):
+            return Answered(await self.host.peer_asked(message.request, message.by))
+        return await self.committer.answer(message)
 
     # -- what the committer needs ---------------------------------------------------------------------------------------
 
@@ -142,11 +175,21 @@ class CommitDesk:
     async def _warnings(self, text: str) -> list[str]:
         facts = Facts()
         with contextlib.suppress(OSError):
-            facts = await asyncio.wait_for(gather(self.host.status), FACTS_TIMEOUT_S)
+            facts = await asyncio.wait_for(gather(self.host.status, self._firewalls), FACTS_TIMEOUT_S)
         cluster = self._identity.cluster_id if self._identity is not None else 1
         pair = load(text, Identity(cluster, 0)), load(text, Identity(cluster, 1))
         own = self._identity.node_id if self._identity is not None else 0
         return [f"warning: {one.text}\n  mend it with: {one.mend}" for one in lints(pair, own, facts)]
+
+    async def _firewalls(self) -> tuple[Survey, Survey] | None:
+        """The packet filters of both nodes; None where either is not to be had."""
+        if self._link is None or not self._link.connected:
+            return None
+        try:
+            own, peer = await asyncio.gather(self.host.own_firewall(), self.ask_peer(TakeSurvey(only_firewall=True), "commit"))
+            return own, decode_survey(peer.survey)
+        except (OSError, msgspec.DecodeError):
+            return None
 
     # -- operators ------------------------------------------------------------------------------------------------------
 

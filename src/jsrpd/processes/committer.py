@@ -135,7 +135,7 @@ class Committer:
 
     def _raw(self) -> str | None:
         try:
-            return self.file.read_text(errors="replace")
+            return files.text_at(self.file)
         except FileNotFoundError:
             return None
 

@@ -63,11 +63,12 @@ from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.journal import INFORMATION_CLEARED
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, RedundancyMode
-from jsrpd.model.status import SessionStatus
+from jsrpd.model.status import ClusterStatus, SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes import node_orders
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
+from jsrpd.processes.path_statistics import LATENESS_SLICE, PathStatistics, Worst
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.restart_in_place import Retirement
@@ -258,13 +259,14 @@ class Engine:
         """Questions for the core's state, answered when the turn has ended."""
         self.services = ServiceDesk(resources.services, self.cluster, now)
         self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
-        self.statistics = StatisticsDesk()
         self.schedule = ScheduleDesk(self.cluster, self.configuration)
         self.coverage = Coverage(now, self.configuration.session_synchronization.on)
         self.uncovered: frozenset[int] = frozenset()
         self.ownership_told: children.OwnershipTold | None = None
         self.session_status: SessionStatus | None = None
         self.drain_number = 0
+        self.path_statistics, self.lateness = PathStatistics(), Worst(LATENESS_SLICE)
+        self.statistics = StatisticsDesk(self.path_statistics)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
         """Unexpired leases of primaries pinned by the engine before us; everything else is shut before we speak."""
@@ -316,6 +318,7 @@ class Engine:
             judged = clock()
             for remark in self.schedule.turn(judged, wanted):
                 self.syslog.send(remark)
+            self.lateness.note(judged, judged - wanted)
             if woken_by_input:
                 _drain(wake_read)
             self._turn(judged, late)
@@ -358,7 +361,9 @@ class Engine:
         if self.terminated or self.retirement.must_hand_over(self.cluster):
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
-        self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
+        drained = clock()
+        self.lateness.note(judged, max(late, drained - judged))
+        self._perform(self.cluster.handle(judged, SocketsDrained(drained, late)))
         retires = self.retirement.due(judged, self.cluster)
         for remark in self.watchdog.turn(judged, owner=bool(self._owned())):
             self.syslog.send(remark)
@@ -452,14 +457,14 @@ class Engine:
         match self.link.receive(path, datagram):
             case HeartbeatHeard(incarnation, sequence, heartbeat):
                 self.receive_failed.discard(path)
-                self.statistics.heard(path, sequence)
+                self.path_statistics.heard(path, incarnation, sequence, at, self.configuration.timing.interval)
                 self.cluster.handle(judged, HeartbeatReceived(path, incarnation, sequence, at, heartbeat))
             case AcknowledgementHeard(incarnation, acknowledgement):
                 self.cluster.handle(judged, AcknowledgementReceived(path, incarnation, at, acknowledgement))
             case Answer(answer):
                 self.paths[path].send(answer)
             case Dropped(cause):
-                self.statistics.dropped(path, cause)
+                self.path_statistics.dropped(path, cause)
             case Admitted():
                 pass
         stranger = self.link.unadmitted
@@ -470,7 +475,7 @@ class Engine:
 
     def _receive_failure(self, path: PathId, error: OSError) -> None:
         """Once per path until it is heard again; a refused connection repeats with every datagram."""
-        self.statistics.failed(path)
+        self.path_statistics.failed(path)
         if path not in self.receive_failed:
             self.receive_failed.add(path)
             reason = error.strerror or str(error)
@@ -577,14 +582,7 @@ class Engine:
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
                 status = self.cluster.status(now, conditions, drops)
-                status = msgspec.structs.replace(
-                    status,
-                    sessions=self.statistics.sessions(self.session_status),
-                    services=self.services.services,
-                    schedule=self.schedule.status(now),
-                    heartbeats=self.statistics.heartbeats(self.configuration),
-                )
-                return engine_link.StatusReported(number, status)
+                return engine_link.StatusReported(number, self._with_statistics(now, status))
             case engine_link.FailoverCommanded(number, group, node, by):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:
@@ -625,6 +623,19 @@ class Engine:
                 return None
             case _:
                 return node_orders.carry_out(now, self.cluster, message)
+
+    def _with_statistics(self, now: Instant, status: ClusterStatus) -> ClusterStatus:
+        interfaces = {path: ends[0] for path, ends in self.link_ends.items()} | self.hello_interfaces
+        rows = [(path, name, self.cluster.path_up(now, path)) for path, name in interfaces.items()]
+        late, paths = self.lateness.within(now), self.path_statistics.rows(now, rows)
+        return msgspec.structs.replace(
+            status,
+            sessions=self.statistics.sessions(self.session_status),
+            services=self.services.services,
+            schedule=self.schedule.status(now),
+            paths=paths,
+            lateness_ns=late,
+        )
 
     def _configuration_differs(self, now: Instant, difference: str) -> None:
         """Shown with every group, and counted in none: a node with an older configuration is better than no node."""
@@ -682,7 +693,7 @@ class Engine:
                     for path, path_socket in self.paths.items():
                         if path_socket.socket is not None:
                             self.said[path] = self.link.heartbeat(path, sequence, heartbeat)
-                            self.statistics.sent(path, sequence, path_socket.send(self.said[path]))
+                            self.path_statistics.sent(path, sequence, path_socket.send(self.said[path]))
                 case StoreLease():
                     self._store(action)
                 case Announce(group, repeat):

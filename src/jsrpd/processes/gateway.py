@@ -21,6 +21,7 @@ from jsrpd.core.explain import explain
 from jsrpd.gateway import families, http, listening, processes
 from jsrpd.gateway.scrape import Scrape
 from jsrpd.management import children, engine_link, maintenance
+from jsrpd.management.events import newest
 from jsrpd.management.journal import DIRECTORY
 from jsrpd.management.requests import (
     CONFIGURATION_REQUESTS,
@@ -28,6 +29,7 @@ from jsrpd.management.requests import (
     NOT_ENABLED,
     NOT_UNDERSTOOD,
     SOCKET_NAME,
+    AskPeer,
     ClearFailoverCount,
     ClearInformation,
     ClearIpFailureCounts,
@@ -39,6 +41,8 @@ from jsrpd.management.requests import (
     Failover,
     FailoverReset,
     Maintenance,
+    PeerQuestion,
+    ReadEvents,
     Rejoin,
     Reply,
     Request,
@@ -48,17 +52,22 @@ from jsrpd.management.requests import (
     ShowMetrics,
     ShowState,
     ShowStatus,
+    TakeSurvey,
+    WatchGateway,
     decode_request,
     encode,
 )
 from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
 from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
 from jsrpd.model.details import Details
+from jsrpd.model.journal import encode_events
 from jsrpd.model.status import ClusterStatus
+from jsrpd.model.survey import Survey
 from jsrpd.processes.commit_desk import CommitDesk, Commits, Session
 from jsrpd.processes.journal_writer import JournalWriter
 from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.privileges import drop_all
+from jsrpd.processes.survey_desk import SurveyDesk
 from jsrpd.processes.syslog import SyslogSender
 
 HTTP_SOCKET_NAME = "http.sock"
@@ -73,7 +82,7 @@ BACKLOG = 16
 ENGINE_SPACING_S = 0.02
 """Least time between two clients' questions: a snapshot of many groups costs the engine milliseconds."""
 LOG_RETRY_S = 0.5
-QUESTIONS = (ShowStatus, ShowState, ShowDetails, Explain)
+QUESTIONS = (ShowStatus, ShowState, ShowDetails, Explain, ReadEvents, TakeSurvey, WatchGateway)
 """Requests that change nothing."""
 NOBODY_LOGGED_IN = 0xFFFFFFFF
 """The kernel's audit login uid of what no login has started (proc(5))."""
@@ -144,6 +153,7 @@ class Gateway:
         self.journal_directory = journal_directory
         self.journal: JournalWriter | None = None
         self.desk: CommitDesk | None = None
+        self.surveys = SurveyDesk(parent, self._status, self._difference, lambda: self.restarts)
 
     def _tell_log(self, loop: asyncio.AbstractEventLoop, message: LogMessage) -> None:
         """From the journal's thread; the sender is the loop's."""
@@ -303,6 +313,18 @@ class Gateway:
         """The engine's, None while it does not answer."""
         return (await self._reply(ShowStatus(), "commit")).status
 
+    async def own_firewall(self) -> Survey:
+        """This node's packet filter. OSError, msgspec.DecodeError."""
+        return await self.surveys.take(only_firewall=True)
+
+    async def peer_asked(self, request: PeerQuestion, by: str) -> Reply:
+        """The other node's operator wants to know."""
+        node = self.configuration.peer_id if self.configuration is not None else None
+        return await self._reply(request, f"{by} on node{node}")
+
+    def _difference(self) -> str:
+        return self.desk.committer.difference() if self.desk is not None and self.configuration is not None else ""
+
     async def _status(self) -> ClusterStatus | None:
         return (await self._reply(ShowStatus(), "metrics")).status
 
@@ -314,10 +336,19 @@ class Gateway:
         """
         if isinstance(request, ShowMetrics):
             return Reply(True, families.open_metrics(await self.scrape.read()))
+        if isinstance(request, TakeSurvey):
+            node = self.configuration.node_id if self.configuration is not None else None
+            return await self.surveys.reply(node, request.only_firewall)
         if isinstance(request, RestartDaemon):
             return await self._restart()
         if self.configuration is None or isinstance(request, CONFIGURATION_REQUESTS):
             return Reply(False, NOT_ENABLED)
+        if isinstance(request, WatchGateway):
+            return await self.surveys.watch(request.group, request.seconds, self.configuration.node_id)
+        if isinstance(request, AskPeer):
+            return await self.desk.ask_peer(request.request, by) if self.desk is not None else Reply(False, NOT_ENABLED)
+        if isinstance(request, ReadEvents):
+            return await self._events(request, self.configuration.node_id)
         if isinstance(request, (ShowIpMonitoring, ClearIpFailureCounts)) and self.monitors is not None:
             return await self.monitors.reply(request, self.configuration.node_id)
         if isinstance(request, ShowDetails):
@@ -350,6 +381,14 @@ class Gateway:
             return Reply(True, node=node, core=CoreState(answer.now, answer.wall_offset, answer.state))
         assert isinstance(answer, engine_link.CommandReplied)
         return Reply(answer.ok, answer.text if answer.ok else f"error: {answer.text}", node)
+
+    async def _events(self, request: ReadEvents, node: int) -> Reply:
+        """From the disk, aside."""
+        found = []
+        with contextlib.suppress(OSError):
+            if self.journal_directory is not None:
+                found = await asyncio.to_thread(newest, self.journal_directory, request.last, request.group, request.transitions)
+        return Reply(True, node=node, events=encode_events(tuple(found)))
 
     async def _restart(self) -> Reply:
         """The parent first lets the new program look at the configuration; this process is replaced a moment after the answer."""
@@ -429,6 +468,8 @@ class Gateway:
                 elif isinstance(message, children.Reloaded):
                     if self.desk is not None:
                         self.desk.reloaded(message)
+                elif isinstance(message, children.SurveyTaken):
+                    self.surveys.taken(message)
                 elif isinstance(message, children.RestartAnswered):
                     for waiting in self.restart_asked:
                         if not waiting.done():

@@ -57,9 +57,10 @@ CHILD_SYSCTLS = {
     "net/ipv4/conf/{}/rp_filter": "0",
 }
 FABRIC_SYSCTLS = {"net/ipv4/conf/{}/rp_filter": "0", "net/ipv4/conf/{}/accept_local": "1"}
-LINK_SYSCTLS = {"net/ipv4/neigh/{}/retrans_time_ms": "50", "net/ipv6/neigh/{}/retrans_time_ms": "50"}
+LINK_SYSCTLS = {"net/ipv4/neigh/{}/retrans_time_ms": "40", "net/ipv6/neigh/{}/retrans_time_ms": "40"}
 """Of control and fabric links. Whoever starts first asks for the peer's address before the peer has it, and the kernel asks again
-after a second only: longer than most dead times, so a node would begin by losing its control link."""
+after a second only: longer than most dead times, so a node would begin by losing its control link. Whole ticks of every
+kernel (100, 250, 300 or 1000 a second): of anything else not what was written would be read back."""
 HARMLESS = {errno.EEXIST, errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL}
 """The object is already as wanted, or its interface is not there (yet): the next look decides."""
 
@@ -227,11 +228,7 @@ class Keeper:
         self.settled = True
 
     def _link_names(self) -> frozenset[str]:
-        return self._path_interfaces() | {reth.child for reth in self.configuration.reths}
-
-    def _path_interfaces(self) -> frozenset[str]:
-        c = self.configuration
-        return frozenset(link.interface for links in (c.control_links, c.fabric_links) for link in links)
+        return _path_interfaces(self.configuration) | {reth.child for reth in self.configuration.reths}
 
     def _execute(self, operations: list[Operation], observed: Observed) -> list[Operation]:
         """Those that the kernel refused for good, not because an interface is not there yet."""
@@ -259,7 +256,7 @@ class Keeper:
         c = self.configuration
         of_children = (name.format(reth.child) for reth in c.reths for name in CHILD_SYSCTLS)
         of_fabrics = (name.format(fabric.interface) for fabric in c.fabric_links for name in FABRIC_SYSCTLS)
-        of_links = (name.format(interface) for interface in self._path_interfaces() for name in LINK_SYSCTLS)
+        of_links = (name.format(interface) for interface in _path_interfaces(c) for name in LINK_SYSCTLS)
         former = {}
         of_sessions = SESSION_SYSCTLS if c.session_synchronization.on else {}
         for name in (*GROUP_SYSCTLS, *of_sessions, *of_children, *of_fabrics, *of_links):
@@ -273,20 +270,7 @@ class Keeper:
     def _prepare_interfaces(self) -> None:
         """Sysctls and gates for what exists now and did not when we last looked."""
         links = self.rtnetlink.links()
-        settings = dict(GROUP_SYSCTLS)
-        if self.configuration.session_synchronization.on:
-            settings |= SESSION_SYSCTLS
-        for reth in self.configuration.reths:
-            if reth.name in links:
-                settings |= {name.format(reth.name): value for name, value in RETH_SYSCTLS.items()}
-            if reth.child in links:
-                settings |= {name.format(reth.child): value for name, value in CHILD_SYSCTLS.items()}
-        for fabric in self.configuration.fabric_links:
-            if fabric.interface in links:
-                settings |= {name.format(fabric.interface): value for name, value in FABRIC_SYSCTLS.items()}
-        for interface in self._path_interfaces() & links.keys():
-            settings |= {name.format(interface): value for name, value in LINK_SYSCTLS.items()}
-        for name, value in settings.items():
+        for name, value in wanted_sysctls(self.configuration, frozenset(links)).items():
             if sysctl.read(name) != value:
                 sysctl.write(name, value)
         if self.gate is None:
@@ -321,6 +305,29 @@ class Keeper:
     def _tell(self, channel: socket.socket, message: children.Message) -> None:
         with contextlib.suppress(OSError):
             channel.send(children.encode(message), socket.MSG_DONTWAIT)
+
+
+def wanted_sysctls(configuration: ClusterConfiguration, present: frozenset[str]) -> dict[str, str]:
+    """Value by path of every sysctl this node needs, of those interfaces that are ``present``."""
+    settings = dict(GROUP_SYSCTLS)
+    if configuration.session_synchronization.on:
+        settings |= SESSION_SYSCTLS
+    for reth in configuration.reths:
+        if reth.name in present:
+            settings |= {name.format(reth.name): value for name, value in RETH_SYSCTLS.items()}
+        if reth.child in present:
+            settings |= {name.format(reth.child): value for name, value in CHILD_SYSCTLS.items()}
+    for fabric in configuration.fabric_links:
+        if fabric.interface in present:
+            settings |= {name.format(fabric.interface): value for name, value in FABRIC_SYSCTLS.items()}
+    for interface in _path_interfaces(configuration) & present:
+        settings |= {name.format(interface): value for name, value in LINK_SYSCTLS.items()}
+    return settings
+
+
+def _path_interfaces(configuration: ClusterConfiguration) -> frozenset[str]:
+    links = (configuration.control_links, configuration.fabric_links)
+    return frozenset(link.interface for some in links for link in some)
 
 
 def _is_primary(lease_map: LeaseMap, group: int) -> bool:

@@ -44,7 +44,18 @@ from jsrpd.messages.catalogue import (
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration, SyslogHost
 from jsrpd.model.roles import RedundancyMode
-from jsrpd.processes import commit_desk, engine, gateway, kernel, monitors, preflight, restart_in_place, services, sessions
+from jsrpd.processes import (
+    commit_desk,
+    engine,
+    gateway,
+    kernel,
+    monitors,
+    preflight,
+    restart_in_place,
+    services,
+    sessions,
+    surveyor,
+)
 from jsrpd.processes.directories import Directories, directories
 from jsrpd.processes.notify import ServiceManager
 from jsrpd.processes.options import Options, UsageError, parse
@@ -612,6 +623,16 @@ class Parent:
                     self._check_new_image()
                 elif isinstance(message, children.ReloadRequested):
                     channel.send(children.encode(children.Reloaded(message.number, self._reload())), socket.MSG_DONTWAIT)
+                elif isinstance(message, children.SurveyRequested):
+                    self._survey(message)
+
+    def _survey(self, asked: children.SurveyRequested) -> None:
+        """A look at this node, by a process of its own that nobody waits for and that ends by itself."""
+        channel, parent = self.channels.parent_gateway.left, os.getpid()
+        look = Child("survey", lambda: surveyor.run(channel, asked, self.places, self.configuration))
+        with contextlib.suppress(OSError):
+            if os.fork() == 0:
+                _become_child(look, parent, self.pid_file)
 
     def _reload(self) -> str:
         """What is wrong with the file. The service manager must hear of an end in any case."""

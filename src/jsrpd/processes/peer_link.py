@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from jsrpd.management.peer_messages import Envelope, Message, Ping, decode, encode
+from jsrpd.management.peer_messages import Envelope, Message, Ping, decode, encode, question_number
 from jsrpd.model.addressing import MANAGEMENT_PORT
 from jsrpd.model.configuration import ClusterConfiguration, ControlLink
 from jsrpd.wire.management import GREETING, LENGTH, BrokenConnectionError, ManagementChannel, frame_length
@@ -229,7 +229,11 @@ class _Connection:
             data = await self._receive()
             if data is None:
                 continue
-            envelope = decode(data)
+            try:
+                envelope = decode(data)
+            except msgspec.DecodeError:
+                # A question of a newer release: answered, or its asker would wait and give the connection up.
+                envelope = Envelope(question_number(data), False, Ping())
             if not envelope.answer:
                 task = asyncio.ensure_future(self._reply(envelope))
                 self._answering.add(task)

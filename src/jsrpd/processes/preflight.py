@@ -18,6 +18,7 @@ from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.processes.directories import Directories
 
 EX_OK, EX_CONFIG = 0, 78
+NOT_CLUSTERED = "not clustered; use: jsrp set chassis cluster cluster-id 1 node 0"
 OFFSETS = Path("/proc/self/timens_offsets")
 OLDEST_KERNEL = (6, 6)
 """TCX, which the gate is attached by, came with Linux 6.6 (kernel facts)."""
@@ -25,7 +26,7 @@ OLDEST_KERNEL = (6, 6)
 
 def report(places: Directories, deep: bool) -> int:
     """Print every problem, one a line; 0 when there is none, else 78."""
-    configuration, problems = _configuration_problems(places)
+    configuration, problems = configuration_problems(places)
     if deep:
         problems += _key_problems(places)
         problems += _machine_problems(places)
@@ -39,13 +40,14 @@ def report(places: Directories, deep: bool) -> int:
     return EX_OK
 
 
-def _configuration_problems(places: Directories) -> tuple[ClusterConfiguration | None, list[str]]:
+def configuration_problems(places: Directories) -> tuple[ClusterConfiguration | None, list[str]]:
+    """What the file says, where it can be used, and everything that is wrong with it."""
     try:
         identity = read_identity(places.configuration)
     except (OSError, ValueError) as error:
         return None, [str(error)]
     if identity is None:
-        return None, ["not clustered; use: jsrp set chassis cluster cluster-id 1 node 0"]
+        return None, [NOT_CLUSTERED]
     try:
         return load_file(places.configuration_file, identity), []
     except ConfigurationError as error:
@@ -72,6 +74,12 @@ def _machine_problems(places: Directories) -> list[str]:
         check_clock()
     except OSError as error:
         problems.append(str(error.strerror))
+    return problems + directory_problems(places)
+
+
+def directory_problems(places: Directories) -> list[str]:
+    """Runtime and state directory, where nothing can be kept."""
+    problems = []
     for directory in (places.runtime, places.state):
         nearest = next(path for path in (directory, *directory.parents) if path.exists())
         if not os.access(nearest, os.W_OK):

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from jsrpd.cli import detail, render_xml
-from jsrpd.cli.detail import EVENTS, SECTIONS, Told
+from jsrpd.cli.detail import EVENTS, SECTIONS, Block, Told
 from jsrpd.cli.main import main
 from jsrpd.management.requests import SOCKET_NAME, Reply
 from jsrpd.model.details import Details, MonitoredObject, Synchronization
-from jsrpd.model.journal import EventKind, JournalEvent
+from jsrpd.model.journal import EventKind, JournalEvent, encode_events
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH
 from jsrpd.model.status import GroupStatus, ScheduleStatus, SessionStatus
 from tests.unit.cli.test_structured_displays import AT, PATHS, RG0, transition
@@ -60,7 +60,7 @@ BUSY = Told(
         RG0,
         GroupStatus(1, 2, (row(0, 0, "secondary", failures=IF, weight=0), row(1, 100, "primary"))),
         sessions=SESSIONS,
-        heartbeats=PATHS,
+        paths=PATHS,
         heartbeat_interval_ms=100,
         heartbeat_threshold=5,
         control_link_recovery="rejoin",
@@ -101,23 +101,26 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
+def block(told: Told) -> Block:
+    return Block(told.snapshot.node, told)
+
+
 @pytest.mark.parametrize("name", NODES)
 def test_everything(name: str) -> None:
-    told = NODES[name]
-    assert detail.text(told, tuple(SECTIONS)) == (GOLDEN / f"detail-{name}.txt").read_text()
-    element = detail.xml(told, tuple(SECTIONS), "chassis-cluster-detail-information")
-    printed = render_xml.reply(element, snapshot=told.snapshot)
+    blocks = [block(NODES[name])]
+    assert detail.text(blocks, tuple(SECTIONS)) == (GOLDEN / f"detail-{name}.txt").read_text()
+    printed = render_xml.reply(detail.xml(blocks, tuple(SECTIONS), "chassis-cluster-detail-information"))
     assert printed == (GOLDEN / f"xml-detail-{name}.xml").read_text()
     assert ElementTree.fromstring(printed).find("multi-routing-engine-results/multi-routing-engine-item/re-name") is not None
 
 
 def test_events_of_the_other_node_are_in_its_own_journal() -> None:
-    assert "of the other node" not in detail.text(BUSY, tuple(SECTIONS))
+    assert "of the other node" not in detail.text([block(BUSY)], tuple(SECTIONS))
 
 
 def test_only_the_newest_events_are_shown() -> None:
     many = tuple(event(n, EventKind.PATH, f"control link ctl0 number {n}", link="ctl0") for n in range(EVENTS + 5))
-    shown = detail.text(with_events(BUSY, many), ("control-link",))
+    shown = detail.text([block(with_events(BUSY, many))], ("control-link",))
     assert "number 4" not in shown
     assert "number 5" in shown
     assert f"number {EVENTS + 4}" in shown
@@ -147,28 +150,48 @@ def test_commands(
 ) -> None:
     for variable in ("RUNTIME_DIRECTORY", "STATE_DIRECTORY"):
         monkeypatch.setenv(variable, str(tmp_path))
-    answers = (Reply(True, node=0, status=BUSY.snapshot), Reply(True, node=0, details=BUSY.details))
+    away = Reply(False, "error: node1 does not answer", 1)
+    answers = (
+        *(Reply(True, node=0, status=BUSY.snapshot), away),
+        *(Reply(True, node=0, details=BUSY.details), away),
+        *(Reply(True, node=0, events=encode_events(HAPPENED)), away),
+    )
     for display, check in (
-        ("", lambda said: said.splitlines()[2] == first),
-        ("| display json", lambda said: json.loads(said)["node"] == 0),
-        ("| display xml", lambda said: ElementTree.fromstring(said).tag == "rpc-reply"),
+        ("", lambda said: said.splitlines()[2] == first and said.splitlines()[-2] == away.text),
+        ("| display json", lambda said: [one["problem"] for one in json.loads(said)] == ["", away.text]),
+        ("| display xml", lambda said: ElementTree.fromstring(said).findtext(".//error/message") == away.text),
     ):
         with daemon(tmp_path / SOCKET_NAME, *answers) as asked:
             assert main(f"show chassis cluster information {typed} {display}".split()) == 0
         (tmp_path / SOCKET_NAME).unlink()
         said = capsys.readouterr().out
         assert check(said), said
-        assert [json.loads(line)["type"] for line in asked] == ["show-status", "show-details"]
+        assert [json.loads(line)["type"] for line in asked] == [
+            *("show-status", "ask-peer", "show-details", "ask-peer", "read-events", "ask-peer")
+        ]
+
+
+def test_both_nodes_tell_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    answers = (
+        *(Reply(True, node=1, status=CALLER.snapshot), Reply(True, node=0, status=BUSY.snapshot)),
+        *(Reply(True, node=1, details=CALLER.details), Reply(True, node=0, details=BUSY.details)),
+        *(Reply(True, node=1, events=encode_events(())), Reply(True, node=0, events=encode_events(HAPPENED))),
+    )
+    with daemon(tmp_path / SOCKET_NAME, *answers):
+        assert main(["show", "chassis", "cluster", "information", "detail"]) == 0
+    assert capsys.readouterr().out == "".join((GOLDEN / f"detail-{name}.txt").read_text() for name in ("busy", "caller"))
 
 
 def test_a_group_is_chosen() -> None:
     one = Told(msgspec.structs.replace(BUSY.snapshot, groups=BUSY.snapshot.groups[:1]), BUSY.events, BUSY.details)
-    assert "Redundancy group: 1" not in detail.text(one, ("groups",))
-    assert "Redundancy group: 1" in detail.text(BUSY, ("groups",))
+    assert "Redundancy group: 1" not in detail.text([block(one)], ("groups",))
+    assert "Redundancy group: 1" in detail.text([block(BUSY)], ("groups",))
 
 
 def test_a_daemon_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    with daemon(tmp_path / SOCKET_NAME, Reply(True, node=0, status=BUSY.snapshot), Reply(True, node=0)):
+    answers = (Reply(True, node=0, status=BUSY.snapshot), Reply(True, node=1, status=CALLER.snapshot))
+    with daemon(tmp_path / SOCKET_NAME, *answers, *[Reply(True, node=0), Reply(True, node=1)] * 2):
         assert main(["show", "chassis", "cluster", "information", "detail"]) == 1
     assert "of one version" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from jsrpd.cli.main import main
 from jsrpd.management.requests import SOCKET_NAME, Reply
 from jsrpd.model.details import Details
 from jsrpd.model.ip_monitoring import IpGroupStatus, IpTargetStatus
+from jsrpd.model.journal import encode_events
 from jsrpd.model.roles import FailureCode
 from jsrpd.model.status import ClusterStatus, GroupStatus, LinkStatus, ScheduleStatus, SessionStatus
 from tests.unit.cli.test_detail import OBJECTS
@@ -46,7 +47,7 @@ SICK = snapshot(
 
 
 def test_everything_that_can_fail() -> None:
-    told = information.nodes(SICK, (), failures.parts(SICK, DETAILS, ADDRESSES))
+    told = information.nodes(SICK, (), {}, failures.parts(SICK, DETAILS, ADDRESSES))
     assert information.text(told) == (GOLDEN / "information-failures.txt").read_text()
     printed = render_xml.reply(information.xml(told), snapshot=SICK)
     assert printed == (GOLDEN / "xml-information-failures.xml").read_text()
@@ -88,7 +89,8 @@ def test_the_monitors_are_asked_where_they_have_something_to_tell(
     for variable in ("RUNTIME_DIRECTORY", "STATE_DIRECTORY"):
         monkeypatch.setenv(variable, str(tmp_path))
     status = msgspec.structs.replace(snapshot(failed), interface_monitors=())
-    with daemon(tmp_path / SOCKET_NAME, Reply(True, node=0, status=status), *answers) as lines:
+    events = (Reply(True, node=0, events=encode_events(())), Reply(False, "error: node1 does not answer", 1))
+    with daemon(tmp_path / SOCKET_NAME, Reply(True, node=0, status=status), *events, *answers) as lines:
         assert main(["show", "chassis", "cluster", "information"]) == 0
-    assert [json.loads(line)["type"] for line in lines] == ["show-status", *asked]
+    assert [json.loads(line)["type"] for line in lines] == ["show-status", "read-events", "ask-peer", *asked]
     assert ("Failure Information:" in capsys.readouterr().out) == shown

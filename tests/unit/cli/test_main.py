@@ -101,7 +101,6 @@ def succeeds(capsys: pytest.CaptureFixture[str], typed: str) -> str:
             Reply(True, "b"),
             "b\n",
         ),
-        ("clear chassis cluster information", {"type": "clear-information"}, Reply(True, "x", 1), NODE_1_BLOCK + "x\n\n"),
     ],
 )
 def test_a_command_and_its_answer(

@@ -41,7 +41,7 @@ def test_services_in_the_vendors_columns() -> None:
 
 
 def test_cold_synchronization_complete() -> None:
-    said = cold_synchronization(snapshot(SESSIONS))
+    said = cold_synchronization([(1, snapshot(SESSIONS), "")])
     assert said.startswith("node1:\n---")
     for line in (
         "        Cold synchronization completed for: flowd",
@@ -57,7 +57,7 @@ def test_cold_synchronization_complete() -> None:
 
 def test_cold_synchronization_under_way() -> None:
     sessions = msgspec.structs.replace(SESSIONS, covered=False, failed=0, peer=False, cold_sync="waiting for the peer", events=())
-    said = cold_synchronization(snapshot(sessions, failures=1 << FailureCode.CS)).splitlines()
+    said = cold_synchronization([(1, snapshot(sessions, failures=1 << FailureCode.CS), "")]).splitlines()
     assert "        Cold synchronization not known for: flowd" in said
     assert "        Current Monitoring Weight: 255" in said
     assert "        CS Prereq               0 of 1 SPUs completed" in said
@@ -67,6 +67,13 @@ def test_cold_synchronization_under_way() -> None:
 def test_off_and_silent() -> None:
     off = SessionStatus(on=False, peer=False, covered=True, cold_sync="off")
     assert "    State: off (session-synchronization off)" in data_plane_statistics(snapshot(off)).splitlines()
-    assert "        Cold synchronization completed for: N/A" in cold_synchronization(snapshot(off)).splitlines()
-    for display in (data_plane_statistics, cold_synchronization):
-        assert "has not reported yet" in display(snapshot(None))
+    assert "        Cold synchronization completed for: N/A" in cold_synchronization([(1, snapshot(off), "")]).splitlines()
+    assert "has not reported yet" in data_plane_statistics(snapshot(None))
+    assert "has not reported yet" in cold_synchronization([(1, snapshot(None), "")])
+
+
+def test_both_nodes_and_one_that_does_not_answer() -> None:
+    away = "error: node0 does not answer: control link 0: no answer"
+    said = cold_synchronization([(0, None, away), (1, snapshot(SESSIONS), "")])
+    assert said.startswith(f"node0:\n{'-' * 74}\n{away}\n\nnode1:\n")
+    assert said.count("Cold Synchronization:") == 1

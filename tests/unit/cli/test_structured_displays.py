@@ -9,17 +9,19 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from jsrpd.cli import information, render_statistics, render_text, render_xml
+from jsrpd.cli import information, render_ip_monitoring, render_statistics, render_text, render_xml
+from jsrpd.cli.both_nodes import Answer
 from jsrpd.cli.render_xml import Element
+from jsrpd.management.requests import Reply
 from jsrpd.model.ip_monitoring import IpGroupStatus, IpTargetStatus
 from jsrpd.model.journal import EventKind, JournalEvent
 from jsrpd.model.status import (
     ClusterStatus,
     FabricInterfaceStatus,
     GroupStatus,
-    HeartbeatCounters,
     InterfaceMonitorStatus,
     LinkStatus,
+    PathStatus,
     SessionStatus,
 )
 from tests.unit.management.daemon import IF, cluster, lost, row
@@ -95,16 +97,10 @@ def test_status(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_information(name: str) -> None:
-    told = information.nodes(CLUSTERS[name], EVENTS)
+    told = information.nodes(CLUSTERS[name], EVENTS, {})
     golden(f"information-{name}.txt", information.text(told))
     golden(f"xml-information-{name}.xml", render_xml.reply(information.xml(told), snapshot=CLUSTERS[name]))
     assert [node["node"] for node in json.loads(information.json(told))] == [0, 1]
-
-
-def test_information_begins_anew_when_it_was_cleared() -> None:
-    cleared = JournalEvent(AT, 0, EventKind.COMMAND, "clear information: Cleared", values={"command": "clear information"})
-    told = information.nodes(HEALTHY, [*EVENTS[:1], cleared, *EVENTS[1:], cleared, EVENTS[0]])
-    assert [len(group.transitions) for group in told[0].groups] == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["healthy", "failed-over", "peer-lost"])
@@ -120,30 +116,50 @@ def test_link_tables(name: str) -> None:
     golden(f"control-interface-{name}.txt", render_text.control_interfaces(CLUSTERS[name]))
 
 
-def test_sessions() -> None:
-    golden("xml-services.xml", render_xml.reply(render_xml.services(HEALTHY), render_xml.cold_synchronization(HEALTHY)))
-    assert "has not reported" in render_xml.reply(render_xml.cold_synchronization(MANUAL))
-
-
 PATHS = (
-    HeartbeatCounters("control", 0, "ctl0", 124, 125, 0, 1, 124, 131),
-    HeartbeatCounters("control", 1, "ctl1", 0, 0, 3, 0, 124, 0),
-    HeartbeatCounters("fabric", 0, "fab", 124, 120, 2, 0, 124, 131),
-    HeartbeatCounters("in-band", 0, "lan", 124, 119, 0, 0, 124, 131),
+    PathStatus("control link 0", "ctl0", True, 124, 125, 0, 0.0, 0, 0, 1, 124, 131),
+    PathStatus("control link 1", "ctl1", False, 0, 0, 0, 0.0, 0, 3, 0, 124, 0),
+    PathStatus("fabric link 0", "fab", True, 124, 120, 4, 3.2, 0, 2, 0, 124, 131),
+    PathStatus("segment 0", "lan", True, 124, 119, 0, 0.0, 0, 0, 0, 124, 131),
 )
 
 
 @pytest.mark.parametrize(("name", "paths"), [("links", PATHS), ("alone", PATHS[:1])])
-def test_statistics(name: str, paths: tuple[HeartbeatCounters, ...]) -> None:
-    snapshot = msgspec.structs.replace(HEALTHY, heartbeats=paths)
+def test_statistics(name: str, paths: tuple[PathStatus, ...]) -> None:
+    snapshot = msgspec.structs.replace(HEALTHY, paths=paths)
     golden(f"control-plane-statistics-{name}.txt", render_statistics.control_plane(snapshot))
     golden(f"xml-control-plane-statistics-{name}.xml", render_xml.reply(render_statistics.xml(snapshot), snapshot=snapshot))
     golden(f"statistics-{name}.json", render_statistics.json(snapshot))
 
 
-def test_ip_monitoring() -> None:
+AWAY = "error: node0 does not answer: control link 0: no answer"
+
+
+def test_sessions() -> None:
+    both = [(0, None, AWAY), (1, HEALTHY, "")]
+    golden("xml-services.xml", render_xml.reply(render_xml.services(HEALTHY), render_xml.cold_synchronization(both)))
+    assert "has not reported" in render_xml.reply(render_xml.cold_synchronization([(0, MANUAL, "")]))
+
+
+def answers() -> list[Answer]:
+    """Of node 1; node 0 is away."""
     targets = (IpTargetStatus("192.0.2.1", "unreachable", 3, 100, "no <reply>"),)
-    golden("xml-ip-monitoring.xml", render_xml.reply(render_xml.ip_monitoring(1, [IpGroupStatus(1, 255, 100, 0, targets)])))
+    told = Reply(True, node=1, ip_monitoring=(IpGroupStatus(1, 255, 100, 0, targets),))
+    return [Answer(0, None, AWAY), Answer(1, told)]
+
+
+def test_ip_monitoring() -> None:
+    golden("xml-ip-monitoring.xml", render_xml.reply(render_ip_monitoring.as_xml(answers())))
+    golden("ip-monitoring-peer-away.txt", render_ip_monitoring.as_text(answers()))
+    tree = json.loads(render_ip_monitoring.as_json(answers()))
+    assert [(one["node"], one["problem"], len(one["groups"])) for one in tree] == [(0, AWAY, 0), (1, "", 1)]
+
+
+def test_information_of_a_node_that_is_heard_and_cannot_be_asked() -> None:
+    told = information.nodes(CLUSTERS["healthy"], EVENTS, {1: "error: node1 does not answer: control link 0: no answer"})
+    golden("information-peer-away.txt", information.text(told))
+    golden("xml-information-peer-away.xml", render_xml.reply(information.xml(told), snapshot=CLUSTERS["healthy"]))
+    assert json.loads(information.json(told))[1]["untold"].startswith("error: node1")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_links() -> None:
 def test_facts_of_the_host() -> None:
     only(said(facts=Facts(lateness_ms=200.0)), "this host was 200 ms late at worst", "heartbeat-interval 120")
     only(said(facts=Facts(cluster_id_in_use=True)), "somebody else of cluster 7 is heard", "cluster-id")
-    only(said(facts=Facts(firewall_digests=("a", "b"))), "firewall rulesets of the nodes differ", "nft")
+    only(said(facts=Facts(firewall_digests=("a", "b"))), "firewall rulesets of the nodes differ", "jsrp doctor")
     assert said(facts=Facts(firewall_digests=("a", "a"), lateness_ms=20.0)) == []
 
 

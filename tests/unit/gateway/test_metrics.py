@@ -10,7 +10,7 @@ import pytest
 from jsrpd.gateway.families import SUFFIX, Family, older_text, open_metrics
 from jsrpd.gateway.metrics import ProcessStatus, families
 from jsrpd.model.roles import MAX_GROUP, FailureCode
-from jsrpd.model.status import ClusterStatus, GroupStatus, HeartbeatCounters, InterfaceMonitorStatus, ScheduleStatus
+from jsrpd.model.status import ClusterStatus, GroupStatus, InterfaceMonitorStatus, PathStatus, ScheduleStatus
 from tests.peers import program
 from tests.unit.management.daemon import IF, IP, cluster, lost, row
 
@@ -31,10 +31,10 @@ BUSY = cluster(
     interface_monitors=WATCHED,
     notices=("something stands",),
     drops={"replayed": 4, "malformed": 1},
-    heartbeats=(
-        HeartbeatCounters("control", 0, "ctl0", 124, 125, 0, 1, 124, 131),
-        HeartbeatCounters("fabric", 0, "fab", 124, 120, 2, 0, 124, 131),
-        HeartbeatCounters("in-band", 0, "lan", 124, 119, 0, 0, 124, 131),
+    paths=(
+        PathStatus("control link 0", "ctl0", True, 124, 125, 0, 0.0, 0),
+        PathStatus("fabric link 0", "fab", True, 124, 120, 4, 3.2, 0, 2),
+        PathStatus("segment 0", "lan", True, 124, 119, 0, 0.0, 0),
     ),
     schedule=ScheduleStatus(True, False, 250, 2, 1400),
 )

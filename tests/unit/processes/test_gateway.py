@@ -18,12 +18,13 @@ from jsrpd.core import checkpoint
 from jsrpd.core.explain import explain
 from jsrpd.management import children, engine_link, maintenance
 from jsrpd.management.client import DaemonUnreachable, ask
-from jsrpd.management.journal import contents
+from jsrpd.management.journal import EVENTS, SegmentWriter, contents
 from jsrpd.management.requests import (
     MAX_LINE,
     NOT_ENABLED,
     NOT_UNDERSTOOD,
     SOCKET_NAME,
+    AskPeer,
     ClearFailoverCount,
     ClearInformation,
     ClearPreemptCount,
@@ -33,18 +34,22 @@ from jsrpd.management.requests import (
     Failover,
     FailoverReset,
     Maintenance,
+    ReadEvents,
     Rejoin,
     Reply,
     Request,
     RestartDaemon,
     ShowState,
     ShowStatus,
+    TakeSurvey,
     decode_reply,
     encode,
 )
 from jsrpd.messages.catalogue import LogMessage
 from jsrpd.model.configuration import ClusterConfiguration, SyslogHost
-from jsrpd.processes import gateway
+from jsrpd.model.journal import EventKind, JournalEvent, decode_events, encode_events
+from jsrpd.model.survey import Survey, decode_survey, encode_survey
+from jsrpd.processes import gateway, survey_desk
 from jsrpd.processes.gateway import ENGINE_SILENT, MAX_CLIENTS, OTHER_VERSION, OUTCOME_UNKNOWN, TOO_MANY_CLIENTS, Gateway
 from jsrpd.processes.syslog import SyslogSender
 from tests.unit.core import recorded
@@ -276,6 +281,60 @@ def test_groups_are_explained(running: Running) -> None:
         reported = engine_link.StateReported(question.id, core.judged, 7, checkpoint.encode(core))
         running.engine.send(engine_link.encode(reported))
         assert answer(client) == Reply(True, node=0, explanations=explain(core, core.judged, 7))
+
+
+def test_the_journals_newest(tmp_path: Path) -> None:
+    """Read from the disk, whether or not the engine answers."""
+    running = Running(tmp_path, CONFIGURATION, tmp_path / "journal")
+    writer = SegmentWriter(tmp_path / "journal", EVENTS, 1 << 20, 1 << 22)
+    told = [JournalEvent(n, 0, EventKind.TRANSITION if n % 2 else EventKind.PATH, "x", (n % 3,)) for n in range(20)]
+    writer.append(encode_events(tuple(told)))
+    try:
+        for request, expected in (
+            (ReadEvents(3), told[-3:]),
+            (ReadEvents(2, 1), [told[16], told[19]]),
+            (ReadEvents(2, None, True), [told[17], told[19]]),
+        ):
+            with running.connect() as client:
+                client.sendall(encode(request))
+                replied = answer(client)
+            assert (replied.ok, replied.node) == (True, 0)
+            assert list(decode_events(replied.events)) == expected
+    finally:
+        running.stop()
+
+
+def test_a_node_is_looked_at(running: Running) -> None:
+    """By a process of the parent; what only a running daemon knows is added."""
+    survey = Survey(1, "gw", "1.0", "6.8", cluster_id=7)
+    status = msgspec.structs.replace(STATUS, lateness_ns=5, drops={"own node-id": 2, "replayed": 3})
+    with running.connect() as client:
+        client.sendall(encode(TakeSurvey()))
+        running.parent.settimeout(PATIENCE_S)
+        asked = children.decode(running.parent.recv(1 << 16))
+        assert isinstance(asked, children.SurveyRequested)
+        running.parent.send(children.encode(children.SurveyTaken(asked.number + 7, b"somebody else's")))
+        running.parent.send(children.encode(children.SurveyTaken(asked.number, encode_survey(survey))))
+        question = running.asked()
+        assert isinstance(question, engine_link.StatusRequested)
+        running.engine.send(engine_link.encode(engine_link.StatusReported(question.id, status)))
+        replied = answer(client)
+    assert replied.ok
+    assert decode_survey(replied.survey) == msgspec.structs.replace(survey, lateness_ns=5, strangers={"own node-id": 2})
+
+
+def test_a_look_that_does_not_end(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey_desk, "TIMEOUT_S", 0.05)
+    with running.connect() as client:
+        client.sendall(encode(TakeSurvey()))
+        assert answer(client) == Reply(False, survey_desk.SILENT, 0)
+    assert running.works()
+
+
+def test_a_node_without_a_peer_cannot_ask_it(running: Running) -> None:
+    with running.connect() as client:
+        client.sendall(encode(AskPeer(ShowStatus())))
+        assert answer(client) == Reply(False, NOT_ENABLED)
 
 
 def test_a_state_that_is_not_understood(running: Running) -> None:

@@ -62,7 +62,7 @@ def test_abbreviations_and_beginnings(script: Path) -> None:
     answers = complete(
         script,
         [
-            ["sh", "chas", "cl", "st"],
+            ["sh", "chas", "cl", "statu"],
             ["help", "syslog", "JSRPD_RG_"],
             ["re"],
             ["re", ""],
@@ -71,7 +71,7 @@ def test_abbreviations_and_beginnings(script: Path) -> None:
         ],
     )
     assert answers == [
-        {"statistics", "status"},
+        {"status"},
         {"JSRPD_RG_STATE_CHANGE"},
         {name for name in COMMANDS.below if name.startswith("re")},
         set(),

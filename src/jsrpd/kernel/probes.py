@@ -1,0 +1,178 @@
+"""Questions that only the wire can answer: how large a packet gets through, and who answers for an address.
+
+Bounded in number and time, and without effect: echo requests, and probes as in duplicate address detection, which no
+neighbour learns anything from (RFC 5227 section 2.1.1, RFC 4862 section 5.4.2).
+"""
+
+import contextlib
+import ipaddress
+import select
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Iterable, Sequence
+
+from jsrpd.kernel.icmp import EchoSocket
+from jsrpd.model.survey import GatewayWatch
+
+ATTEMPTS, PATIENCE_S = 3, 0.4
+LISTEN_S = 0.6
+WATCH_EVERY_S = 0.002
+SMALL = 100
+"""Bytes of a packet that fits everywhere."""
+ETHERNET = struct.Struct("!6s6sH")
+ARP = struct.Struct("!HHBBH6s4s6s4s")
+ETH_P_ALL, ETH_P_ARP, ETH_P_IPV6 = 3, 0x0806, 0x86DD
+REQUEST, REPLY = 1, 2
+ICMPV6, SOLICITATION, ADVERTISEMENT = 58, 135, 136
+IPV6_HEADER_BYTES = 40
+PACKET_OUTGOING = 4
+
+
+def passes(version: int, interface: str, source: str, address: str, packet_bytes: int) -> bool:
+    """Whether a packet of that size reaches the address by the interface and an answer comes back. OSError when it cannot
+    be tried."""
+    echo = EchoSocket(version, device=interface, source=source)
+    try:
+        echo.forbid_fragments()
+        for sequence in range(ATTEMPTS):
+            refused = echo.ask(address, sequence, packet_bytes)
+            if refused:
+                return False
+            give_up = time.monotonic() + PATIENCE_S
+            while (remaining := give_up - time.monotonic()) > 0:
+                if select.select([echo], [], [], remaining)[0] and any(not answer.reason for answer in echo.answers()):
+                    return True
+        return False
+    finally:
+        echo.close()
+
+
+def answerers(interface: str, addresses: Iterable[str]) -> set[tuple[str, str]]:
+    """(address, MAC) of everybody who answers for one of the addresses on the segment. OSError when nothing can be sent."""
+    wanted = {ipaddress.ip_address(address).packed: address for address in addresses}
+    listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+    try:
+        listener.bind((interface, ETH_P_ALL))
+        mac = listener.getsockname()[4]
+        for packed in wanted:
+            with contextlib.suppress(BlockingIOError):
+                listener.send(_probe(mac, packed))
+        return {(wanted[packed], said) for packed, said in _heard(listener) if packed in wanted}
+    finally:
+        listener.close()
+
+
+def watch(reths: Sequence[tuple[str, str, bytes, str]], seconds: int) -> list[GatewayWatch]:
+    """Ask each (reth, child, virtual MAC, IPv4 address) every ``WATCH_EVERY_S`` for so long, and note each answer.
+
+    To the virtual MAC and nobody else, from no address, so that neither hosts nor switches have work with it or learn anything.
+    """
+    watched = [_Watched(*reth) for reth in reths]
+    selector = selectors.DefaultSelector()
+    for one in watched:
+        if one.socket is not None:
+            selector.register(one.socket, selectors.EVENT_READ, one)
+    end = due = time.monotonic()
+    end += seconds
+    while (now := time.monotonic()) < end and selector.get_map():
+        if now >= due:
+            due = max(due + WATCH_EVERY_S, now)
+            for one in watched:
+                one.ask()
+        for key, _ in selector.select(max(0.0, due - time.monotonic())):
+            key.data.hear()
+    selector.close()
+    return [one.end() for one in watched]
+
+
+class _Watched:
+    """One reth of ``watch``."""
+
+    def __init__(self, reth: str, child: str, mac: bytes, address: str) -> None:
+        self._reth, self._mac, self._address = reth, mac.hex(":"), address
+        self._packed = ipaddress.ip_address(address).packed
+        self._asked: list[int] = []
+        self._answered: list[int] = []
+        self._problem = ""
+        self.socket: socket.socket | None = socket.socket(
+            socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.htons(ETH_P_ARP)
+        )
+        try:
+            self.socket.bind((child, ETH_P_ARP))
+            self._question = mac + _probe(self.socket.getsockname()[4], self._packed)[6:]
+        except OSError as error:
+            self.socket.close()
+            self.socket, self._problem = None, error.strerror or str(error)
+
+    def ask(self) -> None:
+        """Once."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.send(self._question)
+                self._asked.append(time.time_ns())
+
+    def hear(self) -> None:
+        """What has arrived."""
+        assert self.socket is not None
+        with contextlib.suppress(OSError):
+            while True:
+                frame, (_name, _protocol, kind, _hardware, _sender) = self.socket.recvfrom(256)
+                if kind != PACKET_OUTGOING and read_answer(frame) == (self._packed, self._mac):
+                    self._answered.append(time.time_ns())
+
+    def end(self) -> GatewayWatch:
+        """What was seen."""
+        if self.socket is not None:
+            self.socket.close()
+        return GatewayWatch(self._reth, self._address, tuple(self._asked), tuple(self._answered), self._problem)
+
+
+def _heard(listener: socket.socket) -> set[tuple[bytes, str]]:
+    found: set[tuple[bytes, str]] = set()
+    give_up = time.monotonic() + LISTEN_S
+    while (remaining := give_up - time.monotonic()) > 0:
+        if not select.select([listener], [], [], remaining)[0]:
+            break
+        with contextlib.suppress(BlockingIOError):
+            frame, (_name, _protocol, kind, _hardware, _sender) = listener.recvfrom(256)
+            answer = read_answer(frame) if kind != PACKET_OUTGOING else None
+            if answer is not None:
+                found.add(answer)
+    return found
+
+
+def read_answer(frame: bytes) -> tuple[bytes, str] | None:
+    """(packed address, MAC in hexadecimal with colons) of an ARP reply or a neighbour advertisement."""
+    if len(frame) < ETHERNET.size:
+        return None
+    _destination, source, kind = ETHERNET.unpack_from(frame)
+    body = frame[ETHERNET.size :]
+    if kind == ETH_P_ARP and len(body) >= ARP.size:
+        _h, _p, _hl, _pl, operation, sender, address, _target, _asked = ARP.unpack_from(body)
+        return (address, sender.hex(":")) if operation == REPLY else None
+    if kind == ETH_P_IPV6 and len(body) >= IPV6_HEADER_BYTES + 24 and body[6] == ICMPV6:
+        icmp = body[IPV6_HEADER_BYTES:]
+        return (icmp[8:24], source.hex(":")) if icmp[0] == ADVERTISEMENT else None
+    return None
+
+
+def _probe(mac: bytes, packed: bytes) -> bytes:
+    if len(packed) == 4:
+        body = ARP.pack(1, 0x0800, 6, 4, REQUEST, mac, bytes(4), bytes(6), packed)
+        return ETHERNET.pack(b"\xff" * 6, mac, ETH_P_ARP) + body
+    # From the unspecified address, so that the answer goes to all nodes (RFC 4861 section 7.2.4).
+    destination = ipaddress.IPv6Address("ff02::1:ff00:0").packed[:13] + packed[13:]
+    icmp = struct.pack("!BBHI", SOLICITATION, 0, 0, 0) + packed
+    pseudo = bytes(16) + destination + struct.pack("!II", len(icmp), ICMPV6) + icmp
+    icmp = icmp[:2] + struct.pack("!H", _checksum(pseudo)) + icmp[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(icmp), ICMPV6, 255) + bytes(16) + destination
+    return ETHERNET.pack(b"\x33\x33" + destination[12:], mac, ETH_P_IPV6) + header + icmp
+
+
+def _checksum(data: bytes) -> int:
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF

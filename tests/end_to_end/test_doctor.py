@@ -1,0 +1,392 @@
+"""``jsrp doctor`` on real nodes: a healthy cluster has nothing wrong, and what is put wrong is found, at the node where it is."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jsrpd.kernel import bpf, gate
+from jsrpd.kernel.netlink import Netlink, attribute
+from jsrpd.kernel.rtnetlink import LINK, RtNetlink
+from jsrpd.lab import demo, topology
+from jsrpd.lab.topology import SWITCH, Lab, Settings, ip_batch, run, wait_until
+from tests.end_to_end.test_gate import inside
+
+SETTINGS = Settings(interval_ms=100, threshold=5)
+PATIENCE_S = 20.0
+OF_THE_MACHINE = {"clock", "lateness", "disk", "kernel"}
+"""Checks whose outcome is the machine's, not the cluster's, unless a test provokes it."""
+NOTHING: set[tuple[str, int | None]] = set()
+IFLA_XDP, IFLA_XDP_FD, RTM_SETLINK, XDP_TYPE = 43, 1, 19, 6
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A running cluster whose nodes speak with each other."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    made = Lab(f"jd{os.getpid()}", tmp_path_factory.mktemp("lab") / "lab")
+    try:
+        topology.up(made, SETTINGS)
+        demo.settle(made, "the start")
+        wait_until(lambda: ("peer", 1) not in found(made, "node0"), PATIENCE_S, "the management connection")
+        yield made
+    finally:
+        topology.down(made)
+
+
+def doctor(lab: Lab, node: str, *wrap: str) -> dict[str, object]:
+    """The report of a node, both nodes in it; ``wrap``: words in front of the command."""
+    done = subprocess.run(
+        topology.inside(
+            lab.namespace(node),
+            *wrap,
+            shutil.which("jsrp", path=lab.environment(node)["PATH"]) or "",
+            "doctor",
+            "|",
+            "display",
+            "json",
+        ),
+        env=lab.environment(node),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    tree: dict[str, object] = json.loads(done.stdout)
+    worst = {one["severity"] for one in tree["findings"]}  # type: ignore[attr-defined]
+    assert done.returncode == (2 if "critical" in worst else 1 if "warning" in worst else 0), done.stderr
+    return tree
+
+
+def findings(lab: Lab, node: str, *wrap: str) -> list[dict[str, object]]:
+    listed = doctor(lab, node, *wrap)["findings"]
+    assert isinstance(listed, list)
+    return listed
+
+
+def found(lab: Lab, node: str) -> set[tuple[str, int | None]]:
+    """(check, node) of what is wrong with the cluster."""
+    return {(one["check"], one["node"]) for one in findings(lab, node) if one["check"] not in OF_THE_MACHINE}  # type: ignore[misc]
+
+
+def causes(lab: Lab, node: str, *wrap: str) -> str:
+    return "\n".join(str(one["cause"]) for one in findings(lab, node, *wrap))
+
+
+def wait_found(lab: Lab, node: str, *wanted: tuple[str, int | None]) -> None:
+    wait_until(lambda: set(wanted) <= found(lab, node), PATIENCE_S, f"findings {wanted}")
+
+
+@contextlib.contextmanager
+def stopped(lab: Lab, node: str, title: str) -> Iterator[int]:
+    """A process of the daemon does not run for a while."""
+    (pid,) = [pid for pid, name in topology.daemon_processes(lab, node).items() if name == title]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def ruleset(lab: Lab, *nodes: str, text: str) -> Iterator[None]:
+    for node in nodes:
+        run(*topology.inside(lab.namespace(node), "nft", "-f", "-"), text=text)
+    try:
+        yield
+    finally:
+        for node in nodes:
+            run(*topology.inside(lab.namespace(node), "nft", "flush", "ruleset"))
+
+
+@contextlib.contextmanager
+def running(lab: Lab, node: str, *command: str) -> Iterator[None]:
+    process = subprocess.Popen(topology.inside(lab.namespace(node), *command))
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def batch(namespace: str, do: str, undo: str) -> Iterator[None]:
+    ip_batch(namespace, [do])
+    try:
+        yield
+    finally:
+        ip_batch(namespace, [undo])
+
+
+def set_sysctl(lab: Lab, node: str, name: str, value: int) -> None:
+    run(*topology.inside(lab.namespace(node), "sh", "-ec", f"echo {value} >/proc/sys/{name}"))
+
+
+# -- a running cluster ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_wrong_with_a_healthy_cluster(lab: Lab) -> None:
+    for node in topology.NODES:
+        assert found(lab, node) == NOTHING
+        assert sorted(doctor(lab, node)["examined"]) == [0, 1]  # type: ignore[call-overload]
+
+
+def test_filters_that_let_us_pass(lab: Lab) -> None:
+    """What a careful administrator writes is understood to the end."""
+    text = """
+    table inet firewall {
+      set links { type ifname; elements = { "ctl0", "fab" } }
+      chain links { udp dport { 7273-7275 } accept; tcp dport 7276 accept; icmpv6 type { echo-request, echo-reply } accept; }
+      chain input {
+        type filter hook input priority 0; policy drop;
+        ct state established,related accept
+        ct state invalid drop
+        iifname "lo" accept
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+        iifname @links ip6 saddr fe80::/10 jump links
+        iifname { "lan", "wan" } accept
+        counter
+      }
+      chain output { type filter hook output priority 0; policy accept; oifname vmap { "ctl0" : accept, "fab" : accept }; }
+    }
+    """
+    with ruleset(lab, *topology.NODES, text=text):
+        assert found(lab, "node0") == NOTHING
+
+
+def test_filters_that_do_not(lab: Lab) -> None:
+    text = """
+    table netdev early { chain in { type filter hook ingress device "lan" priority 0; ether type 0x88b5 drop; }; }
+    table inet late { chain in { type filter hook input priority 0; udp dport 7275 reject; }; }
+    """
+    with ruleset(lab, "node1", text=text):
+        assert {("firewall", 1), ("firewall drift", None)} <= found(lab, "node0")
+        said = causes(lab, "node0")
+        assert "nftables drops hello frames on the segment of reth0 (lan): netdev early in, handle 2 (drop)" in said
+        assert "nftables drops sessions on fabric link 0 (fab): inet late in, handle 2 (reject)" in said
+        assert "heartbeats on" not in said
+    assert found(lab, "node0") == NOTHING
+
+
+def test_a_flowtable(lab: Lab) -> None:
+    text = 'table inet fast { flowtable ft { hook ingress priority 0; devices = { "lan", "wan" }; }; }'
+    try:
+        with ruleset(lab, "node0", text=text):
+            assert ("firewall", 0) in found(lab, "node0")
+            assert "inet fast flowtable ft takes connections of lan, wan out" in causes(lab, "node0")
+    except topology.LabError as error:
+        pytest.skip(f"this kernel has no flow tables: {error}")
+
+
+def test_large_packets_that_do_not_get_through(lab: Lab) -> None:
+    switch = lab.namespace(SWITCH)
+    with batch(switch, "link set node1-fab mtu 1300", "link set node1-fab mtu 1500"):
+        assert {("paths", 0), ("paths", 1)} <= found(lab, "node0")
+        assert "packets of 1500 bytes do not get through on fabric link 0 (fab), small ones do" in causes(lab, "node0")
+    with batch(lab.namespace("node1"), "link set fab mtu 1400", "link set fab mtu 1500"):
+        assert ("MTU", None) in found(lab, "node0")
+
+
+@pytest.mark.parametrize(("address", "undo"), [("10.1.0.1/32", "10.1.0.1/32"), ("2001:db8:1::1/128 nodad", "2001:db8:1::1/128")])
+def test_a_stranger_that_answers_for_a_gateway_address(lab: Lab, address: str, undo: str) -> None:
+    with batch(
+        lab.namespace("client"),
+        f"addr add {address.replace(' ', ' dev eth0 ', 1) if ' ' in address else address + ' dev eth0'}",
+        f"addr del {undo} dev eth0",
+    ):
+        assert {("duplicates", 0), ("duplicates", 1)} <= found(lab, "node1"), "the standby and the primary both see it"
+    assert found(lab, "node1") == NOTHING
+
+
+def test_somebody_else_sets_sysctls(lab: Lab) -> None:
+    """While the kernel process cannot put it back."""
+    with stopped(lab, "node0", "jsrpd: kernel"):
+        set_sysctl(lab, "node0", "net/ipv4/conf/lan/rp_filter", 1)
+        assert ("sysctls", 0) in found(lab, "node1")
+        assert "net.ipv4.conf.lan.rp_filter is 1, and this node needs 0" in causes(lab, "node0")
+    wait_until(lambda: found(lab, "node0") == NOTHING, PATIENCE_S, "the kernel process to put it back")
+
+
+def test_a_gate_that_is_gone(lab: Lab) -> None:
+    with stopped(lab, "node1", "jsrpd: kernel"):
+        with inside(lab.namespace("node1")):
+            gate.detach_all(RtNetlink().links()["wan"].index)
+        assert ("gates", 1) in found(lab, "node0")
+        assert "the gate of wan is not there" in causes(lab, "node0")
+    wait_until(lambda: found(lab, "node0") == NOTHING, PATIENCE_S, "the gate to be attached again")
+
+
+def test_an_xdp_program(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bpf, "SCHED_CLS", XDP_TYPE)
+    passes = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)
+    program = bpf.prog_load(passes, "foreign")
+    with inside(lab.namespace("node0")):
+        netlink, index = Netlink(), RtNetlink().links()["lan"].index
+
+        def attach(descriptor: int) -> list[int]:
+            body = LINK.pack(0, 0, 0, index, 0, 0) + attribute(IFLA_XDP, attribute(IFLA_XDP_FD, struct.pack("=i", descriptor)))
+            return netlink.execute([(RTM_SETLINK, 0, body)])
+
+        if attach(program) != [0]:
+            pytest.skip("this kernel takes no XDP program on such an interface")
+    try:
+        assert ("interfaces", 0) in found(lab, "node1")
+        assert "lan (child of reth0) has an XDP program" in causes(lab, "node0")
+    finally:
+        with inside(lab.namespace("node0")):
+            attach(-1)
+        os.close(program)
+
+
+def test_other_programs(lab: Lab, tmp_path: Path) -> None:
+    rival = tmp_path / "keepalived"
+    shutil.copy("/bin/sleep", rival)
+    client = f"exec -a dhclient {sys.executable} -c 'import time; time.sleep(60)' lan"
+    with running(lab, "node1", str(rival), "60"), running(lab, "node1", "bash", "-c", client):
+        wait_found(lab, "node0", ("managers", 1))
+        wait_until(lambda: "dhclient (a DHCP client) configures lan" in causes(lab, "node0"), PATIENCE_S, "the DHCP client")
+        assert "keepalived runs beside jsrpd" in causes(lab, "node0")
+    assert found(lab, "node0") == NOTHING
+
+
+def test_a_key_that_others_can_read(lab: Lab) -> None:
+    key = lab.node_directory("node1", "etc") / "cluster.key"
+    key.chmod(0o644)
+    try:
+        assert found(lab, "node0") == {("key", 1)}
+    finally:
+        key.chmod(0o600)
+
+
+def test_a_file_that_was_edited(lab: Lab) -> None:
+    file = lab.node_directory("node0", "etc") / "jsrpd.conf"
+    before = file.read_text()
+    try:
+        file.write_text(before.replace("node 0 priority 200", "node 0 priority 201"))
+        assert found(lab, "node1") == {("configuration", 0)}
+        file.write_text(before.replace("priority", "prioriti"))
+        assert "prioriti" in causes(lab, "node1")
+    finally:
+        file.write_text(before)
+
+
+def test_an_engine_that_is_not_real_time(lab: Lab) -> None:
+    (pid,) = [pid for pid, title in topology.daemon_processes(lab, "node1").items() if title == "jsrpd: engine"]
+    policy, parameters = os.sched_getscheduler(pid), os.sched_getparam(pid)
+    if policy == os.SCHED_OTHER:
+        assert ("real-time", 1) in found(lab, "node0")
+        return
+    os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
+    try:
+        assert ("real-time", 1) in found(lab, "node0")
+    finally:
+        os.sched_setscheduler(pid, policy, parameters)
+
+
+def test_a_cable_that_is_cut(lab: Lab) -> None:
+    switch = lab.namespace(SWITCH)
+    with batch(switch, "link set node1-wan down", "link set node1-wan up"):
+        assert ("interfaces", 1) in found(lab, "node0")
+        assert "interface wan (child of reth1) has no carrier" in causes(lab, "node0")
+    demo.settle(lab, "the cable")
+
+
+def test_an_engine_that_was_late(lab: Lab) -> None:
+    with stopped(lab, "node1", "jsrpd: engine"):
+        run("sleep", "0.4")
+    wait_until(lambda: "ms late at worst" in causes(lab, "node0"), PATIENCE_S, "the lateness")
+    demo.settle(lab, "the stop")
+
+
+def test_a_node_that_does_not_answer(lab: Lab) -> None:
+    with batch(lab.namespace(SWITCH), "link set node0-ctl0 down", "link set node0-ctl0 up"):
+        wait_found(lab, "node0", ("peer", 1), ("interfaces", 0))
+    demo.settle(lab, "the control link")
+    wait_until(lambda: ("peer", 1) not in found(lab, "node0"), PATIENCE_S, "the management connection")
+
+
+# -- a node whose daemon does not run: these come last -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dead(lab: Lab) -> str:
+    """The daemon of node 1 does not run any more."""
+    topology.signal_all([pid for pid, title in topology.daemon_processes(lab, "node1").items() if title == "jsrpd"], signal.SIGTERM)
+    wait_until(lambda: not topology.daemon_processes(lab, "node1"), PATIENCE_S, "the end of the daemon")
+    run(*topology.inside(lab.namespace("node1"), "jsrp", "release"), env=lab.environment("node1"))
+    return "node1"
+
+
+def test_a_daemon_that_does_not_run(lab: Lab, dead: str) -> None:
+    assert ("daemon", 1) in found(lab, dead)
+    assert ("peer", 0) in found(lab, dead)
+    wait_found(lab, "node0", ("peer", 1))
+
+
+def test_a_badly_prepared_host(lab: Lab, dead: str) -> None:
+    namespace = lab.namespace(dead)
+    ip_batch(namespace, ["link set wan up", "link add br0 type bridge", "link set wan master br0", "link set fab name fabx"])
+    for name, value in (("ipv6/conf/ctl0/disable_ipv6", 1), ("ipv4/conf/all/arp_ignore", 8), ("ipv4/conf/all/arp_filter", 1)):
+        set_sysctl(lab, dead, f"net/{name}", value)
+    try:
+        said = causes(lab, dead)
+    finally:
+        ip_batch(namespace, ["link set wan nomaster", "link del br0", "link set fabx name fab", "link set fab up"])
+        for name in ("ipv6/conf/ctl0/disable_ipv6", "ipv4/conf/all/arp_ignore", "ipv4/conf/all/arp_filter"):
+            set_sysctl(lab, dead, f"net/{name}", 0)
+    for expected in (
+        "interface wan (child of reth1) is a port of the bridge br0",
+        "interface fab (fabric link 0) does not exist",
+        "IPv6 is off on ctl0",
+        "net.ipv4.conf.all.arp_ignore is 8",
+        "net.ipv4.conf.all.arp_filter is 1",
+    ):
+        assert expected in said
+
+
+def test_a_manager_of_networks(lab: Lab, dead: str, tmp_path: Path) -> None:
+    """Its notes about the interface count while it runs in this network namespace."""
+    manager = tmp_path / "systemd-networkd"
+    shutil.copy("/bin/sleep", manager)
+    index = topology.INTERFACE_INDEX["lan"]
+    links = Path("/run/systemd/netif/links")
+    notes = f"mkdir -p {links}; echo 'ADMIN_STATE=configured\nNETWORK_FILE=/etc/x.network' >{links}/{index}"
+    wrap = ("unshare", "--mount", "sh", "-ec", f'mkdir -p /run/systemd; mount -t tmpfs none /run/systemd; {notes}; exec "$@"', "sh")
+    assert "systemd-networkd" not in causes(lab, dead, *wrap)
+    with running(lab, dead, str(manager), "60"):
+        wait_until(
+            lambda: "systemd-networkd (/etc/x.network) configures lan" in causes(lab, dead, *wrap), PATIENCE_S, "the manager"
+        )
+
+
+def test_a_clock_of_its_own(lab: Lab, dead: str) -> None:
+    assert "boot-time clock of this time namespace" in causes(lab, dead, "unshare", "--time", "--boottime", "1000", "--fork")
+
+
+def test_a_full_disk(lab: Lab, dead: str) -> None:
+    state = lab.node_directory(dead, "lib")
+    fill = f"mount -t tmpfs -o size=64k none {state}; head -c 100k /dev/zero >{state}/x || :"
+    said = causes(lab, dead, "unshare", "--mount", "sh", "-c", f'{fill}; exec "$@"', "sh")
+    assert "file system of the state directory is 100 % full" in said
+
+
+def test_without_rights(lab: Lab, dead: str) -> None:
+    said = causes(lab, dead, "setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    assert "the kernel refuses a BPF map" in said
+    assert "the packet filter cannot be read" in said
+
+
+def test_another_key(lab: Lab, dead: str) -> None:
+    (lab.node_directory(dead, "etc") / "cluster.key").write_text("00" * 32)
+    topology.start_daemon(lab, dead)
+    wait_found(lab, "node0", ("strangers", 0), ("peer", 1))
+    assert "were dropped: key mismatch" in causes(lab, "node0")
