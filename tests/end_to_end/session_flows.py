@@ -3,6 +3,7 @@
 Sockets are opened in the namespaces of the hosts; the caller keeps them and closes them.
 """
 
+import ftplib
 import http.client
 import itertools
 import select
@@ -11,7 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -178,6 +179,98 @@ class Download:
         self._client.join(60)
         self._server.join(5)
         return not self.failure and self._received.digest() == self.sent.digest()
+
+
+class Ftp:
+    """An FTP session whose data connection is announced and not begun: only what a helper expects lets it through.
+
+    ``active``: the server begins it, towards an address the client has named; else the client does.
+    """
+
+    FILE = CHUNK
+
+    def __init__(self, hosts: Hosts, asked: str, own: str, *, active: bool) -> None:
+        self._hosts, self._active = hosts, active
+        listener = hosts.opened(hosts.server, own, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((own, ftplib.FTP_PORT))
+        listener.listen()
+        threading.Thread(target=self._serve, args=(listener, own), daemon=True).start()
+        self._session = ftplib.FTP(timeout=5)
+        with inside(hosts.client):
+            self._session.connect(asked)
+            self._session.login()
+            if active:
+                self._waiting = self._session.makeport()
+                hosts.sockets.append(self._waiting)
+            else:
+                self._named = self._session.makepasv()
+        listener.close()
+
+    def transfer(self) -> bool:
+        """Begin the data connection: whether the file has come."""
+        try:
+            with self._data() as data:
+                received = b""
+                while chunk := data.recv(1 << 16):
+                    received += chunk
+            return received == self.FILE and self._session.getresp().startswith("226")
+        except (OSError, ftplib.Error, EOFError):
+            return False
+
+    def _data(self) -> socket.socket:
+        if self._active:
+            self._session.sendcmd("RETR file")
+            self._waiting.settimeout(5)
+            return self._waiting.accept()[0]
+        with inside(self._hosts.client):
+            made = socket.create_connection(self._named, timeout=ANSWER_S * 4)
+        self._session.sendcmd("RETR file")
+        return made
+
+    def _serve(self, listener: socket.socket, own: str) -> None:
+        control, _ = listener.accept()
+        open_data: Callable[[], socket.socket] | None = None
+        with closing(control), control.makefile("rwb", 0) as lines, suppress(OSError):
+            control.settimeout(60)
+            lines.write(b"220 at your service\r\n")
+            for line in lines:
+                word, _, rest = line.decode().strip().partition(" ")
+                if word in ("PASV", "EPSV"):
+                    waiting = self._hosts.opened(self._hosts.server, own, socket.SOCK_STREAM)
+                    waiting.bind((own, 0))
+                    waiting.listen()
+                    port = waiting.getsockname()[1]
+                    open_data = lambda waiting=waiting: waiting.accept()[0]  # type: ignore[misc]  # noqa: E731
+                    where = f"{own.replace('.', ',')},{port >> 8},{port & 255}"
+                    answer = f"227 Passive ({where})" if word == "PASV" else f"229 Extended Passive (|||{port}|)"
+                elif word in ("PORT", "EPRT"):
+                    to = _named_by(word, rest)
+                    open_data = lambda to=to: self._connected(own, to)  # type: ignore[misc]  # noqa: E731
+                    answer = "200 will be called"
+                elif word == "RETR" and open_data is not None:
+                    lines.write(b"150 here it comes\r\n")
+                    with closing(open_data()) as data:
+                        data.sendall(self.FILE)
+                    answer = "226 that was it"
+                else:
+                    answer = "230 welcome" if word == "USER" else "200 fine"
+                lines.write(f"{answer}\r\n".encode())
+
+    def _connected(self, own: str, to: tuple[str, int]) -> socket.socket:
+        made = self._hosts.opened(self._hosts.server, own, socket.SOCK_STREAM)
+        made.bind((own, 0))
+        made.connect(to)
+        return made
+
+
+def _named_by(word: str, rest: str) -> tuple[str, int]:
+    """Address and port in FTP's two ways to say them."""
+    if word == "EPRT":
+        _, _, address, port, _ = rest.split(rest[0])
+        return address, int(port)
+    numbers = rest.split(",")
+    return ".".join(numbers[:4]), int(numbers[4]) * 256 + int(numbers[5])
 
 
 PROTOCOLS: dict[str, Callable[[Hosts, str, str], Talk]] = {"tcp": tcp, "udp": udp, "icmp": icmp}

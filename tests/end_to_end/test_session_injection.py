@@ -14,8 +14,11 @@ from dataclasses import dataclass
 import pytest
 
 from jsrpd.kernel.ctnetlink import Dump, EventReader, Injector
+from jsrpd.model.configuration import ClusterConfiguration, Reth
+from jsrpd.processes.expectation_relay import ExpectationRelay
+from jsrpd.sessions.attribution import Attribution
 from jsrpd.sessions.ctnetlink import CREATE, DELETE, HEADER, REQUEST, ended, parts_of, relayed, retained
-from tests.end_to_end.session_flows import PROTOCOLS, Hosts, tcp
+from tests.end_to_end.session_flows import PROTOCOLS, Ftp, Hosts, tcp
 from tests.end_to_end.test_gate import eventually, inside, ip
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -25,11 +28,15 @@ NETWORKS = {4: ("10.71.1.", "10.71.2.", "24"), 6: ("2001:db8:71::", "2001:db8:72
 SERVERS = {"none": "11", "source": "12", "destination": "13", "both": "14"}
 """Last part of the server's address for each kind of NAT; DNAT is asked for under the same with 20 more."""
 numbers = itertools.count(1)
+SETTINGS = ClusterConfiguration(1, 0, reths=(Reth("reth0", 0, 1, "c1", "c1", bytes(6)),))
+"""Whatever matches no prefix belongs to group 1."""
 
 
 def firewall() -> str:
     """New connections from the client only, each in its first packet; NAT by the server's address."""
-    lines = ["table inet firewall {", "chain forward { type filter hook forward priority 0; policy drop;"]
+    lines = ["table inet firewall {", 'ct helper ftp {', 'type "ftp" protocol tcp;', "}"]
+    lines += ["chain helpers { type filter hook prerouting priority 0;", 'tcp dport 21 ct helper set "ftp"', "}"]
+    lines += ["chain forward { type filter hook forward priority 0; policy drop;"]
     lines += ["ct state invalid counter drop", "ct state established,related accept"]
     lines += ["iifname c1 meta l4proto tcp tcp flags & (syn|ack) == syn ct state new accept"]
     lines += ["iifname c1 meta l4proto != tcp ct state new accept", "icmpv6 type { 135, 136 } accept", "}"]
@@ -175,3 +182,54 @@ def test_verbatim_copy_is_dead(router: Router) -> None:
         assert injector.inject(HEADER.pack(length, kind, REQUEST | CREATE, 0, 0) + connection[HEADER.size :]) == []
         assert len(dumped()) == 1
         assert not talk()
+
+
+@pytest.mark.parametrize("nat", NAT)
+@pytest.mark.parametrize("active", [False, True], ids=["passive", "active"])
+@pytest.mark.parametrize("family", NETWORKS)
+def test_an_announced_connection_may_begin(router: Router, family: int, active: bool, nat: str) -> None:
+    """FTP's data connection, announced to a kernel that has forgotten everything since: expected by what a peer is told."""
+    with inside(router.name):
+        injector = Injector()
+        reader, relay = EventReader(injector), ExpectationRelay(injector)
+        ftp = Ftp(router.hosts, *addresses(family, nat), active=active)
+        attribution = Attribution(SETTINGS)
+        said = relay.heard(attribution, frozenset({1}))[0]
+        assert said, "the kernel's helper has announced it"
+        told = as_told(reader.read(1000))
+        router.forget()
+        subprocess.run(["ip", "netns", "exec", router.name, "conntrack", "-F", "expect"], check=True, capture_output=True)
+        assert injector.inject(told) == []
+        relay.came(b"".join(said), attribution, frozenset())
+        assert relay.counters == {"expectations sent": 1, "expectations received": 1}, "the kernel has refused something"
+        assert len(relay.all(attribution, frozenset({1}))) == 1
+        assert ftp.transfer()
+
+
+def test_what_nobody_announced_may_not_begin(router: Router) -> None:
+    with inside(router.name):
+        injector = Injector()
+        reader = EventReader(injector)
+        ftp = Ftp(router.hosts, *addresses(4, "none"), active=False)
+        told = as_told(reader.read(1000))
+        router.forget()
+        subprocess.run(["ip", "netns", "exec", router.name, "conntrack", "-F", "expect"], check=True, capture_output=True)
+        assert injector.inject(told) == []
+        assert not ftp.transfer()
+
+
+@pytest.mark.parametrize("active", [False, True], ids=["passive", "active"])
+def test_an_end_of_an_expectation_ends_it_there(router: Router, active: bool) -> None:
+    with inside(router.name):
+        injector = Injector()
+        relay, attribution = ExpectationRelay(injector), Attribution(SETTINGS)
+        Ftp(router.hosts, *addresses(4, "both"), active=active)
+        began = relay.heard(attribution, frozenset({1}))[0]
+        subprocess.run(["ip", "netns", "exec", router.name, "conntrack", "-F", "expect"], check=True, capture_output=True)
+        ended_there = relay.heard(attribution, frozenset({1}))[0]
+        relay.came(b"".join(began), attribution, frozenset())
+        assert relay.all(attribution, frozenset({1}))
+        relay.came(b"".join(ended_there), attribution, frozenset())
+        assert not relay.all(attribution, frozenset({1}))
+        relay.came(b"".join(began), attribution, frozenset({1}))
+        assert not relay.all(attribution, frozenset({1})), "about a group of our own nobody else has a word"

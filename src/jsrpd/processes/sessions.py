@@ -26,6 +26,7 @@ from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
 from jsrpd.model.roles import MAX_GROUP
 from jsrpd.model.status import SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Instant
+from jsrpd.processes.expectation_relay import ExpectationRelay
 from jsrpd.processes.local_addresses import local_addresses
 from jsrpd.processes.neighbour_keeper import NeighbourKeeper
 from jsrpd.processes.session_walks import Outgoing, Retention, Sweep, Walk
@@ -47,6 +48,7 @@ from jsrpd.sessions.ctnetlink import (
 )
 from jsrpd.sessions.relay import Relay, counted
 from jsrpd.wire.session import (
+    EXPECTATIONS_SINCE,
     OVERHEAD_BYTES,
     SEQUENCE,
     Acknowledgement,
@@ -123,6 +125,9 @@ class Sessions:
         self.cold = cold_sync.ColdSync(now, int.from_bytes(start_id[8:11]) << 7)
         self.injector = Injector()
         self.reader = EventReader(self.injector)
+        self.expectations = ExpectationRelay(self.injector)
+        self.peer_speaks = 0
+        """Newest version of the wire that the peer's present life knows."""
         self.paths: dict[PathId, LinkSocket] = {}
         self.wanted_paths = _path_addresses(configuration)
         self.attribution = Attribution(configuration, local_addresses(configuration))
@@ -158,7 +163,7 @@ class Sessions:
 
     def run(self) -> None:
         """Until the parent is gone."""
-        for source in (self.engine, self.parent, self.reader):
+        for source in (self.engine, self.parent, self.reader, self.expectations):
             self.selector.register(source, selectors.EVENT_READ, source)
         self._listen()
         self._open_paths(clock())
@@ -171,7 +176,9 @@ class Sessions:
         Without ``nf_conntrack_events=1`` a connection that begins while nobody listens would be silent for ever.
         """
         wanted = bool(self.owned) or sysctl.read("net/netfilter/nf_conntrack_events") != "1"
-        if self.reader.listen(self.configuration.session_synchronization.on and wanted) and wanted:
+        wanted = wanted and self.configuration.session_synchronization.on
+        self.expectations.reader.listen(wanted)
+        if self.reader.listen(wanted) and wanted:
             # What began between the gate's opening and now is told soon.
             self.audit_at = min(self.audit_at, clock() + AUDIT_AFTER_CLAIM)
 
@@ -202,6 +209,8 @@ class Sessions:
         if self.configuration.session_synchronization.on:
             if self.reader in ready:
                 self._take_events(now)
+            if self.expectations in ready:
+                self._take_expectations()
             self._work(now)
         else:
             while self.walks:
@@ -273,6 +282,7 @@ class Sessions:
         if lost:
             # What happened before the loss is still ours to tell.
             self._take_events(now)
+            self._take_expectations()
         gained = owned - self.owned
         self.owned, self.told = owned, True
         self._listen()
@@ -310,7 +320,7 @@ class Sessions:
 
     def _status(self, now: Instant) -> SessionStatus:
         on = self.configuration.session_synchronization.on
-        counters = dict(self.counters)
+        counters = dict(self.counters + self.expectations.counters)
         counters["events dropped by the kernel"] = self.reader.overruns
         counters["pieces sent again"] = self.stream.resent
         counters["queue overflows"] = self.stream.overflows
@@ -413,6 +423,8 @@ class Sessions:
             self.counters["malformed"] += 1
             return
         self._do(self.stream.handle(now, event))
+        if opened.incarnation == self.stream.peer:
+            self.peer_speaks = opened.newest
 
     def _do(self, actions: list[stream.Action]) -> None:
         for action in actions:
@@ -479,6 +491,10 @@ class Sessions:
             case RecordKind.DIGESTS:
                 _number, groups, rest = _numbered_groups(content)
                 self._digests_came(groups - self.owned, Digests.decode(rest))
+            case RecordKind.EXPECTATIONS:
+                # What they wait for comes first.
+                self._flush()
+                self.expectations.came(content, self.attribution, self.owned)
             case RecordKind.NEIGHBOURS:
                 self.neighbours.heard(clock(), content, self.owned)
 
@@ -600,6 +616,21 @@ class Sessions:
         for body in packed(told, BODY_BYTES):
             self._queue(body)
 
+    def _take_expectations(self) -> None:
+        """Behind the events of connections, the announcing ones among them."""
+        told, overrun = self.expectations.heard(self.attribution, self.owned if self._peer_takes_expectations else frozenset())
+        self.overrun_pending |= overrun
+        self._tell_expectations(told)
+
+    @property
+    def _peer_takes_expectations(self) -> bool:
+        return self.stream.peer is not None and self.peer_speaks >= EXPECTATIONS_SINCE
+
+    def _tell_expectations(self, told: list[bytes]) -> None:
+        if self._peer_takes_expectations:
+            for body in packed(told, BODY_BYTES, RecordKind.EXPECTATIONS):
+                self._queue(body)
+
     def _told(self, events: list[bytes]) -> list[bytes]:
         """What the peer is to be told about these events."""
         if self.outgoing is not None:
@@ -653,6 +684,11 @@ class Sessions:
 
     def _end_outgoing(self, outgoing: Outgoing) -> None:
         if not outgoing.digests_only:
+            if outgoing.buckets is None:
+                try:
+                    self._tell_expectations(self.expectations.all(self.attribution, self.owned))
+                except OSError as error:
+                    self._notice(f"expectations cannot be read: {error.strerror or error}")
             # Of a group lost since the beginning we cannot say what is stale.
             mark = NUMBER.pack(outgoing.number) + _encode_groups(outgoing.groups & self.owned)
             self._say(RecordKind.RESYNC_ENDED, mark + NUMBER.pack(outgoing.count))
