@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from jsrpd.lab import faults, firewall, topology
 from jsrpd.lab.topology import NODES, WAN, Lab, Settings, inside, run, wait_until
 from jsrpd.sessions.ctnetlink import STANDBY_TIMEOUT_S
-from tests.end_to_end.session_flows import PROTOCOLS, Download, Hosts, Talk
+from tests.end_to_end.session_flows import PROTOCOLS, Download, Ftp, Hosts, Pushes, Talk, Visitor
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -108,6 +109,60 @@ def test_every_connection_survives(lab: Lab, hosts: Hosts, fault: str) -> None:
     wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
     move_back(lab, first)
     assert dead(talks) == [], "after the failback"
+
+
+def test_announced_connections_begin_with_another_owner(lab: Lab, hosts: Hosts) -> None:
+    """FTP's data connections: half of them begin after the failover, the others after the failback."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    sessions = {
+        f"{'active' if active else 'passive'} over IPv{family} with NAT {nat}": Ftp(
+            hosts, *firewall.server(WAN, family, nat), active=active
+        )
+        for active, family, nat in itertools.product((False, True), (4, 6), firewall.NAT)
+    }
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "everything with the peer")
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    names = list(sessions)
+    assert [name for name in names[::2] if not sessions[name].transfer()] == [], "after the failover"
+    faults.heal(lab)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
+    move_back(lab, first)
+    assert [name for name in names[1::2] if not sessions[name].transfer()] == [], "after the failback"
+
+
+@pytest.mark.parametrize("fault", ["handover", "cut-lan", "stop", "power-off"])
+def test_pushes_go_on_and_visitors_come_in(lab: Lab, hosts: Hosts, fault: str) -> None:
+    """What the server sends to silent clients comes without their help, and new connections from the WAN are served meanwhile."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    pushes = {
+        f"{kind.name} over IPv{family} with NAT {nat}": Pushes(hosts, *firewall.server(WAN, family, nat), kind)
+        for kind, family, nat in itertools.product((socket.SOCK_STREAM, socket.SOCK_DGRAM), (4, 6), ("none", "both"))
+    }
+    visitors = [
+        Visitor(hosts, asked, own, firewall.PUBLISHED_PORT)
+        for asked, own in ((WAN.gateways[0], topology.LAN.hosts[0]), (topology.LAN.hosts[1], topology.LAN.hosts[1]))
+    ]
+    for visitor in visitors:
+        visitor.start()
+    wait_until(lambda: is_covered(lab) and all(visitor.served for visitor in visitors), PATIENCE_S, "everything under way")
+    faults.inject(lab, fault, first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert [name for name, push in pushes.items() if not push.goes_on()] == [], "after the failover"
+    served = [visitor.served for visitor in visitors]
+    wait_until(lambda: all(v.served > before for v, before in zip(visitors, served, strict=True)), PATIENCE_S, "new visitors")
+    faults.heal(lab)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
+    move_back(lab, first)
+    assert [name for name, push in pushes.items() if not push.goes_on()] == [], "after the failback"
+    for push in pushes.values():
+        push.stop()
+    for visitor in visitors:
+        visitor.stop()
+    # One that begins in the very millisecond in which its owner dies is nobody's.
+    assert all(len(visitor.failures) <= (fault != "handover") for visitor in visitors), [v.failures for v in visitors]
 
 
 @pytest.mark.parametrize("nat", ["none", "both"])

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 from collections import Counter
-from collections.abc import Callable
 from struct import error as StructError
 
 from jsrpd.kernel.ctnetlink import (
