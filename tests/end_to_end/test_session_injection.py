@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from jsrpd.kernel.ctnetlink import Dump, EventReader, Injector
-from jsrpd.model.configuration import ClusterConfiguration, Reth
+from jsrpd.model.configuration import ClusterConfiguration, Reth, SessionFilter
 from jsrpd.processes.expectation_relay import ExpectationRelay
 from jsrpd.sessions.attribution import Attribution
 from jsrpd.sessions.ctnetlink import (
@@ -31,6 +31,7 @@ from jsrpd.sessions.ctnetlink import (
     relayed,
     retained,
 )
+from jsrpd.sessions.event_filter import event_filter
 from tests.end_to_end.session_flows import PROTOCOLS, Ftp, Hosts, tcp
 from tests.end_to_end.test_gate import eventually, inside, ip
 
@@ -133,6 +134,11 @@ def addresses(family: int, nat: str) -> tuple[str, str]:
     return network + asked, network + own
 
 
+def heard_but(injector: Injector) -> EventReader:
+    """A reader of what the injector has not caused."""
+    return EventReader(event_filter(injector.port_id, SessionFilter())[0])
+
+
 def dumped() -> list[bytes]:
     dump = Dump()
     found: list[bytes] = []
@@ -164,7 +170,7 @@ def unmended(injector: Injector, told: bytes) -> list[tuple[int, bytes]]:
 def test_connection_goes_on(router: Router, family: int, protocol: str, nat: str) -> None:
     with inside(router.name):
         injector = Injector()
-        reader = EventReader(injector)
+        reader = heard_but(injector)
         talk = PROTOCOLS[protocol](router.hosts, *addresses(family, nat))
         eventually(talk, "the connection stands")
         assert talk()
@@ -211,7 +217,7 @@ def test_an_announced_connection_may_begin(router: Router, family: int, active: 
     """FTP's data connection, announced to a kernel that has forgotten everything since: expected by what a peer is told."""
     with inside(router.name):
         injector = Injector()
-        reader, relay = EventReader(injector), ExpectationRelay(injector)
+        reader, relay = heard_but(injector), ExpectationRelay(injector)
         ftp = Ftp(router.hosts, *addresses(family, nat), active=active)
         attribution = Attribution(SETTINGS)
         said = relay.heard(attribution, frozenset({1}))[0]
@@ -229,7 +235,7 @@ def test_an_announced_connection_may_begin(router: Router, family: int, active: 
 def test_what_nobody_announced_may_not_begin(router: Router) -> None:
     with inside(router.name):
         injector = Injector()
-        reader = EventReader(injector)
+        reader = heard_but(injector)
         ftp = Ftp(router.hosts, *addresses(4, "none"), active=False)
         told = as_told(reader.read(1000))
         router.forget()

@@ -1,7 +1,7 @@
 """Connection tracking by netlink: a socket that hears events, one that dumps, one that injects, one that asks for a single one.
 
 All of them hand bytes through; what they mean is the business of ``jsrpd.sessions``. The reader never blocks and counts
-what the kernel could not deliver; its filter keeps our own injections from coming back as events.
+what the kernel could not deliver; a program in the kernel keeps from it what nobody wants to hear.
 """
 
 import ctypes
@@ -80,12 +80,13 @@ class Injector:
 
 
 class EventReader:
-    """Hears of connections that begin, change and end, unless ``injector`` caused it. ``groups``: what else there is to hear."""
+    """Hears of connections that begin, change and end, as far as ``program`` (classic BPF) lets it. ``groups``: what else there
+    is to hear."""
 
-    def __init__(self, injector: Injector, groups: tuple[int, ...] = EVENT_GROUPS, buffer: int = EVENT_BUFFER) -> None:
+    def __init__(self, program: bytes, groups: tuple[int, ...] = EVENT_GROUPS, buffer: int = EVENT_BUFFER) -> None:
         self._groups = groups
         self._socket = _netfilter(buffer)
-        _drop_from(self._socket, injector.port_id)
+        _attach(self._socket, program)
         self._socket.bind((0, 0))
         self.overruns = 0
         self._listening = False
@@ -107,6 +108,10 @@ class EventReader:
         self._listening = wanted
         return True
 
+    def filter(self, program: bytes) -> None:
+        """Another program in the place of the present one. OSError when the kernel has no room for it."""
+        _attach(self._socket, program)
+
     def read(self, limit: int) -> list[bytes]:
         """At most ``limit`` events. When the kernel had to drop some, ``overruns`` has grown."""
         found: list[bytes] = []
@@ -127,14 +132,10 @@ class EventReader:
         self._socket.close()
 
 
-def _drop_from(reader: socket.socket, port_id: int) -> None:
-    """Classic BPF: the header's port id names who caused the event. BPF loads big-endian, the header is not."""
-    swapped = int.from_bytes(struct.pack("=I", port_id))
-    instructions = [(0x20, 0, 0, 12), (0x15, 1, 0, swapped), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0)]
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
-    buffer = ctypes.create_string_buffer(code)
-    program = struct.pack("HL", len(instructions), ctypes.addressof(buffer))
-    reader.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+def _attach(reader: socket.socket, program: bytes) -> None:
+    """A classic BPF program."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    reader.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program) // 8, ctypes.addressof(buffer)))
 
 
 class Dump:

@@ -14,8 +14,10 @@ from jsrpd.kernel.ctnetlink import (
     Finder,
     Injector,
 )
+from jsrpd.model.configuration import SessionFilter
 from jsrpd.sessions.attribution import Attribution
 from jsrpd.sessions.ctnetlink import TUPLE_ORIG, MalformedMessageError, mended, parts_of, relayed
+from jsrpd.sessions.event_filter import event_filter
 from jsrpd.sessions.expectations import (
     expectation_of,
     expected,
@@ -35,7 +37,9 @@ class ExpectationRelay:
     """Hears of our kernel's expectations, and tells our kernel of the peer's."""
 
     def __init__(self, injector: Injector) -> None:
-        self.reader = EventReader(injector, EXPECTATION_GROUPS, EVENT_BUFFER_OF_EXPECTATIONS)
+        self.reader = EventReader(
+            event_filter(injector.port_id, SessionFilter())[0], EXPECTATION_GROUPS, EVENT_BUFFER_OF_EXPECTATIONS
+        )
         self.counters: Counter[str] = Counter()
         self._injector = injector
         self._finder = Finder()

@@ -125,9 +125,13 @@ class Sweep:
                     if group not in groups:
                         continue
                     parts = layout.parts(entry)
-                    if not attribution.admits(parts) or not attribution.is_ours_to_remove(parts):
+                    admitted = attribution.admits(parts)
+                    # What is to travel no more may have been carried here before that.
+                    if not attribution.is_ours_to_remove(parts) or not (admitted or attribution.is_carried(parts)):
                         continue
                     key = key_of(parts)
+                    if digests and not admitted:
+                        continue
                     if digests:
                         self.digests.add(key)
                     elif buckets is None or place(key)[0] in buckets:

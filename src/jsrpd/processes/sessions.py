@@ -21,7 +21,7 @@ from jsrpd.kernel.ctnetlink import BATCH_BYTES, EventReader, Injector
 from jsrpd.kernel.path_socket import LinkSocket
 from jsrpd.management import children
 from jsrpd.model.addressing import SESSION_PORT
-from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.configuration import ClusterConfiguration, SessionFilter
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
 from jsrpd.model.roles import MAX_GROUP
 from jsrpd.model.status import SessionStatus
@@ -46,6 +46,7 @@ from jsrpd.sessions.ctnetlink import (
     mended,
     parts_of,
 )
+from jsrpd.sessions.event_filter import event_filter
 from jsrpd.sessions.relay import Relay, counted
 from jsrpd.wire.session import (
     EXPECTATIONS_SINCE,
@@ -124,7 +125,7 @@ class Sessions:
         self.stream = stream.Stream(self.link.incarnation, now, os.urandom(32))
         self.cold = cold_sync.ColdSync(now, int.from_bytes(start_id[8:11]) << 7)
         self.injector = Injector()
-        self.reader = EventReader(self.injector)
+        self.reader = EventReader(event_filter(self.injector.port_id, SessionFilter())[0])
         self.expectations = ExpectationRelay(self.injector)
         self.peer_speaks = 0
         """Newest version of the wire that the peer's present life knows."""
@@ -132,6 +133,7 @@ class Sessions:
         self.wanted_paths = _path_addresses(configuration)
         self.attribution = Attribution(configuration, local_addresses(configuration))
         self.relay = Relay(self.attribution)
+        self._filter()
         self.neighbours = NeighbourKeeper(configuration, now)
         self.look_around_at = now + LOOK_AROUND
         self.owned: frozenset[int] = frozenset()
@@ -181,6 +183,21 @@ class Sessions:
         if self.reader.listen(wanted) and wanted:
             # What began between the gate's opening and now is told soon.
             self.audit_at = min(self.audit_at, clock() + AUDIT_AFTER_CLAIM)
+
+    def _filter(self) -> None:
+        """What the operator's filter holds back does not even come, unless it is too long for the kernel."""
+        program, self.relay.filtered = event_filter(self.injector.port_id, self.configuration.session_synchronization.filter)
+        try:
+            self.reader.filter(program)
+        except OSError:
+            self.relay.filtered = False
+
+    def _refilter(self) -> None:
+        """More is to travel than before, or less: the peer is told soon, and tells us everything anew."""
+        self._filter()
+        self.audit_at = min(self.audit_at, clock() + AUDIT_AFTER_CLAIM)
+        if self.stream.peer is not None and self.configuration.session_synchronization.on:
+            self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
 
     def _attribute(self, local: frozenset[bytes]) -> None:
         self.attribution = self.relay.attribution = Attribution(self.configuration, local)
@@ -263,7 +280,9 @@ class Sessions:
         for data in _messages(self.parent):
             message = children.decode(data)
             if isinstance(message, children.ConfigurationLoaded):
-                self.configuration = message.configuration
+                before, self.configuration = self.configuration, message.configuration
+                if before.session_synchronization != message.configuration.session_synchronization:
+                    self._refilter()
                 self._attribute(local_addresses(self.configuration))
                 self.neighbours.configuration = self.configuration
                 self.wanted_paths = _path_addresses(self.configuration)
