@@ -7,29 +7,40 @@ prove nothing: a verbatim copy of an entry with NAT is accepted by the kernel an
 
 import itertools
 import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from jsrpd.kernel.ctnetlink import Dump, EventReader, Injector
+from jsrpd.kernel.ctnetlink import Dump, EventReader, Finder, Injector
 from jsrpd.model.configuration import ClusterConfiguration, Reth, SessionFilter
 from jsrpd.processes.expectation_relay import ExpectationRelay
+from jsrpd.processes.session_injection import Injection
 from jsrpd.sessions.attribution import Attribution
 from jsrpd.sessions.ctnetlink import (
+    CONFIRMED,
     CREATE,
     DELETE,
     FIXED_TIMEOUT,
     HEADER,
+    NESTED,
+    NEW,
     REQUEST,
     STATUS,
+    TIMEOUT,
+    TUPLE_ORIG,
+    TUPLE_REPLY,
+    attribute,
     ended,
     mended,
+    message,
     number_of,
     parts_of,
     relayed,
     retained,
+    value_of,
 )
 from jsrpd.sessions.event_filter import event_filter
 from tests.end_to_end.session_flows import PROTOCOLS, Ftp, Hosts, tcp
@@ -208,6 +219,39 @@ def test_verbatim_copy_is_dead(router: Router) -> None:
         assert injector.inject(HEADER.pack(length, kind, REQUEST | CREATE, 0, 0) + connection[HEADER.size :]) == []
         assert len(dumped()) == 1
         assert not talk()
+
+
+@pytest.mark.parametrize("nat", NAT)
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_what_has_its_addresses_gives_way(router: Router, protocol: str, nat: str) -> None:
+    """A kernel that saw an answer before it knew the connection took it for another one, the other way round."""
+    with inside(router.name):
+        injector, finder = Injector(), Finder()
+        reader = heard_but(injector)
+        talk = PROTOCOLS[protocol](router.hosts, *addresses(4, nat))
+        eventually(talk, "the connection stands")
+        told = as_told(reader.read(1000))
+        (connection,) = dumped()
+        router.forget()
+        parts = parts_of(connection)
+        swapped = {TUPLE_ORIG: parts[TUPLE_REPLY], TUPLE_REPLY: parts[TUPLE_ORIG], TIMEOUT: parts[TIMEOUT]}
+        swapped |= {STATUS: attribute(STATUS, struct.pack(">I", CONFIRMED))}
+        body = b"".join(attribute(kind | (NESTED * (kind < STATUS)), value_of(part)) for kind, part in swapped.items())
+        obstacle = message(NEW, REQUEST | CREATE, 2, body)
+        assert injector.inject(obstacle) == []
+        missing: list[None] = []
+        injection = Injection(injector, finder, Attribution(SETTINGS), lambda: missing.append(None))
+        injection.owned = frozenset({1})
+        injection.add(told)
+        injection.flush()
+        assert not talk(), "of our own group another's word counts nothing"
+        assert injection.counters["refused by the kernel: EEXIST (another connection has its addresses)"]
+        injection.owned = frozenset()
+        injection.add(told)
+        injection.flush()
+        assert injection.counters["connections displaced"]
+        assert talk()
+        assert not missing and not injection.full
 
 
 @pytest.mark.parametrize("nat", NAT)
