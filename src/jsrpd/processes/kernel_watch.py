@@ -17,14 +17,17 @@ class KernelWatch:
         self._silent = False
         self._former = {name: sysctl.read(PREFIX + name) for name in WATCHED}
 
-    def look(self) -> list[str]:
-        """Sentences for the log; a condition is told as long as it lasts."""
-        told = []
+    def listen(self) -> None:
+        """To be called several times a second: the kernel process puts it back within one."""
         silent = sysctl.read(f"{PREFIX}events") == "0"
         self.was_silent |= self._silent and not silent
         self._silent = silent
-        if silent:
-            told.append("the kernel tells nothing of connections: set net.netfilter.nf_conntrack_events to 1")
+
+    def look(self) -> list[str]:
+        """Sentences for the log; a condition is told as long as it lasts."""
+        told = []
+        if self._silent or self.was_silent:
+            told.append("the kernel told nothing of connections: somebody had set net.netfilter.nf_conntrack_events to 0")
         for name in WATCHED:
             value, former = sysctl.read(PREFIX + name), self._former[name]
             if value is not None and value != former:

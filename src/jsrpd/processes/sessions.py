@@ -79,7 +79,7 @@ AUDIT_INTERVAL = 30 * SECOND
 AUDIT_AFTER_CLAIM = 2 * SECOND
 LOOK_AROUND = 10 * SECOND
 """How often the own addresses are read again."""
-CHECK_INTERVAL = 2 * SECOND
+CHECK_INTERVAL, LISTEN_INTERVAL = 2 * SECOND, 200 * MILLISECOND
 GATHER_S, GATHER_MORE_S = 0.001, 0.004
 """Under load events are taken by the dozen: waking for each costs more than handling it, and of a connection that has more
 than one event within this time only the last is told."""
@@ -137,6 +137,7 @@ class Sessions:
         self.neighbours = NeighbourKeeper(configuration, now)
         self.look_around_at = now + LOOK_AROUND
         self.check_at = now + CHECK_INTERVAL
+        self.listen_at = now
         self.kernel_watch = KernelWatch()
         self.owned: frozenset[int] = frozenset()
         self.told = False
@@ -196,9 +197,9 @@ class Sessions:
             self.relay.filtered = False
 
     def _refilter(self) -> None:
-        """More is to travel than before, or less: the peer is told soon, and tells us everything anew."""
+        """More is to travel than before, or less: both are told everything anew, whichever learns of it last."""
         self._filter()
-        self.audit_at = min(self.audit_at, clock() + AUDIT_AFTER_CLAIM)
+        self.overrun_pending = True
         if self.stream.peer is not None and self.configuration.session_synchronization.on:
             self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
 
@@ -255,6 +256,10 @@ class Sessions:
             local = local_addresses(self.configuration)
             if local != self.attribution.local:
                 self._attribute(local)
+        if now >= self.listen_at:
+            # Something is due that often anyway.
+            self.listen_at = now + LISTEN_INTERVAL
+            self.kernel_watch.listen()
         if now >= self.check_at:
             self._check_kernel(now)
         yielded = _due(self.yield_at, now)
