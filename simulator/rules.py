@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from jsrpd.model.roles import MANUAL_PRIORITY, RG0, GroupState
+from jsrpd.model.roles import MANUAL_PRIORITY, RG0, GroupState, RedundancyMode
 from jsrpd.model.time import SECOND, Instant
 from simulator.checkers import FREEZES, TOLERANCE, Violation, calm, stopping_spans, union, within, without
 from simulator.history import History, Logged, Standing, Turn, milliseconds
@@ -42,7 +42,7 @@ def priorities(reason: str) -> tuple[int, int] | None:
 def hold_down(history: History) -> list[Violation]:
     """Secondary-hold lasts as long as the hold-down interval says: no longer (or the grace) by more than an interval while the node
     is awake; no shorter while the peer owns the group and has been heard to. A node that was told to stop leaves it only by
-    stopping, which takes it two graces at most."""
+    stopping, which takes it two graces at most, after the services of its other groups."""
     violations = []
     timing = history.timing
     # Two turns may fall on one instant.
@@ -61,7 +61,9 @@ def hold_down(history: History) -> list[Violation]:
             told = [since for since, until in stopping_spans(history, node) if since < end.at and until > start.at]
             bound = max(hold, timing.grace) + timing.interval
             if told:
-                bound = max(bound, told[0] - start.at + 2 * timing.grace + timing.interval)
+                configured = [t.configuration for t in history.turns if t.node == node and start.at <= t.at <= end.at]
+                services = max(g.service_stop_limit_s for c in configured for g in c.groups) * SECOND
+                bound = max(bound, told[0] - start.at + services + 2 * timing.grace + timing.interval)
             if not hindered and lasted > bound + bound // 1000 + TOLERANCE:
                 text = f"node{node} RG{group} in secondary-hold for {milliseconds(lasted)}, {milliseconds(hold)} were configured"
                 violations.append(Violation("hold_down", end.at, text))
@@ -130,7 +132,8 @@ def manual_failover(history: History) -> list[Violation]:
     for request in history.requests:
         if request.refusal is not None:
             continue
-        wishes.setdefault((request.group, request.target), []).append(request.at)
+        for group in _moved_with(history, request.group):
+            wishes.setdefault((group, request.target), []).append(request.at)
         start, end = request.at - 2 * timing.dead, request.at + 2 * timing.dead
         standing = history.standing_at(request.group, request.target, request.at + timing.dead)
         if end <= history.ended_at and calm(history, start, end, but=request.at) and standing.state != PRIMARY:
@@ -144,6 +147,12 @@ def manual_failover(history: History) -> list[Violation]:
             if done[key] > sum(1 for at in wishes.get(key, ()) if at <= turn.at):
                 violations.append(Violation("manual_failover", turn.at, f"node{turn.node} RG{logged.group} yielded unasked"))
     return violations
+
+
+def _moved_with(history: History, group: int) -> list[int]:
+    """In mode active-backup a group takes all others along, but for group 0."""
+    together = history.configuration_at(0, 0).redundancy_mode == RedundancyMode.ACTIVE_BACKUP and group != RG0
+    return [one for one in history.groups if one != RG0] if together else [group]
 
 
 def unfit_yields(history: History) -> list[Violation]:
@@ -251,7 +260,7 @@ def lost_datagram_costs_nothing(history: History) -> list[Violation]:
                     continue
                 shut = without([(start, end)], history.open_spans(group, node))
                 moved = [m.reason for turn, m in moves(history) if m.group == group and start < turn.at < end]
-                planned = moved and moved[0].startswith("Preempt")
+                planned = moved and moved[0].startswith(("Preempt", "Redundancy mode"))
                 if not planned and (moved or any(b - a > history.timing.interval for a, b in shut)):
                     text = f"RG{group} node{node} {'moved' if moved else 'was shut'} for one lost datagram"
                     violations.append(Violation("lost_datagram_costs_nothing", at, text))

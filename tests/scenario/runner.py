@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jsrpd.core.actions import Action, Announce, ChangeRole, DrainSessions, Log, Stop
+from jsrpd.core.actions import Action, Announce, ChangeRole, DrainSessions, Log, Stop, StopServices
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.roles import GroupState, render_codes
 from jsrpd.model.status import GroupNodeStatus
@@ -130,6 +130,8 @@ def _told(action: Action, states: dict[int, GroupState]) -> str | None:
             return f"RG{group} {what}, generation {generation}" if what else None
         case Announce(group, repeat):
             return f"RG{group} announce{'' if repeat else ' once more'}"
+        case StopServices(group):
+            return f"RG{group} stop services"
         case DrainSessions():
             return "drain sessions"
         case Stop():

@@ -247,6 +247,20 @@ def clear_failover_count(_call: Call) -> str:
     return ask(ClearFailoverCount()).text + "\n"
 
 
+def show_services(call: Call) -> str:
+    """``show chassis cluster services``: what follows the roles on this node."""
+    from jsrpd.cli import render_services
+
+    return (render_services.as_json if call.display == "json" else render_services.as_text)(snapshot_now())
+
+
+def clear_service_failures(call: Call) -> str:
+    """``clear chassis cluster service-failures [redundancy-group N]``."""
+    from jsrpd.management.requests import ClearServiceFailures
+
+    return _done(ask(ClearServiceFailures(call.number("group") if "group" in call.values else None)))
+
+
 def generate_key(_call: Call) -> str:
     """``request chassis cluster key generate``."""
     return _generate_key(force=False)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from jsrpd.cli import cluster_commands as cluster
 from jsrpd.cli import commands as do
 from jsrpd.cli import configuration_commands as configuration
+from jsrpd.cli import node_commands
 from jsrpd.cli import session_commands as session
 from jsrpd.cli.commands import Command
 from jsrpd.cli.grammar import Entry, Word, grow
@@ -60,6 +61,8 @@ HELP: Mapping[str, str] = {
     "control-interface": "The control links",
     "detail": "All there is to tell",
     "key": "Cluster key",
+    "daemon": "The program itself",
+    "maintenance": "Keep this node from owning anything",
     "failover": "Move a group by hand",
     "ip-address": "One address",
     "cluster-id": "Enable clustering; 0 disables it",
@@ -89,6 +92,7 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "How they answer this node",
         Command(do.show_ip_monitoring, FORMATS),
     ),
+    Entry("show chassis cluster services", "What follows the roles on this node", Command(do.show_services, JSON)),
     Entry(
         "show chassis cluster events [redundancy-group GROUP] [last COUNT]",
         "What happened, across restarts",
@@ -120,11 +124,33 @@ ENTRIES: tuple[Entry[Command], ...] = (
     ),
     Entry("request chassis cluster key generate", "Make a new cluster key", Command(do.generate_key)),
     Entry("request chassis cluster key generate force", "Replace the key", Command(do.replace_key)),
+    Entry(
+        "request chassis cluster maintenance on",
+        "What the other node can take moves there, also after a reboot",
+        Command(node_commands.maintenance_on),
+    ),
+    Entry("request chassis cluster maintenance off", "This node may own groups again", Command(node_commands.maintenance_off)),
+    Entry("request chassis cluster rejoin", "Take this disabled node back into the cluster", Command(node_commands.rejoin)),
+    Entry(
+        "request daemon restart",
+        "Start the installed program in the daemon's place; nothing moves",
+        Command(node_commands.restart_daemon),
+    ),
     Entry("clear chassis cluster failover-count", "Failover counts of all groups", Command(do.clear_failover_count)),
+    Entry(
+        "clear chassis cluster preempt-count [redundancy-group GROUP]",
+        "Let groups preempt again that have reached their limit",
+        Command(node_commands.clear_preempt_count),
+    ),
     Entry(
         "clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]",
         "How often each became unreachable",
         Command(do.clear_ip_failure_counts),
+    ),
+    Entry(
+        "clear chassis cluster service-failures [redundancy-group GROUP]",
+        "Let services that did not start be tried again",
+        Command(do.clear_service_failures),
     ),
     Entry("set chassis cluster cluster-id ID node NODE", "This node's number", Command(do.set_identity)),
     Entry("set chassis cluster disable", "Disable clustering", Command(do.disable)),

@@ -12,15 +12,19 @@ from jsrpd.model.configuration import (
     HardwareMonitoring,
     IpMonitoring,
     IpTarget,
+    Notification,
     NpcMonitoring,
     Reth,
     ScriptMonitor,
+    Service,
     SpuMonitoring,
 )
 from jsrpd.model.roles import RG0
 
 MAX_TARGETS = 256
 """Addresses on a node, over all groups (SPEC section 9)."""
+MAX_STOP_S = 60
+"""Of all services of a group together: less than a service manager waits for the daemon to end (90 s by default)."""
 
 
 def ip(group: Node) -> IpMonitoring | None:
@@ -69,6 +73,30 @@ def scripts(group: Node) -> tuple[ScriptMonitor, ...]:
             fall=int(_value(node, "fall", "3")),
             weight=int(_value(node, "weight", "255")),
         )
+        for name, node in (stated.children if stated else {}).items()
+    )
+
+
+def services(group: Node) -> tuple[Service, ...]:
+    """``service`` of a group, in the order of the text."""
+    stated = group.find("service")
+    return tuple(
+        Service(
+            name=name,
+            unit=_value(node, "unit", ""),
+            start=tuple(shlex.split(_value(node, "start", ""))),
+            stop=tuple(shlex.split(_value(node, "stop", ""))),
+            timeout_s=int(_value(node, "timeout", "10")),
+        )
+        for name, node in (stated.children if stated else {}).items()
+    )
+
+
+def notifications(group: Node) -> tuple[Notification, ...]:
+    """``notification`` of a group, by name."""
+    stated = group.find("notification")
+    return tuple(
+        Notification(name, tuple(shlex.split(_value(node, "command", ""))), int(_value(node, "timeout", "30")))
         for name, node in (stated.children if stated else {}).items()
     )
 
@@ -129,6 +157,17 @@ def problems(configuration: ClusterConfiguration) -> Iterator[tuple[str, str]]:
         for script in group.script_monitors:
             if not script.command:
                 yield f"{path} script-monitor {script.name}", "needs a command"
+        for service in group.services:
+            if bool(service.unit) == bool(service.start or service.stop):
+                yield f"{path} service {service.name}", "needs a unit, or start and stop commands"
+            elif not service.unit and not (service.start and service.stop):
+                yield f"{path} service {service.name}", "start and stop go together"
+        if group.service_stop_limit_s > MAX_STOP_S:
+            message = f"the timeouts add up to {group.service_stop_limit_s} s; a hand-over waits {MAX_STOP_S} s at most"
+            yield f"{path} service", message
+        for notification in group.notifications:
+            if not notification.command:
+                yield f"{path} notification {notification.name}", "needs a command"
         for target in group.ip_monitoring.targets if group.ip_monitoring else ():
             for message in _target_problems(group, target, reths.get(target.reth), gateways):
                 yield f"{path} ip-monitoring {target.address}", message

@@ -95,6 +95,8 @@ class Statement:
     many: bool = False
     default: str = ""
     below: dict[str, "Statement"] = field(default_factory=dict)
+    bare: str = ""
+    """The value that the word alone stands for."""
     refuse: str = ""
     refuse_values: dict[str, str] = field(default_factory=dict)
     presence: bool = False
@@ -142,6 +144,16 @@ SCRIPT_MONITOR = {
     "fall": Statement("bad runs until failed", value=integer(1, 100), default="3"),
     "weight": WEIGHT,
 }
+SERVICE = {
+    "unit": Statement("a systemd unit", value=UNIT),
+    "start": Statement("command that starts it, and ends", value=COMMAND),
+    "stop": Statement("command that stops it, and ends", value=COMMAND),
+    "timeout": Statement("longest start, and longest stop", value=integer(1, 60, "s"), default="10"),
+}
+NOTIFICATION = {
+    "command": Statement("program and arguments", value=COMMAND),
+    "timeout": Statement("longest run; then it is killed", value=integer(1, 3600, "s"), default="30"),
+}
 DISABLE = Statement("do not watch")
 SPU_MONITORING = {
     "disable": DISABLE,
@@ -175,8 +187,8 @@ REDUNDANCY_GROUP = {
         presence=True,
         below={
             "delay": Statement("wait before moving", value=integer(1, 21600, "s")),
-            "limit": Statement("moves per period", value=integer(1, 50), refuse=NOT_YET),
-            "period": Statement("period of the limit", value=integer(1, 1400, "s"), refuse=NOT_YET),
+            "limit": Statement("moves per period; one more waits for the operator", value=integer(1, 50)),
+            "period": Statement("period of the limit", value=integer(1, 1400, "s")),
         },
     ),
     "gratuitous-arp-count": Statement("announcements after a failover", value=integer(1, 16), default="4"),
@@ -186,7 +198,8 @@ REDUNDANCY_GROUP = {
     "interface-monitor": Statement("watch an interface", key=INTERFACE, below={"weight": WEIGHT}),
     "ip-monitoring": Statement("watch addresses", below=IP_MONITORING),
     "script-monitor": Statement("watch what a command says", key=NAME, below=SCRIPT_MONITOR),
-    "service": Statement("services that run where the group is primary", refuse=NOT_YET),
+    "service": Statement("runs where the group is primary", key=NAME, below=SERVICE),
+    "notification": Statement("told of every change of the group's state; nothing waits for it", key=NAME, below=NOTIFICATION),
     "route": Statement("routes that exist where the group is primary", refuse=NOT_YET),
 }
 
@@ -217,17 +230,17 @@ CLUSTER = {
     "heartbeat-interval": Statement("time between heartbeats", value=integer(5, 2000, "ms"), default="100"),
     "heartbeat-threshold": Statement("missed heartbeats until the peer is lost", value=integer(3, 20), default="5"),
     "redundancy-mode": Statement(
-        "how groups are spread",
+        "how groups are spread; latched at start",
         value=choice("active-active", "active-backup"),
         default="active-active",
-        refuse_values={"active-backup": NOT_YET},
     ),
     "control-link-recovery": Statement(
-        "what follows when the control links recover",
+        "how a node comes back that has lost the links; without a value it is reboot, as the vendor's",
         value=choice("rejoin", "reboot", "manual"),
         default="rejoin",
-        refuse_values={"reboot": NOT_YET, "manual": NOT_YET, "": "without a value means reboot, which is not in this release"},
+        bare="reboot",
     ),
+    "no-fabric-monitoring": Statement("a secondary that hears no fabric link stays eligible"),
     "control-link": Statement(
         "a link that carries heartbeats",
         key=integer(0, 3),
@@ -245,6 +258,13 @@ CLUSTER = {
         refuse_values={"child": NOT_YET},
     ),
     "session-synchronization": Statement("sessions survive a failover", below=SESSION_SYNCHRONIZATION),
+    "watchdog": Statement(
+        "reboot a machine whose engine hangs while it owns a group",
+        below={
+            "device": Statement("the kernel's watchdog", value=PATH, default="/dev/watchdog"),
+            "timeout": Statement("without a turn of the engine", value=integer(5, 600, "s"), default="30"),
+        },
+    ),
     "gate": Statement("who shuts a hung node", value=choice("bpf", "none"), default="bpf"),
     "spu-monitoring": Statement("watch what carries packets", below=SPU_MONITORING),
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),

@@ -62,8 +62,18 @@ class ChangeRole(msgspec.Struct, frozen=True):
     generation: int
 
 
+class StopServices(msgspec.Struct, frozen=True):
+    """A planned hand-over of the group is near: end its role-bound services, then tell (SPEC 6.4, step 0)."""
+
+    group: int
+
+
 class DrainSessions(msgspec.Struct, frozen=True):
     """A planned hand-over is near: see that the peer has every session, then tell (SPEC 6.4, step 0)."""
+
+
+class Reboot(msgspec.Struct, frozen=True):
+    """A disabled node whose links are well again is rebooted (``control-link-recovery reboot``)."""
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -76,4 +86,6 @@ class Stop(msgspec.Struct, frozen=True):
     """Everything is handed over; the engine may exit."""
 
 
-Action: TypeAlias = SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | DrainSessions | Log | Stop
+Action: TypeAlias = (
+    SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | StopServices | DrainSessions | Reboot | Log | Stop
+)

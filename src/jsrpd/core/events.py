@@ -100,10 +100,32 @@ class FailoverCountCleared(msgspec.Struct, frozen=True):
     """The operator set the failover counts of all groups to zero."""
 
 
+class PreemptCountCleared(msgspec.Struct, frozen=True):
+    """The operator lets a group preempt again that had reached its limit."""
+
+    group: int
+
+
+class RejoinRequested(msgspec.Struct, frozen=True):
+    """The operator takes this disabled node back into the cluster. Checked with ``Cluster.refuse_rejoin`` beforehand."""
+
+
+class MaintenanceSet(msgspec.Struct, frozen=True):
+    """This node shall own nothing that the other can take, or may own again."""
+
+    on: bool
+
+
 class ConfigurationChanged(msgspec.Struct, frozen=True):
     """A new configuration was loaded; untouched groups see nothing."""
 
     configuration: ClusterConfiguration
+
+
+class ServicesStopped(msgspec.Struct, frozen=True):
+    """Answers ``StopServices``: none of the group's services runs here, or what does could not be stopped in its time."""
+
+    group: int
 
 
 class SessionLinkChanged(msgspec.Struct, frozen=True):
@@ -131,7 +153,11 @@ Event: TypeAlias = (
     | FailoverRequested
     | FailoverReset
     | FailoverCountCleared
+    | PreemptCountCleared
+    | RejoinRequested
+    | MaintenanceSet
     | ConfigurationChanged
+    | ServicesStopped
     | SessionLinkChanged
     | SessionsDrained
     | ShutdownRequested

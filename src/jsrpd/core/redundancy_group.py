@@ -1,6 +1,6 @@
 """One redundancy group on one node. Everything that changes a group's state is in this file; the table is the law."""
 
-from jsrpd.core.actions import Action, ChangeRole, Log, StoreLease
+from jsrpd.core.actions import Action, ChangeRole, Log, StopServices, StoreLease
 from jsrpd.core.election import Decision
 from jsrpd.core.lease import NEVER, AdoptedLease, Lease, capped, claimed_alone, shut
 from jsrpd.core.weight import effective_priority, failure_bits, weight_of
@@ -8,10 +8,12 @@ from jsrpd.messages.catalogue import rg_state_change
 from jsrpd.model.configuration import GroupConfiguration
 from jsrpd.model.link_messages import GroupReport
 from jsrpd.model.roles import FailureCode, GroupState
-from jsrpd.model.time import SECOND, Instant, Timing
+from jsrpd.model.time import SECOND, Duration, Instant, Timing
 
 HOLD, SECONDARY, PRIMARY = GroupState.HOLD, GroupState.SECONDARY, GroupState.PRIMARY
-SECONDARY_HOLD, INELIGIBLE = GroupState.SECONDARY_HOLD, GroupState.INELIGIBLE
+SECONDARY_HOLD, INELIGIBLE, DISABLED = GroupState.SECONDARY_HOLD, GroupState.INELIGIBLE, GroupState.DISABLED
+
+MAX_PREEMPT_LIMIT = 50
 
 TRANSITIONS: frozenset[tuple[GroupState, GroupState]] = frozenset(
     {
@@ -26,6 +28,8 @@ TRANSITIONS: frozenset[tuple[GroupState, GroupState]] = frozenset(
         (SECONDARY_HOLD, INELIGIBLE),
         (INELIGIBLE, SECONDARY),
         (INELIGIBLE, PRIMARY),
+        (INELIGIBLE, DISABLED),
+        (DISABLED, HOLD),
     }
 )
 """The legal transitions (SPEC 6.2); anything else is a bug."""
@@ -56,6 +60,10 @@ class RedundancyGroup:
         self.grace_until: Instant = now
         self.gate_shut_since: Instant | None = None
         self.peer_preferred_since: Instant | None = None
+        self.preempted: tuple[Instant, ...] = ()
+        """When it yielded by preemption here, within the period of the limit."""
+        self.preempt_held = False
+        """It would have preempted beyond its limit: it stays until the operator clears the count."""
         self.yield_to_operator_until: Instant | None = None
         self.state_sent_at: Instant | None = None
         """When the present state and priority were first sent; the peer must echo them before we claim (LEASE 11)."""
@@ -67,6 +75,30 @@ class RedundancyGroup:
         self.peer_interface_failed = False
         self.confirm_until: Instant | None = None
         """After a claim in a hand-over: repeat ``primary`` and announce once more until the old gate is known shut."""
+        self.services_until: Instant | None = None
+        """A planned hand-over waits so long for the group's services to end here; None while none does."""
+        self.services_wanted_at: Instant = now
+        """When that hand-over was last wanted."""
+        self.services_stopped = False
+        """They have ended."""
+
+    def note_preempt(self, now: Instant) -> bool:
+        """Count what the limit counts; True when just now it would move once more and may not."""
+        preempt, since = self.configuration.preempt, self.peer_preferred_since
+        if preempt is None or not preempt.limit:
+            return False
+        if self.preempted and self.preempted[0] <= now - preempt.period_s * SECOND:
+            self.preempted = tuple(at for at in self.preempted if at > now - preempt.period_s * SECOND)
+        due = since is not None and not self.manual and now - since >= preempt.delay_s * SECOND
+        if self.preempt_held or not due or len(self.preempted) < preempt.limit:
+            return False
+        self.preempt_held = True
+        return True
+
+    def clear_preempt_count(self) -> None:
+        """It may preempt again."""
+        self.preempted = ()
+        self.preempt_held = False
 
     def fail(self, code: FailureCode, name: str, weight: int) -> bool:
         """A watched object failed; True when it is the first of its code."""
@@ -93,7 +125,7 @@ class RedundancyGroup:
 
     def effective_priority(self, eligible: bool) -> int:
         """Priority that counts in an election (SPEC 6.1)."""
-        fit = eligible and self.state not in (INELIGIBLE, GroupState.DISABLED)
+        fit = eligible and self.state not in (INELIGIBLE, DISABLED)
         manual_here = self.manual and self.state == PRIMARY
         return effective_priority(self.configuration.priorities[self.node], self.weight, eligible=fit, manual_here=manual_here)
 
@@ -157,6 +189,8 @@ class RedundancyGroup:
             self.lease = capped(self.lease, now, timing)
             self.grace_until = now + timing.grace
             self.generation += 1
+            if decision.reason.startswith("Preempt"):
+                self.preempted = (*self.preempted, now)[-MAX_PREEMPT_LIMIT:]
         self.manual = decision.reason == "Manual failover"
         self.hold_down_until = now + self.configuration.hold_down_interval_s * SECOND
         # What the peer acknowledged while we were primary says nothing once it may be primary itself.
@@ -173,6 +207,8 @@ class RedundancyGroup:
         self.peer_preferred_since = None
         self.yield_to_operator_until = None
         self.state_sent_at = None
+        self.services_until = None
+        self.services_stopped = False
         self.unannounced = new == PRIMARY
         if new != PRIMARY:
             self.confirm_until = None
@@ -180,6 +216,24 @@ class RedundancyGroup:
             ChangeRole(self.number, new, self.generation),
             Log(rg_state_change(self.number, old.label, new.label, decision.reason)),
         ]
+
+    def stop_services(self, now: Instant) -> list[Action] | None:
+        """What to do instead of handing over: wait for the services to end, for a bounded time; None to go on."""
+        services = self.configuration.services
+        self.services_wanted_at = now
+        if not services or self.services_stopped:
+            return None
+        if self.services_until is None:
+            self.services_until = now + self.configuration.service_stop_limit_s * SECOND
+            return [StopServices(self.number)]
+        return [] if now < self.services_until else None
+
+    def keep_services(self, now: Instant, patience: Duration) -> None:
+        """No hand-over is wanted now. One that is not wanted again within ``patience`` is off: the services come back."""
+        if self.services_until is not None and now - self.services_wanted_at >= patience:
+            self.services_until = None
+            self.services_stopped = False
+            self.yield_to_operator_until = None
 
     def store(self, last_heard: Instant | None) -> list[Action]:
         """The map slot, when it differs from what was stored last."""

@@ -6,9 +6,11 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
+    StopServices,
     StoreLease,
 )
 from jsrpd.core.events import (
@@ -19,8 +21,12 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    PreemptCountCleared,
+    RejoinRequested,
+    ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
     ShutdownRequested,
@@ -74,6 +80,8 @@ def request_text(request: PeerRequest) -> str:
             return f"failover reset redundancy-group {request.group}"
         case RequestKind.CLEAR_FAILOVER_COUNT:
             return "clear failover-count"
+        case RequestKind.CLEAR_PREEMPT_COUNT:
+            return f"clear preempt-count redundancy-group {request.group}"
 
 
 def configuration_changes(old: ClusterConfiguration, new: ClusterConfiguration) -> list[str]:
@@ -128,8 +136,16 @@ def event_text(event: Event, configuration: ClusterConfiguration) -> str:
             return f"operator: failover reset redundancy-group {group}"
         case FailoverCountCleared():
             return "operator: clear failover-count"
+        case PreemptCountCleared(group):
+            return f"operator: clear preempt-count redundancy-group {group}"
+        case RejoinRequested():
+            return "operator: rejoin"
+        case MaintenanceSet(on):
+            return f"operator: maintenance {'on' if on else 'off'}"
         case ConfigurationChanged(new):
             return "configuration: " + ("; ".join(configuration_changes(configuration, new)) or "no difference")
+        case ServicesStopped(group):
+            return f"services of redundancy group {group} have stopped"
         case SessionLinkChanged(up):
             return f"the peer's session process is {'heard' if up else 'not heard'}"
         case SessionsDrained():
@@ -160,8 +176,12 @@ def action_text(action: Action, now: Instant) -> str:
             return f"RG{group} announce{'' if repeat else ' once more'}"
         case ChangeRole(group, state, generation):
             return f"RG{group} routes for {state.label}, generation {generation}"
+        case StopServices(group):
+            return f"RG{group} stop the services"
         case DrainSessions():
             return "drain the sessions"
+        case Reboot():
+            return "reboot"
         case Log(message):
             return f"{message.tag}: {render_text(message)}"
         case Stop():

@@ -62,6 +62,32 @@ class ClearFailoverCount(msgspec.Struct, frozen=True, tag="clear-failover-count"
     """``clear chassis cluster failover-count``."""
 
 
+class ClearServiceFailures(msgspec.Struct, frozen=True, tag="clear-service-failures"):
+    """``clear chassis cluster service-failures [redundancy-group GROUP]``."""
+
+    group: Group | None = None
+
+
+class ClearPreemptCount(msgspec.Struct, frozen=True, tag="clear-preempt-count"):
+    """``clear chassis cluster preempt-count [redundancy-group GROUP]``."""
+
+    group: Group | None = None
+
+
+class Maintenance(msgspec.Struct, frozen=True, tag="maintenance"):
+    """``request chassis cluster maintenance (on | off)``."""
+
+    on: bool
+
+
+class Rejoin(msgspec.Struct, frozen=True, tag="rejoin"):
+    """``request chassis cluster rejoin``."""
+
+
+class RestartDaemon(msgspec.Struct, frozen=True, tag="restart-daemon"):
+    """``request daemon restart``."""
+
+
 class ShowIpMonitoring(msgspec.Struct, frozen=True, tag="show-ip-monitoring"):
     """``show chassis cluster ip-monitoring status [redundancy-group GROUP]``."""
 
@@ -131,6 +157,11 @@ Request = (
     | Failover
     | FailoverReset
     | ClearFailoverCount
+    | ClearServiceFailures
+    | ClearPreemptCount
+    | Maintenance
+    | Rejoin
+    | RestartDaemon
 )
 
 

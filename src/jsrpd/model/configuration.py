@@ -67,6 +67,24 @@ class ScriptMonitor(msgspec.Struct, frozen=True):
     weight: int = 255
 
 
+class Service(msgspec.Struct, frozen=True):
+    """What runs where the group is primary: a systemd unit, or two commands. Each step may take ``timeout_s``."""
+
+    name: str
+    unit: str = ""
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    timeout_s: int = 10
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """A command that is told of every change of the group's state here, and that nothing waits for."""
+
+    name: str
+    command: tuple[str, ...]
+    timeout_s: int = 30
+
+
 class SpuMonitoring(msgspec.Struct, frozen=True):
     """What carries packets: CPUs, softnet, conntrack, declared processes and units. ``None``: not watched."""
 
@@ -98,7 +116,7 @@ class HardwareMonitoring(msgspec.Struct, frozen=True):
 
 
 class Preempt(msgspec.Struct, frozen=True):
-    """``preempt``; delay in seconds (0: at once)."""
+    """``preempt``; delay in seconds (0: at once); at most ``limit`` moves in ``period_s`` (0: no limit)."""
 
     delay_s: int = 0
     limit: int = 0
@@ -117,6 +135,14 @@ class GroupConfiguration(msgspec.Struct, frozen=True):
     peer_interface_monitors: tuple[InterfaceMonitor, ...] = ()
     ip_monitoring: IpMonitoring | None = None
     script_monitors: tuple[ScriptMonitor, ...] = ()
+    services: tuple[Service, ...] = ()
+    """Started in this order, stopped in the other."""
+    notifications: tuple[Notification, ...] = ()
+
+    @property
+    def service_stop_limit_s(self) -> int:
+        """The longest that a planned hand-over waits for the services to end."""
+        return sum(service.timeout_s for service in self.services)
 
 
 class RethUnitAddress(msgspec.Struct, frozen=True):
@@ -198,6 +224,10 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     control_link_recovery: str = "rejoin"
     control_links: tuple[ControlLink, ...] = ()
     fabric_links: tuple[FabricLink, ...] = ()
+    fabric_monitoring: bool = True
+    """A secondary that hears no fabric link is not chosen."""
+    disable_after_s: int = 180
+    """The vendor's ineligible timer. No statement changes it; the simulator shortens it."""
     groups: tuple[GroupConfiguration, ...] = ()
     reths: tuple[Reth, ...] = ()
     in_band_heartbeat: bool = True
@@ -208,6 +238,9 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None
     session_synchronization: SessionSynchronization = SessionSynchronization()
+    watchdog_device: str = ""
+    """Empty: none."""
+    watchdog_timeout_s: int = 30
     gate: str = "bpf"
     """``bpf``, or ``none``: promise 1 is off and said so."""
     digest: bytes = b"\0" * 8
@@ -217,6 +250,11 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     def timing(self) -> Timing:
         """Heartbeat timing in nanoseconds."""
         return Timing(self.heartbeat_interval_ms * MILLISECOND, self.heartbeat_threshold)
+
+    @property
+    def fabric_monitored(self) -> bool:
+        """Nothing is monitored that is not there (SPEC section 5)."""
+        return self.fabric_monitoring and bool(self.fabric_links)
 
     @property
     def peer_id(self) -> int:

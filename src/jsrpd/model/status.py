@@ -65,6 +65,15 @@ class InterfaceMonitorStatus(msgspec.Struct, frozen=True):
     """Whose interface; None in the answer of a daemon older than this field."""
 
 
+class ServiceStatus(msgspec.Struct, frozen=True):
+    """A role-bound service of a group on the answering node. ``state`` in the operator's words, ``problem`` what is wrong."""
+
+    group: int
+    name: str
+    state: str
+    problem: str = ""
+
+
 class SessionStatus(msgspec.Struct, frozen=True):
     """How the session process of the answering node fares. ``cold_sync`` in the operator's words."""
 
@@ -104,5 +113,12 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     """Standing conditions an operator should know, one sentence each."""
     sessions: SessionStatus | None = None
     """None while the session process has not reported."""
+    mode: str = "active-active"
+    """Redundancy mode in force, latched at start."""
+    configured_mode: str = "active-active"
+    peer_mode: str | None = None
+    """What the other node says is in force there; None while it is not heard."""
+    maintenance: bool = False
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""
+    services: tuple[ServiceStatus, ...] = ()

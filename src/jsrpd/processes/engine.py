@@ -25,9 +25,11 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
+    StopServices,
     StoreLease,
 )
 from jsrpd.core.events import (
@@ -37,6 +39,7 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
     SessionLinkChanged,
@@ -58,15 +61,19 @@ from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_rec
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT
 from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
-from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState
+from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, RedundancyMode
 from jsrpd.model.status import SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.processes import node_orders
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
+from jsrpd.processes.restart_in_place import Retirement
 from jsrpd.processes.segments import SegmentWatch
+from jsrpd.processes.service_desk import ServiceDesk
 from jsrpd.processes.syslog import SyslogSender
+from jsrpd.processes.watchdog import Watchdog
 from jsrpd.sessions.coverage import Coverage
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
 
@@ -91,11 +98,15 @@ class EngineResources:
     gateway: socket.socket
     monitors: socket.socket
     sessions: socket.socket
+    services: socket.socket
     lease_map: LeaseMap | None
     configuration: ClusterConfiguration
     key: bytes
     syslog_path: Path
     copy_log: bool
+    redundancy_mode: RedundancyMode
+    """Latched when the daemon started; the configuration may say something else by now."""
+    maintenance: bool
 
 
 def clock() -> Instant:
@@ -195,7 +206,7 @@ class Engine:
 
     def __init__(self, resources: EngineResources) -> None:
         self.resources = resources
-        self.configuration = resources.configuration
+        self.configuration = msgspec.structs.replace(resources.configuration, redundancy_mode=resources.redundancy_mode)
         self.lease_map = resources.lease_map
         self.syslog = SyslogSender(resources.syslog_path, self.configuration.syslog_hosts, resources.copy_log)
         self.selector = selectors.SelectSelector()
@@ -221,6 +232,8 @@ class Engine:
         self.announcer.reconfigure(self.configuration)
         self.roles: dict[int, children.RoleChanged] = {}
         self.terminated = False
+        self.retirement = Retirement()
+        self.watchdog = Watchdog(self.configuration.watchdog_device, self.configuration.watchdog_timeout_s)
         self.stopped = False
         start_id = os.urandom(16)
         self.link = Link(
@@ -233,8 +246,14 @@ class Engine:
         now = clock()
         self.segment_watch = SegmentWatch(self.configuration, now)
         self.cluster = RecordedCluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        if self.configuration != resources.configuration:
+            self.configuration = resources.configuration
+            self.cluster.handle(now, ConfigurationChanged(self.configuration))
+        if resources.maintenance:
+            self.cluster.handle(now, MaintenanceSet(True))
         self.state_asked: list[int] = []
         """Questions for the core's state, answered when the turn has ended."""
+        self.services = ServiceDesk(resources.services, self.cluster, now)
         self.monitors = MonitorDesk(resources.monitors, self.cluster, now)
         self.coverage = Coverage(now, self.configuration.session_synchronization.on)
         self.uncovered: frozenset[int] = frozenset()
@@ -277,7 +296,7 @@ class Engine:
             end.setblocking(False)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         r = self.resources
-        channels = (r.parent, r.kernel, r.gateway, r.monitors, r.sessions)
+        channels = (r.parent, r.kernel, r.gateway, r.monitors, r.sessions, r.services)
         for readable in (wake_read, *channels, self.links):
             self.selector.register(readable, selectors.EVENT_READ)
         self._open_paths(clock())
@@ -328,10 +347,16 @@ class Engine:
         self._look_at_links()
         for event in self.segment_watch.look(judged, self.cluster.peer.heard_on, self.links.up):
             self.cluster.handle(judged, event)
-        if self.terminated:
+        if self.terminated or self.retirement.must_hand_over(self.cluster):
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
+        retires = self.retirement.due(judged, self.cluster)
+        for remark in self.watchdog.turn(judged, owner=bool(self._owned())):
+            self.syslog.send(remark)
+        if self.stopped:
+            self.watchdog.release()
+        self.stopped = self.stopped or retires
         self._tell_ownership()
         self.announcer.repeat(judged, self._owned())
         if self.syslog.pending and (self.syslog.pressing or judged >= self.log_due):
@@ -339,6 +364,7 @@ class Engine:
             self.syslog.flush()
         self._send_roles()
         self.monitors.tell_ownership(judged)
+        self.services.tell()
         self._open_paths(judged)
         if judged >= self.look_around_at:
             self.look_around_at = judged + LOOK_AROUND
@@ -452,13 +478,15 @@ class Engine:
             message = children.decode(data)
             if isinstance(message, children.ConfigurationLoaded):
                 self._reconfigure(judged, message.configuration)
+            elif isinstance(message, children.RetireWanted):
+                self.retirement.order(judged)
         for data in self._messages(self.resources.kernel):
             message = children.decode(data)
             if isinstance(message, children.Repaired):
                 self.syslog.send(foreign_change_repaired(message.object))
             elif isinstance(message, children.Notice):
                 self.syslog.send(notice(message.text))
-        for remark in self.monitors.drain(judged):
+        for remark in (*self.monitors.drain(judged), *self.services.drain(judged)):
             self.syslog.send(remark)
         for data in self._messages(self.resources.sessions):
             self._session_process_said(judged, children.decode(data))
@@ -520,6 +548,7 @@ class Engine:
             self.cluster.handle(now, recovered)
         self.segment_watch = SegmentWatch(configuration, now)
         self.syslog.reconfigure(configuration.syslog_hosts)
+        self.watchdog.reconfigure(configuration.watchdog_device, configuration.watchdog_timeout_s)
         self.coverage.configured(configuration.session_synchronization.on)
         self.link_ends, self.hello_interfaces = _link_ends(configuration), _hello_interfaces(configuration)
         after = {**self.link_ends, **self.hello_interfaces}
@@ -534,7 +563,9 @@ class Engine:
                 conditions = {path: cause.value for path, cause in self.link.path_conditions.items()}
                 drops = {cause.value: count for cause, count in self.link.drops.items()}
                 status = self.cluster.status(now, conditions, drops)
-                return engine_link.StatusReported(number, msgspec.structs.replace(status, sessions=self.session_status))
+                return engine_link.StatusReported(
+                    number, msgspec.structs.replace(status, sessions=self.session_status, services=self.services.services)
+                )
             case engine_link.FailoverCommanded(number, group, node, by):
                 refusal = self.cluster.refuse_failover(now, group, node)
                 if refusal is None:
@@ -552,6 +583,11 @@ class Engine:
                 text = "Cleared failover-count for all redundancy-groups"
                 self.cluster.commanded(now, by, "clear failover-count", True, text)
                 return engine_link.CommandReplied(number, True, text)
+            case engine_link.ServiceFailuresCleared(number, group, by):
+                ok = self.services.forget(group)
+                text = "Cleared failures of services" if ok else "error: the services process does not take it; try again"
+                self.cluster.commanded(now, by, "clear service-failures", ok, text)
+                return engine_link.CommandReplied(number, ok, text)
             case engine_link.StateRequested(number):
                 self.state_asked.append(number)
                 return None
@@ -562,7 +598,7 @@ class Engine:
                 self.cluster.checkpoint_wanted = True
                 return None
             case _:
-                return None
+                return node_orders.carry_out(now, self.cluster, message)
 
     def _configuration_differs(self, now: Instant, difference: str) -> None:
         """Shown with every group, and counted in none: a node with an older configuration is better than no node."""
@@ -627,14 +663,22 @@ class Engine:
                     self.announcer.announce(clock(), group, repeat)
                 case ChangeRole(group, state, generation):
                     self.roles[group] = children.RoleChanged(group, state == GroupState.PRIMARY, generation)
+                case StopServices():
+                    pass  # The services process is told with the roles, when the turn ends.
                 case DrainSessions():
                     self._drain_sessions()
                 case Log(message):
                     self.syslog.send(message)
+                case Reboot():
+                    self._tell_parent(children.RebootWanted())
                 case Stop():
                     self.stopped = True
                 case _:
                     assert_never(action)
+
+    def _tell_parent(self, message: children.Message) -> None:
+        with contextlib.suppress(OSError):
+            self.resources.parent.send(children.encode(message), socket.MSG_DONTWAIT)
 
     def _store(self, lease: StoreLease) -> None:
         if self.lease_map is not None:

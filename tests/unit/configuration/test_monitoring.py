@@ -10,8 +10,10 @@ from jsrpd.model.configuration import (
     HardwareMonitoring,
     IpMonitoring,
     IpTarget,
+    Notification,
     NpcMonitoring,
     ScriptMonitor,
+    Service,
     SpuMonitoring,
 )
 
@@ -141,3 +143,40 @@ def test_too_many_addresses() -> None:
     lines = [f"{IP}family inet 198.51.{n // 250}.{n % 250} weight 1" for n in range(257)]
     assert "257 addresses are more than 256" in problems(*lines)
     assert loaded(*lines[:256]).group(1).ip_monitoring is not None
+
+
+def test_services_and_notifications() -> None:
+    configuration = loaded(
+        f'{GROUP}service web start "/usr/sbin/web --on"',
+        f'{GROUP}service web stop "/usr/sbin/web --off"',
+        f"{GROUP}service dns unit named.service",
+        f"{GROUP}service dns timeout 20",
+        f'{GROUP}notification pager command "page -q"',
+        "set chassis cluster redundancy-group 0 service routing unit frr.service",
+    )
+    group = configuration.group(1)
+    assert group.services == (
+        Service("web", start=("/usr/sbin/web", "--on"), stop=("/usr/sbin/web", "--off"), timeout_s=10),
+        Service("dns", unit="named.service", timeout_s=20),
+    )
+    assert group.service_stop_limit_s == 30
+    assert group.notifications == (Notification("pager", ("page", "-q"), 30),)
+    assert configuration.group(0).services == (Service("routing", unit="frr.service"),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (("service web timeout 5",), "service web: needs a unit, or start and stop commands"),
+        (("service web unit a.service", "service web stop b"), "service web: needs a unit, or start and stop commands"),
+        (("service web start a",), "service web: start and stop go together"),
+        (("service web timeout 61",), "61 is not within 1..60 s"),
+        (
+            ("service a unit a.service", "service a timeout 50", "service b unit b.service", "service b timeout 11"),
+            "service: the timeouts add up to 61 s; a hand-over waits 60 s at most",
+        ),
+        (("notification pager timeout 5",), "notification pager: needs a command"),
+    ],
+)
+def test_services_that_are_refused(lines: tuple[str, ...], problem: str) -> None:
+    assert problem in problems(*(f"{GROUP}{line}" for line in lines))

@@ -10,9 +10,11 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
+    StopServices,
     StoreLease,
 )
 from jsrpd.core.events import (
@@ -23,8 +25,12 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    PreemptCountCleared,
+    RejoinRequested,
+    ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
     ShutdownRequested,
@@ -74,7 +80,12 @@ EVENTS: dict[Event, str] = {
     FailoverRequested(1, 0): "operator: failover redundancy-group 1 node 0",
     FailoverReset(1): "operator: failover reset redundancy-group 1",
     FailoverCountCleared(): "operator: clear failover-count",
+    PreemptCountCleared(1): "operator: clear preempt-count redundancy-group 1",
+    RejoinRequested(): "operator: rejoin",
+    MaintenanceSet(True): "operator: maintenance on",
+    MaintenanceSet(False): "operator: maintenance off",
     ConfigurationChanged(CONFIGURATION): "configuration: no difference",
+    ServicesStopped(1): "services of redundancy group 1 have stopped",
     SessionLinkChanged(True): "the peer's session process is heard",
     SessionLinkChanged(False): "the peer's session process is not heard",
     SessionsDrained(): "every session is with the peer",
@@ -89,7 +100,9 @@ ACTIONS: dict[Action, str] = {
     Announce(1, repeat=False): "RG1 announce once more",
     ChangeRole(1, GroupState.PRIMARY, 3): "RG1 routes for primary, generation 3",
     Log(set_intf_mon_failure(1)): "JSRPD_SET_INTF_MON_FAILURE: Interface Monitor failed for redundancy-group 1",
+    StopServices(1): "RG1 stop the services",
     DrainSessions(): "drain the sessions",
+    Reboot(): "reboot",
     Stop(): "stop",
 }
 
@@ -115,6 +128,7 @@ def test_none_is_left_out() -> None:
         (RequestKind.FAILOVER, "failover redundancy-group 1 node 0"),
         (RequestKind.RESET, "failover reset redundancy-group 1"),
         (RequestKind.CLEAR_FAILOVER_COUNT, "clear failover-count"),
+        (RequestKind.CLEAR_PREEMPT_COUNT, "clear preempt-count redundancy-group 1"),
     ],
 )
 def test_requests_of_the_other_node(kind: RequestKind, text: str) -> None:
