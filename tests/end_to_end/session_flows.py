@@ -414,6 +414,10 @@ class Ftp:
                 self._named = self._session.makepasv()
         listener.close()
 
+    def acknowledge(self) -> None:
+        """Say something more, with which the announcement is acknowledged: it will not be repeated."""
+        self._session.voidcmd("NOOP")
+
     def transfer(self) -> bool:
         """Begin the data connection: whether the file has come."""
         try:

@@ -76,9 +76,18 @@ class Injection:
         if any(again):
             self.counters["messages mended"] += 1
             for number, refused in self._injector.inject(b"".join(again)):
-                displacing = self._displacing(number, refused)
-                for last, _refused in self._injector.inject(displacing) if displacing else [(number, refused)]:
-                    self._count(last)
+                self._last_word(number, refused)
+
+    def _last_word(self, number: int, refused: bytes) -> None:
+        """About what was said differently: a connection that can neither be changed nor created is in another's way."""
+        if self._is_harmless(number, refused):
+            return
+        displacing = self._displacing(number, refused)
+        if not displacing:
+            self._count(errno.EEXIST if number == errno.ENOENT else number)
+        for still, other in self._injector.inject(displacing) if displacing else ():
+            if not self._is_harmless(still, other):
+                self._count(still)
 
     def _said_differently(self, number: int, refused: bytes) -> bytes:
         """Empty: nothing helps, and it is counted; or nothing need be done."""
