@@ -4,11 +4,15 @@ All of them must live after the failover and after the failback; that the firewa
 shown by a cluster with session synchronisation switched off.
 """
 
+import errno
 import itertools
 import json
 import os
+import re
 import resource
 import signal
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +20,34 @@ from typing import Any
 
 import pytest
 
+from jsrpd.kernel.ctnetlink import Injector
 from jsrpd.lab import faults, firewall, topology
 from jsrpd.lab.topology import NODES, WAN, Lab, Settings, inside, run, wait_until
-from jsrpd.sessions.ctnetlink import STANDBY_TIMEOUT_S
-from tests.end_to_end.session_flows import PROTOCOLS, Download, Hosts, Talk
+from jsrpd.sessions.ctnetlink import (
+    ASSURED,
+    CONFIRMED,
+    CREATE,
+    DELETE,
+    DST_PORT,
+    NESTED,
+    NEW,
+    PROTO_NUM,
+    REQUEST,
+    SRC_PORT,
+    STANDBY_TIMEOUT_S,
+    STATUS,
+    TIMEOUT,
+    TUPLE_IP,
+    TUPLE_ORIG,
+    TUPLE_PROTO,
+    TUPLE_REPLY,
+    V4_DST,
+    V4_SRC,
+    attribute,
+    message,
+)
+from tests.end_to_end.session_flows import PROTOCOLS, Download, Ftp, Hosts, Pushes, Talk, Visitor
+from tests.end_to_end.test_gate import inside as inside_namespace
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -110,6 +138,60 @@ def test_every_connection_survives(lab: Lab, hosts: Hosts, fault: str) -> None:
     assert dead(talks) == [], "after the failback"
 
 
+def test_announced_connections_begin_with_another_owner(lab: Lab, hosts: Hosts) -> None:
+    """FTP's data connections: half of them begin after the failover, the others after the failback."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    sessions = {
+        f"{'active' if active else 'passive'} over IPv{family} with NAT {nat}": Ftp(
+            hosts, *firewall.server(WAN, family, nat), active=active
+        )
+        for active, family, nat in itertools.product((False, True), (4, 6), firewall.NAT)
+    }
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "everything with the peer")
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    names = list(sessions)
+    assert [name for name in names[::2] if not sessions[name].transfer()] == [], "after the failover"
+    faults.heal(lab)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
+    move_back(lab, first)
+    assert [name for name in names[1::2] if not sessions[name].transfer()] == [], "after the failback"
+
+
+@pytest.mark.parametrize("fault", ["handover", "cut-lan", "stop", "power-off"])
+def test_pushes_go_on_and_visitors_come_in(lab: Lab, hosts: Hosts, fault: str) -> None:
+    """What the server sends to silent clients comes without their help, and new connections from the WAN are served meanwhile."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    pushes = {
+        f"{kind.name} over IPv{family} with NAT {nat}": Pushes(hosts, *firewall.server(WAN, family, nat), kind)
+        for kind, family, nat in itertools.product((socket.SOCK_STREAM, socket.SOCK_DGRAM), (4, 6), ("none", "both"))
+    }
+    visitors = [
+        Visitor(hosts, asked, own, firewall.PUBLISHED_PORT)
+        for asked, own in ((WAN.gateways[0], topology.LAN.hosts[0]), (topology.LAN.hosts[1], topology.LAN.hosts[1]))
+    ]
+    for visitor in visitors:
+        visitor.start()
+    wait_until(lambda: is_covered(lab) and all(visitor.served for visitor in visitors), PATIENCE_S, "everything under way")
+    faults.inject(lab, fault, first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert [name for name, push in pushes.items() if not push.goes_on()] == [], "after the failover"
+    served = [visitor.served for visitor in visitors]
+    wait_until(lambda: all(v.served > before for v, before in zip(visitors, served, strict=True)), PATIENCE_S, "new visitors")
+    faults.heal(lab)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
+    move_back(lab, first)
+    assert [name for name, push in pushes.items() if not push.goes_on()] == [], "after the failback"
+    for push in pushes.values():
+        push.stop()
+    for visitor in visitors:
+        visitor.stop()
+    # One that begins in the very millisecond in which its owner dies is nobody's.
+    assert all(len(visitor.failures) <= (fault != "handover") for visitor in visitors), [v.failures for v in visitors]
+
+
 @pytest.mark.parametrize("nat", ["none", "both"])
 def test_a_download_survives_two_failovers(lab: Lab, hosts: Hosts, nat: str) -> None:
     """100 MB over HTTP while the owner loses power and, when it is back, gets its group again."""
@@ -126,13 +208,51 @@ def test_a_download_survives_two_failovers(lab: Lab, hosts: Hosts, nat: str) -> 
     assert download.finish(), download.failure
 
 
-def test_switched_off_it_costs_nothing(lab: Lab, hosts: Hosts) -> None:
-    """Neither what the kernel says nor a walk that was begun keeps a session process awake that has nothing to do."""
+def reconfigure(lab: Lab, statement: str) -> None:
+    """``session-synchronization`` with this statement, on both nodes."""
     for node in NODES:
         path = lab.node_directory(node, "etc") / "jsrpd.conf"
-        path.write_text(path.read_text().replace("reth-count 2;", "reth-count 2;\n        session-synchronization off;"))
+        lines = [line for line in path.read_text().splitlines() if "session-synchronization" not in line]
+        at = next(number for number, line in enumerate(lines) if "reth-count 2;" in line)
+        lines.insert(at, f"        session-synchronization {statement}")
+        path.write_text("\n".join(lines) + "\n")
         (parent,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == "jsrpd"]
         os.kill(parent, signal.SIGHUP)
+
+
+def known_udp(lab: Lab, node: str) -> list[str]:
+    """Of the WAN's plain IPv4 address, as ``conntrack -L`` has them."""
+    lines = run(*inside(lab.namespace(node), "conntrack", "-L", "-p", "udp", "-f", "ipv4")).splitlines()
+    return [line for line in lines if firewall.server(WAN, 4, "none")[1] in line]
+
+
+def test_what_is_to_travel_when_it_is_assured(lab: Lab, hosts: Hosts) -> None:
+    """A question and its answer stay at home; what goes on is carried over, and what began before the change is not kept."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    udp, tcp = PROTOCOLS["udp"], PROTOCOLS["tcp"]
+    where = firewall.server(WAN, 4, "none")
+    before = udp(hosts, *where)
+    assert before()
+    wait_until(lambda: len(known_udp(lab, other)) == 1, PATIENCE_S, "it travels when it begins")
+    reconfigure(lab, "pickup udp assured;")
+    wait_until(lambda: known_udp(lab, other) == [], PATIENCE_S, "it is not wanted any more")
+    short, lasting, stream = udp(hosts, *where), udp(hosts, *where), tcp(hosts, *where)
+    assert short()
+    assert stream()
+    # A kernel calls a UDP connection assured that goes on after two seconds.
+    wait_until(lambda: lasting() and len(known_udp(lab, other)) == 1, PATIENCE_S, "the one that lasts is with the peer")
+    assert len(known_udp(lab, first)) == 3
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "everything with the peer")
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead({"lasting": lasting, "stream": stream}) == []
+    assert not short(), "it was not to be carried over"
+
+
+def test_switched_off_it_costs_nothing(lab: Lab, hosts: Hosts) -> None:
+    """Neither what the kernel says nor a walk that was begun keeps a session process awake that has nothing to do."""
+    reconfigure(lab, "off;")
     wait_until(lambda: all(not sessions(lab, node)["on"] for node in NODES), PATIENCE_S, "switched off")
     connect(hosts)
     time.sleep(6)  # Longer than it takes until a new owner begins its walk.
@@ -211,6 +331,100 @@ def failures(lab: Lab, node: str) -> str:
     return ""
 
 
+MAXIMUM = Path("/proc/sys/net/netfilter/nf_conntrack_max")
+"""Of every namespace on this machine."""
+
+
+@pytest.fixture
+def small_table() -> Iterator[int]:
+    """How many connections a kernel has room for."""
+    before = MAXIMUM.read_text()
+    MAXIMUM.write_text("2000")
+    yield 2000
+    MAXIMUM.write_text(before)
+
+
+def foreign(count: int, kind: int, flags: int) -> list[bytes]:
+    """Connections between addresses that no cluster carries, in batches."""
+    made = []
+    for number in range(count):
+        source, destination = struct.pack(">I", 0x7F000000 + number), b"\x7f\0\0\1"
+        body = b""
+        for tuple_kind, one, other in ((TUPLE_ORIG, source, destination), (TUPLE_REPLY, destination, source)):
+            addresses = attribute(TUPLE_IP | NESTED, attribute(V4_SRC, one) + attribute(V4_DST, other))
+            ports = attribute(SRC_PORT, b"\0\7") + attribute(DST_PORT, b"\0\7")
+            protocol = attribute(TUPLE_PROTO | NESTED, attribute(PROTO_NUM, b"\x11") + ports)
+            body += attribute(tuple_kind | NESTED, addresses + protocol)
+        body += attribute(STATUS, struct.pack(">I", CONFIRMED | ASSURED)) + attribute(TIMEOUT, struct.pack(">I", 3600))
+        made.append(message(kind, flags, socket.AF_INET, body))
+    return [b"".join(made[start : start + 100]) for start in range(0, count, 100)]
+
+
+def test_a_full_table_is_told_and_recovers(lab: Lab, hosts: Hosts, small_table: int) -> None:
+    """The standby has no room: it says so, is not fit, and fetches what it lacks when there is room again."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    with inside_namespace(lab.namespace(other)):
+        injector = Injector()
+    refused = [number for batch in foreign(small_table, NEW, REQUEST | CREATE) for number, _ in injector.inject(batch)]
+    assert set(refused) <= {errno.ENOMEM}
+    talks = connect(hosts)
+    wait_until(lambda: any("ENOMEM" in name for name in sessions(lab, other)["counters"]), PATIENCE_S, "refused")
+    wait_until(lambda: "CS" in failures(lab, other), PATIENCE_S, "the cold-sync monitor fails")
+    assert "table is full" in sessions(lab, other)["cold_sync"]
+    assert "the connection table is full" in topology.log_file(lab, other).read_text()
+    for batch in foreign(small_table, DELETE, REQUEST):
+        injector.inject(batch)
+    injector.close()
+    wait_until(lambda: is_covered(lab) and not failures(lab, other), PATIENCE_S, "there is room, and it has everything")
+    assert primary(lab) == first, "nothing has moved"
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead(talks) == []
+
+
+def test_settings_changed_under_us(lab: Lab, hosts: Hosts) -> None:
+    """Told; and what began while the kernel was silent is with the peer all the same."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    changed = "; ".join(
+        f"echo {value} > /proc/sys/net/netfilter/nf_conntrack_{name}"
+        for name, value in (("tcp_loose", 1), ("tcp_be_liberal", 1), ("events", 0))
+    )
+    run(*inside(lab.namespace(first), "sh", "-ec", changed))
+    talks = connect(hosts)
+
+    def told() -> bool:
+        log = topology.log_file(lab, first).read_text()
+        sentences = ("tcp_loose was changed from 0 to 1", "tcp_be_liberal was changed from 0 to 1", "told nothing of connections")
+        return all(sentence in log for sentence in sentences)
+
+    wait_until(told, PATIENCE_S, "the log says so")
+    wait_until(lambda: sessions(lab, first)["counters"].get("resynchronisations sent", 0) >= 2, PATIENCE_S, "all is told anew")
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "everything with the peer")
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead(talks) == []
+
+
+def test_an_address_removed_from_the_standby(lab: Lab, hosts: Hosts) -> None:
+    """A kernel forgets what is masqueraded with an address that goes; what was carried over is not, and outlives it."""
+    first = primary(lab)
+    other = faults.peer_of(first)
+    for node in NODES:
+        rules = run(*inside(lab.namespace(node), "nft", "list", "table", "inet", "firewall"))
+        masquerading = re.sub(r"snat ip6? to \S+", "masquerade", rules)
+        run(*inside(lab.namespace(node), "nft", "-f", "-"), text=f"delete table inet firewall\n{masquerading}")
+    talks = connect(hosts)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "everything with the peer")
+    for address in (WAN.gateways[0] + "/24", WAN.gateways[1] + "/64"):
+        run("ip", "-n", lab.namespace(other), "addr", "del", address, "dev", WAN.reth)
+    wait_until(lambda: "JSRPD_REPAIRED" in topology.log_file(lab, other).read_text(), PATIENCE_S, "the repair")
+    faults.inject(lab, "power-off", first)
+    wait_until(lambda: topology.group_states(lab, other)[1][NODES.index(other)] == "primary", PATIENCE_S, "the failover")
+    assert dead(talks) == []
+
+
 def test_a_cut_fabric_is_caught_up(lab: Lab, hosts: Hosts) -> None:
     """What began and what ended during the cut is known to the standby afterwards."""
     first = primary(lab)
@@ -234,11 +448,7 @@ def test_a_cut_fabric_is_caught_up(lab: Lab, hosts: Hosts) -> None:
 def test_what_is_not_carried_over_dies(lab: Lab, hosts: Hosts) -> None:
     """Without session synchronisation the same connections are lost: the lab's firewall is strict indeed."""
     first = primary(lab)
-    for node in NODES:
-        path = lab.node_directory(node, "etc") / "jsrpd.conf"
-        path.write_text(path.read_text().replace("reth-count 2;", "reth-count 2;\n        session-synchronization off;"))
-        (parent,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == "jsrpd"]
-        os.kill(parent, 1)
+    reconfigure(lab, "off;")
     wait_until(lambda: all(not sessions(lab, node)["on"] for node in NODES), PATIENCE_S, "switched off")
     talks = {name: talk for name, talk in connect(hosts).items() if not name.startswith("icmp")}
     faults.inject(lab, "power-off", first)

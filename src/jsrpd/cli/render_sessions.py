@@ -29,6 +29,8 @@ def _state(sessions: SessionStatus) -> list[str]:
         f"    Peer session process: {'heard' if sessions.peer else 'not heard'}",
         f"    Sessions of the peer's groups here: {'complete' if sessions.covered else 'incomplete'}",
         f"    Waiting to be acknowledged: {sessions.backlog_bytes} bytes",
+        f"    Longest until acknowledged: {sessions.lag_ns / 1e6:.1f} ms",
+        f"    Connection table: {sessions.table[0]} of {sessions.table[1]}",
     ]
     return lines + [f"    {name[0].upper()}{name[1:]}: {count}" for name, count in sessions.counters.items()]
 
@@ -62,6 +64,7 @@ def cold_synchronization_lines(snapshot: ClusterStatus) -> list[str]:
         f"        CS Prereq               {int(sessions.peer)} of 1 SPUs completed",
         f"           1. fabric link            {int(sessions.peer)} SPUs completed",
         f"        CS RTO sync             {int(done == ONE_UNIT)} of 1 SPUs completed",
+        f"        Sessions received: {sessions.received}",
         f"        State: {sessions.cold_sync}",
         "",
         "    Statistics:",

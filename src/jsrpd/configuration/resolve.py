@@ -146,13 +146,14 @@ class Resolver:
         stated = cluster.find("session-synchronization") or root()
         if "on" in stated.children and "off" in stated.children:
             self._problem(stated.word, "session-synchronization", "on and off exclude each other")
-        wanted = stated.find("filter") or root()
+        wanted, pickup = stated.find("filter") or root(), stated.find("pickup") or root()
         return SessionSynchronization(
             on="off" not in stated.children,
             filter=SessionFilter(
                 protocols=tuple(PROTOCOLS[word] for word in _words(wanted, "protocol")),
                 except_ports=tuple(int(word) for word in _words(wanted, "except-destination-port")),
                 except_prefixes=_prefixes(wanted.find("except-address")),
+                assured_protocols=tuple(number for word, number in PROTOCOLS.items() if _value(pickup, "new", word) == "assured"),
             ),
             nat_pools=tuple(
                 NatPool(_prefixes_of([text])[0], group) for text, group in self._owned_sessions(stated, "nat-pool", groups)

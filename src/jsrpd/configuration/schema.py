@@ -223,6 +223,10 @@ SESSION_SYNCHRONIZATION = {
             "except-address": Statement("none from or to this prefix", value=PREFIX, many=True),
         },
     ),
+    "pickup": Statement(
+        "when a session begins to travel",
+        below={word: Statement(f"sessions of {word}", value=choice("new", "assured"), default="new") for word in PROTOCOLS},
+    ),
     "nat-pool": Statement("addresses that NAT gives out and no reth has", key=PREFIX, below=OWNING_GROUP),
     "mark": Statement("sessions with this conntrack mark", key=integer(1, 0xFFFFFFFF), below=OWNING_GROUP),
     "zone": Statement("sessions in this conntrack zone", key=integer(1, 65535), below=OWNING_GROUP),

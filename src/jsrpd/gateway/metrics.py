@@ -10,7 +10,7 @@ import msgspec
 
 from jsrpd.gateway.families import Family
 from jsrpd.model.roles import GroupState, codes_of
-from jsrpd.model.status import ClusterStatus
+from jsrpd.model.status import ClusterStatus, SessionStatus
 
 NANOSECONDS_PER_SECOND, MILLISECONDS_PER_SECOND = 1e9, 1e3
 LOST = "lost"
@@ -35,6 +35,7 @@ def families(status: ClusterStatus | None, processes: Sequence[ProcessStatus], v
     found = [build, engine, *_processes(processes)]
     if status is not None:
         found += [*_node(status), *_groups(status), *_links(status), *_schedule(status), *_interfaces(status)]
+        found += _sessions(status.sessions) if status.sessions is not None else []
     return [family for family in found if family.samples]
 
 
@@ -128,3 +129,31 @@ def _interfaces(status: ClusterStatus) -> list[Family]:
         if watched.monitored_up is not None:
             monitor.add(int(watched.monitored_up), **labels)
     return [reth, monitor, weight]
+
+
+def _sessions(sessions: SessionStatus) -> list[Family]:
+    if not sessions.on:
+        return []
+    peer = Family("jsrpd_sessions_peer_heard", "gauge", "Whether the peer's session process speaks with ours: 1 or 0.")
+    peer.add(int(sessions.peer))
+    covered = Family("jsrpd_sessions_covered", "gauge", "Whether this node has the connections of the peer's groups: 1 or 0.")
+    covered.add(int(sessions.covered))
+    backlog = Family("jsrpd_sessions_backlog_bytes", "gauge", "What waits to be acknowledged by the peer.", "bytes")
+    backlog.add(sessions.backlog_bytes)
+    lag = Family("jsrpd_sessions_lag_seconds", "gauge", "Longest time of late until the peer had acknowledged an event.", "seconds")
+    lag.add(sessions.lag_ns / NANOSECONDS_PER_SECOND)
+    table = Family("jsrpd_sessions_table_entries", "gauge", "Connections in this kernel's table.")
+    table.add(sessions.table[0])
+    limit = Family("jsrpd_sessions_table_limit_entries", "gauge", "How many connections this kernel's table has room for.")
+    limit.add(sessions.table[1])
+    synced = Family("jsrpd_sessions_cold_synchronizations", "counter", "Cold synchronisations, by how they ended.")
+    synced.add(sessions.completed, result="completed")
+    synced.add(sessions.failed, result="failed")
+    messages = Family("jsrpd_sessions_messages", "counter", "Messages about connections, in the words of the vendor's list.")
+    for service, sent, received in sessions.services:
+        messages.add(sent, service=service, direction="sent")
+        messages.add(received, service=service, direction="received")
+    incidents = Family("jsrpd_sessions_incidents", "counter", "What the session process counts besides; show has the same words.")
+    for what, count in sessions.counters.items():
+        incidents.add(count, what=what)
+    return [peer, covered, backlog, lag, table, limit, synced, messages, incidents]

@@ -1,7 +1,7 @@
-"""Connection tracking by netlink: a socket that hears events, one that dumps, one that injects.
+"""Connection tracking by netlink: a socket that hears events, one that dumps, one that injects, one that asks for a single one.
 
-All three hand bytes through; what they mean is the business of ``jsrpd.sessions``. The reader never blocks and counts
-what the kernel could not deliver; its filter keeps our own injections from coming back as events.
+All of them hand bytes through; what they mean is the business of ``jsrpd.sessions``. The reader never blocks and counts
+what the kernel could not deliver; a program in the kernel keeps from it what nobody wants to hear.
 """
 
 import ctypes
@@ -15,13 +15,16 @@ from jsrpd.kernel.netlink import DUMP, HEADER, NLMSG_DONE, NLMSG_ERROR, REQUEST
 NETFILTER = 12
 EVENT_GROUPS = (1, 2, 3)
 """NFNLGRP_CONNTRACK_NEW, UPDATE, DESTROY."""
+EXPECTATION_GROUPS = (4, 6)
+"""NFNLGRP_CONNTRACK_EXP_NEW, DESTROY; no kernel tells of updates."""
 SOL_NETLINK, ADD_MEMBERSHIP, DROP_MEMBERSHIP = 270, 1, 2
-GET_CONNECTIONS = 0x101
+GET_CONNECTIONS, GET_EXPECTATIONS = 0x101, 0x201
 NFGENMSG = struct.Struct("=BBH")
 ERRNO = struct.Struct("=i")
 SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 EVENT_BUFFER = 64 << 20
 """Asked for with SO_RCVBUFFORCE: a burst of 200,000 events while the process does something else."""
+EVENT_BUFFER_OF_EXPECTATIONS = 1 << 20
 DUMP_BUFFER = 4 << 20
 RECEIVE_BYTES = 1 << 16
 EVENT_BYTES = 4096
@@ -77,11 +80,13 @@ class Injector:
 
 
 class EventReader:
-    """Hears of connections that begin, change and end, unless ``injector`` caused it."""
+    """Hears of connections that begin, change and end, as far as ``program`` (classic BPF) lets it. ``groups``: what else there
+    is to hear."""
 
-    def __init__(self, injector: Injector) -> None:
-        self._socket = _netfilter(EVENT_BUFFER)
-        _drop_from(self._socket, injector.port_id)
+    def __init__(self, program: bytes, groups: tuple[int, ...] = EVENT_GROUPS, buffer: int = EVENT_BUFFER) -> None:
+        self._groups = groups
+        self._socket = _netfilter(buffer)
+        _attach(self._socket, program)
         self._socket.bind((0, 0))
         self.overruns = 0
         self._listening = False
@@ -98,10 +103,14 @@ class EventReader:
         """
         if wanted == self._listening:
             return False
-        for group in EVENT_GROUPS:
+        for group in self._groups:
             self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP if wanted else DROP_MEMBERSHIP, group)
         self._listening = wanted
         return True
+
+    def filter(self, program: bytes) -> None:
+        """Another program in the place of the present one. OSError when the kernel has no room for it."""
+        _attach(self._socket, program)
 
     def read(self, limit: int) -> list[bytes]:
         """At most ``limit`` events. When the kernel had to drop some, ``overruns`` has grown."""
@@ -123,25 +132,21 @@ class EventReader:
         self._socket.close()
 
 
-def _drop_from(reader: socket.socket, port_id: int) -> None:
-    """Classic BPF: the header's port id names who caused the event. BPF loads big-endian, the header is not."""
-    swapped = int.from_bytes(struct.pack("=I", port_id))
-    instructions = [(0x20, 0, 0, 12), (0x15, 1, 0, swapped), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0)]
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
-    buffer = ctypes.create_string_buffer(code)
-    program = struct.pack("HL", len(instructions), ctypes.addressof(buffer))
-    reader.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+def _attach(reader: socket.socket, program: bytes) -> None:
+    """A classic BPF program."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    reader.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program) // 8, ctypes.addressof(buffer)))
 
 
 class Dump:
     """One walk through the kernel's table, a piece at a time so that the loop around it goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: int = GET_CONNECTIONS) -> None:
         self._socket = _netfilter(DUMP_BUFFER)
         self._socket.settimeout(2.0)
         self._socket.bind((0, 0))
         request = NFGENMSG.pack(0, 0, 0)
-        self._socket.send(HEADER.pack(HEADER.size + len(request), GET_CONNECTIONS, REQUEST | DUMP, 1, 0) + request)
+        self._socket.send(HEADER.pack(HEADER.size + len(request), kind, REQUEST | DUMP, 1, 0) + request)
         self.done = False
 
     def read(self) -> list[bytes]:
@@ -160,6 +165,28 @@ class Dump:
             found.append(data[at : at + length])
             at += (length + 3) & ~3
         return found
+
+    def close(self) -> None:
+        """Close."""
+        self._socket.close()
+
+
+class Finder:
+    """Asks the kernel for one connection; it answers before ``send`` returns."""
+
+    def __init__(self) -> None:
+        self._socket = _netfilter(EVENT_BUFFER_OF_EXPECTATIONS)
+        self._socket.bind((0, 0))
+
+    def find(self, request: bytes) -> bytes | None:
+        """The connection as in a dump; None where there is none, or the kernel has no room to answer."""
+        try:
+            self._socket.send(request)
+            data = self._socket.recv(RECEIVE_BYTES)
+        except OSError:
+            return None
+        length, kind, _flags, _sequence, _port = HEADER.unpack_from(data)
+        return data[:length] if kind not in (NLMSG_ERROR, NLMSG_DONE) else None
 
     def close(self) -> None:
         """Close."""

@@ -1,7 +1,8 @@
 """A strict firewall with NAT on both nodes of the lab: what passes after a failover has been carried over.
 
-New connections from the LAN only, TCP with its first packet only, everything invalid is dropped, and nothing from the
-WAN reaches the node itself. Without the connections of the other node, nothing but new ones would get through.
+New connections from the LAN, and from the WAN to one published service; TCP with its first packet only, everything invalid
+is dropped, and nothing from the WAN reaches the node itself. FTP has its helper. Without the connections of the other node,
+nothing but new ones would get through.
 """
 
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 SYSCTLS = {"net/netfilter/nf_conntrack_tcp_loose": 0}
 NAT = ("source", "none", "destination", "both")
+PUBLISHED_PORT = 8080
+"""Of the client, for everybody behind the WAN: under its own address, and under the WAN's gateway address by NAT."""
+FIRST_OF_TCP = "tcp flags & (syn|ack) == syn"
 NEIGHBOUR_DISCOVERY = "icmpv6 type { 133, 134, 135, 136 } accept"
 
 
@@ -36,11 +40,19 @@ def ruleset(lan: "Segment", wan: "Segment") -> str:
     return "\n".join(
         [
             "table inet firewall {",
+            "ct helper ftp {",
+            'type "ftp" protocol tcp;',
+            "}",
+            "chain helpers {",
+            "type filter hook prerouting priority 0;",
+            'tcp dport 21 ct helper set "ftp"',
+            "}",
             "chain forward {",
             "type filter hook forward priority 0; policy drop;",
             "ct state invalid drop",
             "ct state established,related accept",
-            f"iifname {lan.reth} meta l4proto tcp tcp flags & (syn|ack) == syn ct state new accept",
+            f"iifname {lan.reth} meta l4proto tcp {FIRST_OF_TCP} ct state new accept",
+            f"iifname {wan.reth} tcp dport {PUBLISHED_PORT} {FIRST_OF_TCP} ct state new accept",
             f"iifname {lan.reth} meta l4proto != tcp ct state new accept",
             "}",
             "chain input {",
@@ -55,6 +67,7 @@ def ruleset(lan: "Segment", wan: "Segment") -> str:
             "chain prerouting {",
             "type nat hook prerouting priority -100;",
             *(_destination(lan, wan, family, nat) for nat in ("destination", "both") for family in (4, 6)),
+            *(_published(lan, wan, family) for family in (4, 6)),
             "}",
             "}",
             "",
@@ -71,3 +84,9 @@ def _destination(lan: "Segment", wan: "Segment", family: int, nat: str) -> str:
     protocol = "ip" if family == 4 else "ip6"
     asked, own = server(wan, family, nat)
     return f"iifname {lan.reth} {protocol} daddr {asked} dnat {protocol} to {own}"
+
+
+def _published(lan: "Segment", wan: "Segment", family: int) -> str:
+    protocol, number = ("ip", 0) if family == 4 else ("ip6", 1)
+    asked = f"{protocol} daddr {wan.gateways[number]} tcp dport {PUBLISHED_PORT}"
+    return f"iifname {wan.reth} {asked} dnat {protocol} to {lan.hosts[number]}"

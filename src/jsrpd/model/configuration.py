@@ -198,6 +198,8 @@ class SessionFilter(msgspec.Struct, frozen=True):
     except_ports: tuple[int, ...] = ()
     """Destination ports."""
     except_prefixes: tuple[RethUnitAddress, ...] = ()
+    assured_protocols: tuple[int, ...] = ()
+    """Of these a connection travels when its kernel calls it assured, not when it begins."""
 
 
 class NatPool(msgspec.Struct, frozen=True):

@@ -127,6 +127,12 @@ class SessionStatus(msgspec.Struct, frozen=True):
     services: tuple[tuple[str, int, int], ...] = ()
     """Name in the vendor's list, messages sent, messages received."""
     counters: dict[str, int] = {}
+    lag_ns: int = 0
+    """Longest time from an event of our kernel until the peer had it, of late."""
+    table: tuple[int, int] = (0, 0)
+    """Connections in this kernel, and how many it has room for; 0 where it does not say."""
+    received: int = 0
+    """Messages about connections that the resynchronisation which is under way, or the last one, has brought."""
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):

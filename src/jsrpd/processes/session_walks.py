@@ -8,9 +8,11 @@ from jsrpd.sessions.attribution import KEPT_AT_LEAST_S, Attribution
 from jsrpd.sessions.audit import Digests, place
 from jsrpd.sessions.ctnetlink import (
     DELETE,
+    FIXED_TIMEOUT,
     PREFIX,
     REQUEST,
     STANDBY_TIMEOUT_S,
+    STATUS,
     TIMEOUT,
     Parts,
     key_of,
@@ -123,9 +125,13 @@ class Sweep:
                     if group not in groups:
                         continue
                     parts = layout.parts(entry)
-                    if not attribution.admits(parts) or not attribution.is_ours_to_remove(parts):
+                    admitted = attribution.admits(parts)
+                    # What is to travel no more may have been carried here before that.
+                    if not attribution.is_ours_to_remove(parts) or not (admitted or attribution.is_carried(parts)):
                         continue
                     key = key_of(parts)
+                    if digests and not admitted:
+                        continue
                     if digests:
                         self.digests.add(key)
                     elif buckets is None or place(key)[0] in buckets:
@@ -197,7 +203,8 @@ class Retention:
             if layout.timeout_s(entry) <= self._above_s or self._attribution.group_of(entry, layout) not in self._groups:
                 continue
             parts = layout.parts(entry)
-            timeout_s = self._timeout_of(parts)
+            # What is fixed stays as it is, on an owner as well: no packet would ever lengthen it again.
+            timeout_s = None if number_of(parts, STATUS) & FIXED_TIMEOUT else self._timeout_of(parts)
             if timeout_s is not None:
                 changes.append(retained(entry, parts, timeout_s, liberal=self._liberal))
         self.done = self._dump.done

@@ -6,7 +6,6 @@ what our kernel says, and last the long walks through the table, a piece a turn.
 """
 
 import contextlib
-import errno
 import os
 import selectors
 import signal
@@ -17,17 +16,20 @@ from collections import Counter
 from datetime import datetime
 
 from jsrpd.kernel import sysctl
-from jsrpd.kernel.ctnetlink import BATCH_BYTES, EventReader, Injector
+from jsrpd.kernel.ctnetlink import EventReader, Finder, Injector
 from jsrpd.kernel.path_socket import LinkSocket
 from jsrpd.management import children
 from jsrpd.model.addressing import SESSION_PORT
-from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.configuration import ClusterConfiguration, SessionFilter
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
 from jsrpd.model.roles import MAX_GROUP
 from jsrpd.model.status import SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Instant
+from jsrpd.processes.expectation_relay import ExpectationRelay
+from jsrpd.processes.kernel_watch import KernelWatch
 from jsrpd.processes.local_addresses import local_addresses
 from jsrpd.processes.neighbour_keeper import NeighbourKeeper
+from jsrpd.processes.session_injection import Injection
 from jsrpd.processes.session_walks import Outgoing, Retention, Sweep, Walk
 from jsrpd.sessions import cold_sync, stream
 from jsrpd.sessions.attribution import HOME, Attribution
@@ -38,15 +40,15 @@ from jsrpd.sessions.ctnetlink import (
     ATTRIBUTE,
     DELETE,
     HEADER,
-    PREFIX,
     TIMEOUTS,
     MalformedMessageError,
     Service,
-    mended,
     parts_of,
 )
+from jsrpd.sessions.event_filter import event_filter
 from jsrpd.sessions.relay import Relay, counted
 from jsrpd.wire.session import (
+    EXPECTATIONS_SINCE,
     OVERHEAD_BYTES,
     SEQUENCE,
     Acknowledgement,
@@ -77,6 +79,7 @@ AUDIT_INTERVAL = 30 * SECOND
 AUDIT_AFTER_CLAIM = 2 * SECOND
 LOOK_AROUND = 10 * SECOND
 """How often the own addresses are read again."""
+CHECK_INTERVAL, LISTEN_INTERVAL = 2 * SECOND, 200 * MILLISECOND
 GATHER_S, GATHER_MORE_S = 0.001, 0.004
 """Under load events are taken by the dozen: waking for each costs more than handling it, and of a connection that has more
 than one event within this time only the last is told."""
@@ -122,21 +125,29 @@ class Sessions:
         self.stream = stream.Stream(self.link.incarnation, now, os.urandom(32))
         self.cold = cold_sync.ColdSync(now, int.from_bytes(start_id[8:11]) << 7)
         self.injector = Injector()
-        self.reader = EventReader(self.injector)
+        self.reader = EventReader(event_filter(self.injector.port_id, SessionFilter())[0])
+        self.expectations = ExpectationRelay(self.injector)
+        self.peer_speaks = 0
+        """Newest version of the wire that the peer's present life knows."""
         self.paths: dict[PathId, LinkSocket] = {}
         self.wanted_paths = _path_addresses(configuration)
         self.attribution = Attribution(configuration, local_addresses(configuration))
         self.relay = Relay(self.attribution)
+        self._filter()
         self.neighbours = NeighbourKeeper(configuration, now)
         self.look_around_at = now + LOOK_AROUND
+        self.check_at = now + CHECK_INTERVAL
+        self.listen_at = now
+        self.kernel_watch = KernelWatch()
         self.owned: frozenset[int] = frozenset()
         self.told = False
         self.counters: Counter[str] = Counter()
         # By service and address family, as ``relay.sent``.
         self.received: Counter[tuple[int, int]] = Counter()
         self.events: list[str] = []
-        self.to_inject: list[bytes] = []
-        self.inject_bytes = 0
+        self.injection = Injection(self.injector, Finder(), self.attribution, self._missing)
+        self.came, self.coming = 0, False
+        """Messages about connections that a resynchronisation has brought, and whether one is under way."""
         self.walks: list[Walk] = []
         self.outgoing: Outgoing | None = None
         self.wanted_out: list[tuple[int, frozenset[int] | None]] = []
@@ -158,7 +169,7 @@ class Sessions:
 
     def run(self) -> None:
         """Until the parent is gone."""
-        for source in (self.engine, self.parent, self.reader):
+        for source in (self.engine, self.parent, self.reader, self.expectations):
             self.selector.register(source, selectors.EVENT_READ, source)
         self._listen()
         self._open_paths(clock())
@@ -171,18 +182,35 @@ class Sessions:
         Without ``nf_conntrack_events=1`` a connection that begins while nobody listens would be silent for ever.
         """
         wanted = bool(self.owned) or sysctl.read("net/netfilter/nf_conntrack_events") != "1"
-        if self.reader.listen(self.configuration.session_synchronization.on and wanted) and wanted:
+        wanted = wanted and self.configuration.session_synchronization.on
+        self.expectations.reader.listen(wanted)
+        if self.reader.listen(wanted) and wanted:
             # What began between the gate's opening and now is told soon.
             self.audit_at = min(self.audit_at, clock() + AUDIT_AFTER_CLAIM)
 
+    def _filter(self) -> None:
+        """What the operator's filter holds back does not even come, unless it is too long for the kernel."""
+        program, self.relay.filtered = event_filter(self.injector.port_id, self.configuration.session_synchronization.filter)
+        try:
+            self.reader.filter(program)
+        except OSError:
+            self.relay.filtered = False
+
+    def _refilter(self) -> None:
+        """More is to travel than before, or less: both are told everything anew, whichever learns of it last."""
+        self._filter()
+        self.overrun_pending = True
+        if self.stream.peer is not None and self.configuration.session_synchronization.on:
+            self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+
     def _attribute(self, local: frozenset[bytes]) -> None:
-        self.attribution = self.relay.attribution = Attribution(self.configuration, local)
+        self.attribution = self.relay.attribution = self.injection.attribution = Attribution(self.configuration, local)
 
     def _timeout(self) -> float:
         if self.walks or (self.outgoing is not None and self.stream.room):
             return 0.0
         now = clock()
-        wanted = [self.stream.deadline(), self.report_at, self.audit_at, self.neighbours.due]
+        wanted = [self.stream.deadline(), self.report_at, self.audit_at, self.check_at, self.neighbours.due]
         wanted += [*self.yield_at.values(), *self.settle_at.values()]
         cold = self.cold.deadline()
         wanted += [] if cold is None else [cold]
@@ -202,6 +230,8 @@ class Sessions:
         if self.configuration.session_synchronization.on:
             if self.reader in ready:
                 self._take_events(now)
+            if self.expectations in ready:
+                self._take_expectations()
             self._work(now)
         else:
             while self.walks:
@@ -223,10 +253,15 @@ class Sessions:
         if now >= self.look_around_at:
             self.look_around_at = now + LOOK_AROUND
             self._listen()
-            self._check_kernel()
             local = local_addresses(self.configuration)
             if local != self.attribution.local:
                 self._attribute(local)
+        if now >= self.listen_at:
+            # Something is due that often anyway.
+            self.listen_at = now + LISTEN_INTERVAL
+            self.kernel_watch.listen()
+        if now >= self.check_at:
+            self._check_kernel(now)
         yielded = _due(self.yield_at, now)
         if yielded:
             self.walks.append(Retention.yielding(yielded, self.attribution))
@@ -238,15 +273,18 @@ class Sessions:
             if self.owned and self.stream.peer is not None and self.outgoing is None:
                 self._begin_outgoing(None, digests_only=True)
 
-    def _check_kernel(self) -> None:
-        """What somebody may have changed under us, told as long as it lasts."""
+    def _check_kernel(self, now: Instant) -> None:
+        """What somebody may have changed under us, and whether there is room again."""
+        self.check_at = now + CHECK_INTERVAL
         if not self.configuration.session_synchronization.on:
             return
-        if sysctl.read("net/netfilter/nf_conntrack_events") == "0":
-            self._notice("the kernel tells nothing of connections: set net.netfilter.nf_conntrack_events to 1")
-        held, most = (sysctl.read(f"net/netfilter/nf_conntrack_{name}") for name in ("count", "max"))
-        if held and most and int(held) >= int(most) > 0:
-            self._notice("the connection table is full: raise net.netfilter.nf_conntrack_max, on both nodes alike")
+        for sentence in self.kernel_watch.look():
+            self._notice(sentence)
+        if self.kernel_watch.was_silent:
+            # What began meanwhile nobody has told us, and will not.
+            self.kernel_watch.was_silent, self.overrun_pending = False, True
+        if self.cold.state == cold_sync.State.REFUSED and self.kernel_watch.has_room:
+            self._follow_cold(self.cold.handle(now, cold_sync.RoomFound()))
 
     # -- the other processes ----------------------------------------------------------------------------------------
 
@@ -254,7 +292,9 @@ class Sessions:
         for data in _messages(self.parent):
             message = children.decode(data)
             if isinstance(message, children.ConfigurationLoaded):
-                self.configuration = message.configuration
+                before, self.configuration = self.configuration, message.configuration
+                if before.session_synchronization != message.configuration.session_synchronization:
+                    self._refilter()
                 self._attribute(local_addresses(self.configuration))
                 self.neighbours.configuration = self.configuration
                 self.wanted_paths = _path_addresses(self.configuration)
@@ -273,8 +313,10 @@ class Sessions:
         if lost:
             # What happened before the loss is still ours to tell.
             self._take_events(now)
+            self._take_expectations()
         gained = owned - self.owned
-        self.owned, self.told = owned, True
+        self.owned = self.injection.owned = owned
+        self.told = True
         self._listen()
         for group in lost:
             self.yield_at[group] = now + YIELD_AFTER_LOSS
@@ -310,7 +352,7 @@ class Sessions:
 
     def _status(self, now: Instant) -> SessionStatus:
         on = self.configuration.session_synchronization.on
-        counters = dict(self.counters)
+        counters = dict(self.counters + self.expectations.counters + self.injection.counters)
         counters["events dropped by the kernel"] = self.reader.overruns
         counters["pieces sent again"] = self.stream.resent
         counters["queue overflows"] = self.stream.overflows
@@ -328,6 +370,9 @@ class Sessions:
             backlog_bytes=self.stream.backlog,
             services=tuple((name, self.relay.sent[key], self.received[key]) for name, key in SERVICES),
             counters={name: count for name, count in sorted(counters.items()) if count},
+            lag_ns=self.stream.lag(now),
+            table=self.kernel_watch.table(),
+            received=self.came,
         )
 
     def _tell(self, message: children.Message) -> None:
@@ -413,6 +458,8 @@ class Sessions:
             self.counters["malformed"] += 1
             return
         self._do(self.stream.handle(now, event))
+        if opened.incarnation == self.stream.peer:
+            self.peer_speaks = opened.newest
 
     def _do(self, actions: list[stream.Action]) -> None:
         for action in actions:
@@ -457,10 +504,10 @@ class Sessions:
         except (MalformedSessionError, MalformedMessageError, struct.error, ValueError):
             self.counters["malformed"] += 1
             # Something of the stream is lost with it.
-            self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+            self._missing()
         except OSError as error:
             self._notice(f"the connection table cannot be read: {error.strerror or error}")
-            self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+            self._missing()
 
     def _record(self, kind: RecordKind, content: bytes) -> None:
         match kind:
@@ -473,27 +520,30 @@ class Sessions:
                 number, groups, rest = _numbered_groups(content)
                 self._flush()
                 self.cold.handle(clock(), cold_sync.ResyncBegan(number))
+                self.came, self.coming = 0, True
                 self.sweep = Sweep(number, decode_buckets(rest), self.attribution, groups - self.owned, self._breathe)
             case RecordKind.RESYNC_ENDED:
                 self._resync_ended(*_numbered_groups(content)[:2])
             case RecordKind.DIGESTS:
                 _number, groups, rest = _numbered_groups(content)
                 self._digests_came(groups - self.owned, Digests.decode(rest))
+            case RecordKind.EXPECTATIONS:
+                # What they wait for comes first.
+                self._flush()
+                self.expectations.came(content, self.attribution, self.owned)
             case RecordKind.NEIGHBOURS:
                 self.neighbours.heard(clock(), content, self.owned)
 
     def _connections_came(self, content: bytes) -> None:
         counts = counted(content)
+        if self.coming:
+            self.came += sum(counts)
         for place, count in enumerate(counts):
             if count:
                 self.received[place // 2, AF_INET6 if place % 2 else AF_INET] += count
         if self.owned or (self.sweep is not None and not self.sweep.holds_nothing):
             content = self._looked_at(content)
-        end = len(content)
-        if self.inject_bytes + end > BATCH_BYTES:
-            self._flush()
-        self.to_inject.append(content)
-        self.inject_bytes += end
+        self.injection.add(content)
 
     def _looked_at(self, content: bytes) -> bytes:
         """Each message is noted in the sweep; what is about a group of our own is left out.
@@ -513,45 +563,20 @@ class Sessions:
         self.counters["messages about our own groups"] += count - len(foreign)
         return b"".join(foreign)
 
+    def _missing(self) -> None:
+        """Some of what the peer said is not in our kernel, and we cannot tell what: it must say everything again."""
+        self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
+
     def _flush(self) -> None:
-        """Into the kernel; what it refuses is said differently, once."""
-        if not self.to_inject:
-            return
-        batch, self.to_inject, self.inject_bytes = b"".join(self.to_inject), [], 0
-        again = b"".join(self._refused(self.injector.inject(batch)))
-        if again:
-            self.counters["messages mended"] += 1
-            for number, _message in self.injector.inject(again):
-                self._count_refusal(number)
-
-    def _refused(self, refusals: list[tuple[int, bytes]]) -> list[bytes]:
-        found = []
-        for number, message in refusals:
-            if number in (errno.EEXIST, 0):
-                continue
-            try:
-                other = mended(message, number) if len(message) >= PREFIX else b""
-            except (MalformedMessageError, struct.error):
-                other = b""
-            if other:
-                found.append(other)
-            elif number == errno.ENOBUFS and not message:
-                # Which ones were refused is not known: the peer must say everything again.
-                self._follow_cold(self.cold.handle(clock(), cold_sync.GapFound()))
-                self.counters["refusals lost"] += 1
-            elif not (number == errno.ENOENT and ATTRIBUTE.unpack_from(message, 4)[0] == DELETE):
-                self._count_refusal(number)
-        return found
-
-    def _count_refusal(self, number: int) -> None:
-        if number == errno.EEXIST:
-            return
-        self.counters[f"refused by the kernel: {errno.errorcode.get(number, number)}"] += 1
-        if number in (errno.ENOMEM, errno.ENFILE):
+        self.injection.flush()
+        if self.injection.full:
+            self.injection.full = False
             self._notice("the connection table is full: raise net.netfilter.nf_conntrack_max, on both nodes alike")
+            self._follow_cold(self.cold.handle(clock(), cold_sync.Refused()))
 
     def _resync_ended(self, number: int, groups: frozenset[int]) -> None:
         self._flush()
+        self.coming = False
         if self.sweep is not None and self.sweep.number == number:
             stale = self.sweep.stale(groups - self.owned)
             self.counters["stale connections removed"] += len(stale)
@@ -599,6 +624,21 @@ class Sessions:
         told = self._told(events)
         for body in packed(told, BODY_BYTES):
             self._queue(body)
+
+    def _take_expectations(self) -> None:
+        """Behind the events of connections, the announcing ones among them."""
+        told, overrun = self.expectations.heard(self.attribution, self.owned if self._peer_takes_expectations else frozenset())
+        self.overrun_pending |= overrun
+        self._tell_expectations(told)
+
+    @property
+    def _peer_takes_expectations(self) -> bool:
+        return self.stream.peer is not None and self.peer_speaks >= EXPECTATIONS_SINCE
+
+    def _tell_expectations(self, told: list[bytes]) -> None:
+        if self._peer_takes_expectations:
+            for body in packed(told, BODY_BYTES, RecordKind.EXPECTATIONS):
+                self._queue(body)
 
     def _told(self, events: list[bytes]) -> list[bytes]:
         """What the peer is to be told about these events."""
@@ -653,6 +693,11 @@ class Sessions:
 
     def _end_outgoing(self, outgoing: Outgoing) -> None:
         if not outgoing.digests_only:
+            if outgoing.buckets is None:
+                try:
+                    self._tell_expectations(self.expectations.all(self.attribution, self.owned))
+                except OSError as error:
+                    self._notice(f"expectations cannot be read: {error.strerror or error}")
             # Of a group lost since the beginning we cannot say what is stale.
             mark = NUMBER.pack(outgoing.number) + _encode_groups(outgoing.groups & self.owned)
             self._say(RecordKind.RESYNC_ENDED, mark + NUMBER.pack(outgoing.count))

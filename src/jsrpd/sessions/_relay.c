@@ -24,7 +24,7 @@ enum {
     PROTOINFO_TCP = 1, TCP_FLAGS_ORIG = 4, TCP_FLAGS_REPLY = 5, BE_LIBERAL = 0x08, FLAG_MASK = 0x0B,
     S_EXPECTED = 0x1, S_CONFIRMED = 0x8, S_SRC_NAT = 0x10, S_DST_NAT = 0x20, S_DYING = 0x200,
     SERVICE_CREATE = 1, SERVICE_CHANGE = 2, SERVICE_CLOSE = 3, SERVICE_TRANSLATION = 4,
-    INET6 = 10,
+    INET6 = 10, GRE = 47,
     STANDBY_TIMEOUT_S = 30 * 86400,
     /* Two messages about an event of the largest size that is handled here, with room for NAT both ways. */
     LARGEST_EVENT = 2048, ROOM = 2 * LARGEST_EVENT + 512,
@@ -84,6 +84,14 @@ static int form_of(PyObject *event, Form *form)
 static int has(const Form *form, int kind) { return (form->present >> kind) & 1; }
 
 static const uint8_t *attribute(const Form *form, int kind) { return form->data + form->at[kind]; }
+
+/* Of a tuple in the usual form; 0 where it has another. */
+static int protocol(const Form *form)
+{
+    const uint8_t *original = attribute(form, TUPLE_ORIG);
+    int at = form->length[TUPLE_ORIG] > 8 && original[8] == 8 ? 32 : 56;
+    return form->length[TUPLE_ORIG] > at ? original[at] : 0;
+}
 
 /* Both addresses of either tuple with their headers, as Attribution has them; a new reference, or NULL without an error. */
 static PyObject *addresses(const Form *form)
@@ -259,7 +267,7 @@ static PyObject *said(const Form *form, int whole, int ends)
         kept[size + 7] = given[7] | S_CONFIRMED;
         size += 8;
     }
-    if (status & S_EXPECTED || has(form, TUPLE_MASTER))
+    if (status & S_EXPECTED || has(form, TUPLE_MASTER) || protocol(form) == GRE)
         return NULL;
     if (has(form, PROTOINFO)) {
         memcpy(kept + size, attribute(form, PROTOINFO), form->length[PROTOINFO]);

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from jsrpd.model.configuration import ClusterConfiguration, SessionFilter
 from jsrpd.sessions.ctnetlink import (
+    ASSURED,
     MARK,
     STANDBY_TIMEOUT_S,
+    STATUS,
     TIMEOUT,
     TUPLE_ORIG,
     TUPLE_REPLY,
@@ -85,10 +87,10 @@ class Attribution:
         known = self._known.get(key)
         return self._remember(key, parts) if known is None else known
 
-    @property
-    def simply_known(self) -> dict[bytes, int]:
-        """Groups by both tuples' addresses, as far as they alone decide; grows by ``group_of``."""
-        return {} if self._stated or not self.unfiltered else self._known
+    def simply_known(self, *, filtered: bool) -> dict[bytes, int]:
+        """Groups by both tuples' addresses, as far as they alone decide; grows by ``group_of``. ``filtered``: the filter has
+        been applied already."""
+        return {} if self._stated or not (filtered or self.unfiltered) else self._known
 
     def group_of(self, event: bytes, layout: Layout) -> int:
         """The same for an event whose layout is known."""
@@ -117,12 +119,16 @@ class Attribution:
             if len(self._named) >= REMEMBERED:
                 self._named.clear()
             self._named[key] = named = self._stated or bool(self._best(parts))
-        return named or KEPT_AT_LEAST_S < number_of(parts, TIMEOUT) <= STANDBY_TIMEOUT_S
+        return named or self.is_carried(parts)
+
+    def is_carried(self, parts: Parts) -> bool:
+        """It is kept alive as only what came from a peer is."""
+        return KEPT_AT_LEAST_S < number_of(parts, TIMEOUT) <= STANDBY_TIMEOUT_S
 
     def admits(self, parts: Parts) -> bool:
         """The operator's filter lets it travel."""
         wanted = self.configuration.session_synchronization.filter
-        return self.unfiltered or _passes(tuple_of(parts[TUPLE_ORIG]), wanted)
+        return self.unfiltered or _passes(tuple_of(parts[TUPLE_ORIG]), number_of(parts, STATUS), wanted)
 
     def _look_up(self, parts: Parts) -> int:
         original = tuple_of(parts[TUPLE_ORIG])
@@ -158,7 +164,9 @@ def _addresses(parts: Parts) -> bytes:
 NO_FILTER = SessionFilter()
 
 
-def _passes(original: Tuple, wanted: SessionFilter) -> bool:
+def _passes(original: Tuple, status: int, wanted: SessionFilter) -> bool:
+    if original.protocol in wanted.assured_protocols and not status & ASSURED:
+        return False
     if wanted.protocols and original.protocol not in wanted.protocols:
         return False
     if original.ports[1] in wanted.except_ports and original.l4:

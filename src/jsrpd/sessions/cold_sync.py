@@ -3,7 +3,8 @@
 A node that joins asks for everything and is not covered until the end mark has come. Later gaps (a stream that began
 anew, a peer's session process that is silent while its engine is heard) leave it covered for a grace, in which they are
 usually mended. Nothing waits for ever: a node that hears nobody has nothing to learn, and a peer that does not deliver
-within the deadline is given up.
+within the deadline is given up. A kernel whose table is full is not the peer's fault: as long as it is, this node lacks
+connections and says so.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class State(Enum):
     ALONE = "complete, no peer"
     LOST = "the peer's session process is silent"
     GIVEN_UP = "given up"
+    REFUSED = "refused by this node's kernel: its connection table is full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,16 @@ class PeerLost:
 @dataclass(frozen=True, slots=True)
 class GapFound:
     """Something of the peer's stream is missing here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Our kernel has no room for some of what the peer says."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomFound:
+    """It has some again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ class TimePassed:
     """Look at the clock."""
 
 
-Event: TypeAlias = PeerJoined | PeerLost | GapFound | ResyncBegan | ResyncEnded | PeerHeard | TimePassed
+Event: TypeAlias = PeerJoined | PeerLost | GapFound | Refused | RoomFound | ResyncBegan | ResyncEnded | PeerHeard | TimePassed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +104,7 @@ class Happened:
 
 
 Action: TypeAlias = AskForAll | Happened
-UNFINISHED = (State.WAITING, State.ASKED, State.RECEIVING, State.LOST)
+UNFINISHED = (State.WAITING, State.ASKED, State.RECEIVING, State.LOST, State.REFUSED)
 
 
 class ColdSync:
@@ -106,6 +118,8 @@ class ColdSync:
         self._number = first_number
         self._ever_covered = False
         self._unfinished_since: Instant = now
+        self._waiting_since: Instant = now
+        """For the peer."""
         self._asked_at: Instant = now
         self._peer_alive = False
         self._looked_at: Instant = now
@@ -123,6 +137,12 @@ class ColdSync:
                 return self._ask(now)
             case PeerLost():
                 return self._peer_lost(now)
+            case Refused():
+                return self._refused(now)
+            case RoomFound():
+                if self.state == State.REFUSED:
+                    self._waiting_since = now
+                    return self._ask(now)
             case ResyncBegan(number):
                 if number == self._number and self.state == State.ASKED:
                     self._enter(now, State.RECEIVING)
@@ -143,7 +163,9 @@ class ColdSync:
         """When ``TimePassed`` is due."""
         if self.state not in UNFINISHED:
             return None
-        wanted = [self._unfinished_since + GRACE, self._unfinished_since + DEADLINE]
+        wanted = [self._unfinished_since + GRACE]
+        if self.state != State.REFUSED:
+            wanted.append(self._waiting_since + DEADLINE)
         if self.state == State.WAITING:
             wanted.append(self.since + ALONE_AFTER)
         if self.state == State.ASKED:
@@ -152,7 +174,7 @@ class ColdSync:
 
     def _enter(self, now: Instant, state: State) -> None:
         if state in UNFINISHED and self.state not in UNFINISHED:
-            self._unfinished_since = now
+            self._unfinished_since = self._waiting_since = now
         if state not in UNFINISHED:
             self._ever_covered = True
         self.state, self.since = state, now
@@ -168,6 +190,13 @@ class ColdSync:
         self._enter(now, State.LOST if self._peer_alive else State.ALONE)
         return []
 
+    def _refused(self, now: Instant) -> list[Action]:
+        if self.state in (State.REFUSED, State.LOST, State.ALONE, State.WAITING):
+            return []
+        self.failed += 1
+        self._enter(now, State.REFUSED)
+        return [Happened("Cold sync failed for PFE flowd: the connection table is full")]
+
     def _time_passed(self, now: Instant) -> list[Action]:
         self._looked_at = now
         if self.state not in UNFINISHED:
@@ -175,7 +204,9 @@ class ColdSync:
         if self.state == State.WAITING and now - self.since >= ALONE_AFTER and not self._peer_alive:
             self._enter(now, State.ALONE)
             return []
-        if now - self._unfinished_since >= DEADLINE:
+        if self.state == State.REFUSED:
+            return []
+        if now - self._waiting_since >= DEADLINE:
             self.failed += 1
             self._enter(now, State.GIVEN_UP)
             return [Happened("Cold sync failed for PFE flowd: the peer did not deliver in time")]

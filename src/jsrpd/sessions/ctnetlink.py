@@ -33,12 +33,13 @@ V4_SRC, V4_DST, V6_SRC, V6_DST = 1, 2, 3, 4
 PROTO_NUM, SRC_PORT, DST_PORT, ICMP_ID, ICMP_TYPE, ICMP_CODE, ICMPV6_ID, ICMPV6_TYPE, ICMPV6_CODE = range(1, 10)
 NAT_V4_MIN, NAT_V4_MAX, NAT_PROTO, NAT_V6_MIN, NAT_V6_MAX = 1, 2, 3, 4, 5
 NAT_PORT_MIN, NAT_PORT_MAX = 1, 2
+PROTOINFO_SCTP, SCTP_STATE = 3, 1
 PROTOINFO_TCP, TCP_STATE, TCP_FLAGS_ORIG, TCP_FLAGS_REPLY = 1, 1, 4, 5
-IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6 = 1, 6, 17, 58
+IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_GRE, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_UDPLITE = 1, 6, 17, 47, 58, 132, 136
 BE_LIBERAL, FLAG_MASK = 0x08, 0x0B
 """Liberal windows; the mask also covers window scaling and SACK, which the event brings with a mask of 0."""
 
-EXPECTED, ASSURED, CONFIRMED, SRC_NAT, DST_NAT, DYING = 0x1, 0x4, 0x8, 0x10, 0x20, 0x200
+EXPECTED, ASSURED, CONFIRMED, SRC_NAT, DST_NAT, DYING, FIXED_TIMEOUT = 0x1, 0x4, 0x8, 0x10, 0x20, 0x200, 0x400
 STANDBY_TIMEOUT_S = 30 * 86_400
 """On a standby the owner's DESTROY ends a connection, not the clock: no event tells of the packets that refresh it."""
 STANDBY_TIMEOUT = struct.pack("=HH", 8, TIMEOUT) + struct.pack(">I", STANDBY_TIMEOUT_S)
@@ -157,21 +158,45 @@ TIMEOUTS = {
     "icmp_timeout": 30,
     "icmpv6_timeout": 30,
     "generic_timeout": 600,
+    "gre_timeout": 30,
+    "gre_timeout_stream": 180,
+    "sctp_timeout_closed": 10,
+    "sctp_timeout_cookie_wait": 3,
+    "sctp_timeout_cookie_echoed": 3,
+    "sctp_timeout_established": 210,
+    "sctp_timeout_shutdown_sent": 3,
+    "sctp_timeout_shutdown_recd": 3,
+    "sctp_timeout_shutdown_ack_sent": 3,
+    "sctp_timeout_heartbeat_sent": 30,
 }
 """The kernel's own timeouts by sysctl (``nf_conntrack_`` before each), with its defaults in seconds."""
 TCP_STATES = ("", *(name for name in TIMEOUTS if name.startswith("tcp")), "tcp_timeout_syn_sent")
 """By the number of the state; 9 is a simultaneous open."""
+SCTP_STATES = ("", *(name for name in TIMEOUTS if name.startswith("sctp")))
+"""The same of SCTP."""
 
 
 def timeout_name(parts: Parts) -> str:
     """Which of the kernel's timeouts a connection in this state has."""
     protocol = tuple_of(parts[TUPLE_ORIG]).protocol
-    if protocol == IPPROTO_TCP and PROTOINFO in parts:
-        state = _nested(_nested(value_of(parts[PROTOINFO])).get(PROTOINFO_TCP, b"")).get(TCP_STATE, b"\0")[0]
-        return TCP_STATES[state] if 0 < state < len(TCP_STATES) else "generic_timeout"
-    if protocol == IPPROTO_UDP:
-        return "udp_timeout_stream" if number_of(parts, STATUS) & ASSURED else "udp_timeout"
+    if PROTOINFO in parts and protocol in (IPPROTO_TCP, IPPROTO_SCTP):
+        nest, kind, names = (
+            (PROTOINFO_TCP, TCP_STATE, TCP_STATES) if protocol == IPPROTO_TCP else (PROTOINFO_SCTP, SCTP_STATE, SCTP_STATES)
+        )
+        state = _nested(_nested(value_of(parts[PROTOINFO])).get(nest, b"")).get(kind, b"\0")[0]
+        return names[state] if 0 < state < len(names) else "generic_timeout"
+    stream = "_stream" if number_of(parts, STATUS) & ASSURED else ""
+    if protocol in (IPPROTO_UDP, IPPROTO_UDPLITE):
+        return f"udp_timeout{stream}"
+    if protocol == IPPROTO_GRE:
+        return f"gre_timeout{stream}"
     return {IPPROTO_ICMP: "icmp_timeout", IPPROTO_ICMPV6: "icmpv6_timeout"}.get(protocol, "generic_timeout")
+
+
+def protocol_of(original: bytes) -> int:
+    """Of an original tuple in the form every kernel gives it; 0 where it has another."""
+    at = 32 if original[8:9] == b"\x08" else 56
+    return original[at] if len(original) > at else 0
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -237,7 +262,7 @@ _LIBERAL_WINDOWS = attribute(
 def _kept(parts: Parts) -> bytes:
     kept = [parts[kind] for kind in KEPT if kind in parts and kind not in (STATUS, PROTOINFO)]
     if STATUS in parts:
-        kept.append(settled_status(parts[STATUS]))
+        kept.append(settled_status(parts[STATUS], protocol_of(parts[TUPLE_ORIG]) == IPPROTO_GRE))
     if PROTOINFO in parts:
         kept.append(liberal_windows(parts[PROTOINFO]))
     kept.append(STANDBY_TIMEOUT)
@@ -245,10 +270,14 @@ def _kept(parts: Parts) -> bytes:
 
 
 @lru_cache(256)
-def settled_status(status: bytes) -> bytes:
-    """A status the kernel takes: confirmed and not dying."""
+def settled_status(status: bytes, fixed: bool) -> bytes:
+    """A status the kernel takes: confirmed and not dying.
+
+    ``fixed``: no packet changes its timeout. Of GRE a kernel notes its timeouts when it sees the first packet, so one that
+    was told of a tunnel would give it none with the next packet and forget it (verified).
+    """
     value = int.from_bytes(value_of(status))
-    return attribute(STATUS, struct.pack(">I", (value | CONFIRMED) & ~DYING))
+    return attribute(STATUS, struct.pack(">I", (value | CONFIRMED | FIXED_TIMEOUT * fixed) & ~DYING))
 
 
 @lru_cache(4096)
@@ -316,7 +345,8 @@ def _inverse(original: Tuple, reply: Tuple) -> bytes:
 def mended(refused: bytes, number: int) -> bytes:
     """Another way to say what the kernel refused with this errno; empty when there is none.
 
-    An update of what is not there creates it; a master or a helper that this kernel does not have is left out.
+    An update of what is not there creates it; a master or a helper that this kernel does not have is left out, and a timeout
+    that is fixed here.
     """
     length, kind, flags, _sequence, _port_id = HEADER.unpack_from(refused)
     if kind != NEW or number == errno.EEXIST:
@@ -333,6 +363,10 @@ def mended(refused: bytes, number: int) -> bytes:
         return message(NEW, flags, family, b"".join(without_master.values()))
     if number == errno.EBUSY and number_of(parts, STATUS) & EXPECTED:
         return message(NEW, flags, family, b"".join(without_master.values()))
+    if number == errno.EPERM and number_of(parts, STATUS) & FIXED_TIMEOUT and TIMEOUT in parts:
+        # It is there, with a timeout that is fixed.
+        parts.pop(TIMEOUT)
+        return message(NEW, REQUEST, family, b"".join(parts.values()))
     if number == errno.EOPNOTSUPP and HELP in parts:
         parts.pop(HELP)
         return message(NEW, flags, family, b"".join(parts.values()))

@@ -15,6 +15,7 @@ from jsrpd.sessions.ctnetlink import (
     EXCLUSIVE,
     EXPECTED,
     HEADER,
+    IPPROTO_GRE,
     KEPT,
     NAT_DST,
     NAT_PORT_MAX,
@@ -63,6 +64,7 @@ class Layout:
         "_kept",
         "_key",
         "_master",
+        "_protocol_at",
         "_protoinfo",
         "_status",
         "_timeout",
@@ -98,6 +100,10 @@ class Layout:
         self._timeout = self.slices.get(TIMEOUT)
         self._status, self._protoinfo = self.slices.get(STATUS), self.slices.get(PROTOINFO)
         self._master = self.slices.get(TUPLE_MASTER)
+        original = self.slices[TUPLE_ORIG]
+        at = original.start + (32 if event[original.start + 8] == 8 else 56)
+        self._protocol_at = at if at < original.stop else HEADER.size
+        """Of a tuple in the usual form; else a place that holds no such number."""
 
     def fits(self, event: bytes) -> bool:
         """The event, of the same length, has these attributes in these places."""
@@ -129,7 +135,7 @@ class Layout:
         if self._status is not None:
             attribute = event[self._status]
             status = attribute[7] | attribute[6] << 8
-            body.append(settled_status(attribute))
+            body.append(settled_status(attribute, event[self._protocol_at] == IPPROTO_GRE))
         if self._protoinfo is not None:
             body.append(liberal_windows(event[self._protoinfo]))
         body.append(STANDBY_TIMEOUT)

@@ -164,12 +164,14 @@ class Relay:
         self.attribution = attribution
         self.sent: Counter[tuple[int, int]] = Counter()
         self.not_understood = 0
+        self.filtered = False
+        """The kernel holds back what the operator's filter does, of events."""
         self._loop = loop
         self._layouts = Layouts()
 
     def told(self, events: Sequence[bytes], owned: frozenset[int]) -> list[bytes]:
         """Messages for the peer's kernel about events of our groups, in order."""
-        said, counts = self._loop(events, self.attribution.simply_known, owned, self._look_up, self._plain)
+        said, counts = self._loop(events, self._known, owned, self._look_up, self._plain)
         for number, count in enumerate(counts):
             if count:
                 self.sent[COUNTED[number // 2], AF_INET6 if number % 2 else AF_INET] += count
@@ -177,13 +179,17 @@ class Relay:
 
     def told_of_dump(self, entries: Sequence[bytes], owned: frozenset[int]) -> list[bytes]:
         """The same of entries of the kernel's table, which are not counted."""
-        return self._loop(entries, self.attribution.simply_known, owned, self._look_up, self._plain, True)[0]
+        return self._loop(entries, self._known, owned, self._look_up, self._plain, True)[0]
+
+    @property
+    def _known(self) -> dict[bytes, int]:
+        return self.attribution.simply_known(filtered=self.filtered)
 
     def _look_up(self, event: bytes) -> int | None:
         try:
             layout = self._layouts.of(event)
             group = self.attribution.group_of(event, layout)
-            return group if self.attribution.unfiltered or self.attribution.admits(layout.parts(event)) else None
+            return group if self.filtered or self.attribution.unfiltered or self.attribution.admits(layout.parts(event)) else None
         except (MalformedMessageError, StructError, IndexError):
             self.not_understood += 1
             return None

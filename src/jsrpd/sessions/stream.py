@@ -160,6 +160,7 @@ class Piece:
     """Sent and not acknowledged."""
 
     body: bytes
+    queued_at: Instant
     sent_at: Instant
     times: int = 1
 
@@ -181,7 +182,7 @@ class Outgoing:
     number: int = 0
     next: int = 0
     under_way: dict[int, Piece] = field(default_factory=dict)
-    waiting: deque[bytes] = field(default_factory=deque)
+    waiting: deque[tuple[bytes, Instant]] = field(default_factory=deque)
     bytes: int = 0
 
     def restart(self) -> None:
@@ -233,6 +234,13 @@ class Stream:
         self._newest = 0
         self._hello_at: Instant = now
         self._owed = False
+        self._longest: Duration = 0
+
+    def lag(self, now: Instant) -> Duration:
+        """Longest time from queued to acknowledged since this was asked last, what still waits for it included."""
+        first = next(iter(self._out.under_way.values()), None)
+        longest, self._longest = self._longest, 0
+        return longest if first is None else max(longest, now - first.queued_at)
 
     @property
     def backlog(self) -> int:
@@ -353,17 +361,17 @@ class Stream:
             self.overflows += 1
             self._out.restart()
         self._out.bytes += len(body)
-        self._out.waiting.append(body)
+        self._out.waiting.append((body, now))
         return self._fill(now)
 
     def _fill(self, now: Instant) -> list[Action]:
-        out, actions = self._out, list[Action]()
-        path = self._best_path(now)
+        out, path = self._out, self._best_path(now)
+        actions: list[Action] = []
         if path is None or self.peer is None:
             return actions
         while out.waiting and len(out.under_way) < WINDOW:
-            body = out.waiting.popleft()
-            out.under_way[out.next] = Piece(body, now)
+            body, queued_at = out.waiting.popleft()
+            out.under_way[out.next] = Piece(body, queued_at, now)
             actions.append(SendPiece(path, self.peer, out.number, out.next, body))
             out.next += 1
         return actions
@@ -377,12 +385,15 @@ class Stream:
         if told.stream != out.number or told.expected > out.next:
             return []
         while out.under_way and (first := next(iter(out.under_way))) < told.expected:
-            out.bytes -= len(out.under_way.pop(first).body)
+            piece = out.under_way.pop(first)
+            out.bytes -= len(piece.body)
+            self._longest = max(self._longest, now - piece.queued_at)
         again = [n for first, last in told.missing for n in range(max(first, told.expected), min(last + 1, out.next))]
         return self._resend(now, again[:RESEND_BURST], GAP_AFTER) + self._fill(now)
 
     def _resend(self, now: Instant, numbers: list[int], not_within: Duration) -> list[Action]:
-        path, actions = self._best_path(now), list[Action]()
+        path = self._best_path(now)
+        actions: list[Action] = []
         if path is None or self.peer is None:
             return actions
         for number in numbers:

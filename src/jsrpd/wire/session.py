@@ -20,6 +20,10 @@ VERSION = 1
 CHALLENGES_SINCE = 2
 """A life that speaks this version, which its header says under the key, answers challenges before it is admitted. Its bodies
 are those of version 1, with something behind a hello that version 1 does not look at."""
+EXPECTATIONS_SINCE = 3
+"""One that speaks this takes records about expectations; an older one would take them for garbage."""
+NEWEST = EXPECTATIONS_SINCE
+"""What we speak."""
 DATAGRAM_TYPE = 5
 """Beside those of the heartbeats' link, though nothing of one is ever taken for something of the other: the keys differ."""
 CONTEXT = b"jsrpd sessions"
@@ -63,6 +67,8 @@ class RecordKind(IntEnum):
     """Number and count of connections."""
     DIGESTS = 5
     NEIGHBOURS = 6
+    EXPECTATIONS = 7
+    """Netlink messages as well: connections that announced others, and what they announced."""
 
 
 class MalformedSessionError(Exception):
@@ -96,13 +102,18 @@ class Acknowledgement:
 class Opened:
     """An authentic datagram of some life of the peer. ``sequence`` grows with each datagram of that life.
 
-    ``answers``: this life answers challenges.
+    ``newest``: version this life speaks.
     """
 
     incarnation: Incarnation
     sequence: int
     message: SessionMessage
-    answers: bool = True
+    newest: int = NEWEST
+
+    @property
+    def answers(self) -> bool:
+        """This life answers challenges."""
+        return self.newest >= CHALLENGES_SINCE
 
 
 class SessionLink:
@@ -124,7 +135,7 @@ class SessionLink:
         header = Header(
             VERSION,
             VERSION,
-            CHALLENGES_SINCE,
+            NEWEST,
             DATAGRAM_TYPE,
             self._cluster_id,
             self._node_id,
@@ -164,7 +175,7 @@ class SessionLink:
             message = SessionMessage(Kind(kind), echo, stream, payload[PREFIX.size :])
         except (struct.error, ValueError):
             return DropCause.MALFORMED
-        return Opened(header.incarnation, header.sequence, message, header.newest >= CHALLENGES_SINCE)
+        return Opened(header.incarnation, header.sequence, message, header.newest)
 
     def _refuse(self, path: PathId, header: Header) -> DropCause | None:
         if header.cluster_id != self._cluster_id:
@@ -230,22 +241,22 @@ def records(body: bytes) -> Iterator[tuple[RecordKind, bytes]]:
         at += length
 
 
-def packed(connections: Sequence[bytes], limit: int) -> Iterator[bytes]:
+def packed(connections: Sequence[bytes], limit: int, kind: RecordKind = RecordKind.CONNECTIONS) -> Iterator[bytes]:
     """Bodies of at most ``limit`` bytes for netlink messages, in order. Compressed only where it saves datagrams."""
     chunk: list[bytes] = []
     size = 0
     for one in connections:
         if size + len(one) > RAW_CHUNK_BYTES and chunk:
-            yield from _packed_chunk(chunk, limit)
+            yield from _packed_chunk(chunk, limit, kind)
             chunk, size = [], 0
         chunk.append(one)
         size += len(one)
     if chunk:
-        yield from _packed_chunk(chunk, limit)
+        yield from _packed_chunk(chunk, limit, kind)
 
 
-def _packed_chunk(chunk: Sequence[bytes], limit: int) -> Iterator[bytes]:
-    raw = record(RecordKind.CONNECTIONS, b"".join(chunk))
+def _packed_chunk(chunk: Sequence[bytes], limit: int, kind: RecordKind) -> Iterator[bytes]:
+    raw = record(kind, b"".join(chunk))
     if len(raw) < limit:
         yield bytes((PLAIN,)) + raw
         return
@@ -254,8 +265,8 @@ def _packed_chunk(chunk: Sequence[bytes], limit: int) -> Iterator[bytes]:
         yield bytes((DEFLATED,)) + small
         return
     middle = len(chunk) // 2
-    yield from _packed_chunk(chunk[:middle], limit)
-    yield from _packed_chunk(chunk[middle:], limit)
+    yield from _packed_chunk(chunk[:middle], limit, kind)
+    yield from _packed_chunk(chunk[middle:], limit, kind)
 
 
 def packed_records(wanted: Iterable[tuple[RecordKind, bytes]]) -> bytes:

@@ -17,6 +17,9 @@ SESSIONS = SessionStatus(
     backlog_bytes=17,
     services=(("Session create", 124, 3), ("IPv6 session create", 0, 12)),
     counters={"events": 999},
+    lag_ns=2_340_000,
+    table=(130, 262_144),
+    received=77,
 )
 
 
@@ -36,6 +39,8 @@ def test_services_in_the_vendors_columns() -> None:
         "    Peer session process: heard",
         "    Sessions of the peer's groups here: complete",
         "    Waiting to be acknowledged: 17 bytes",
+        "    Longest until acknowledged: 2.3 ms",
+        "    Connection table: 130 of 262144",
         "    Events: 999",
     ]
 
@@ -48,6 +53,7 @@ def test_cold_synchronization_complete() -> None:
         "        Cold synchronization failed for: None",
         "        Current Monitoring Weight: 0",
         "        CS RTO sync             1 of 1 SPUs completed",
+        "        Sessions received: 77",
         "        Number of cold synchronization completed: 2",
         "        Number of cold synchronization failed: 1",
         "        Jan 31 00:57:36.021 : Cold sync completed for PFE flowd",

@@ -31,13 +31,15 @@ def test_everything() -> None:
         "filter protocol udp",
         "filter except-destination-port 53",
         "filter except-address 10.9.0.0/16",
+        "pickup udp assured",
+        "pickup tcp new",
         "nat-pool 198.51.100.0/28 redundancy-group 1",
         "mark 7 redundancy-group 1",
         "zone 9 redundancy-group 1",
     )
     assert said == SessionSynchronization(
         True,
-        SessionFilter((6, 17), (53,), (RethUnitAddress("10.9.0.0", 16),)),
+        SessionFilter((6, 17), (53,), (RethUnitAddress("10.9.0.0", 16),), (17,)),
         (NatPool(RethUnitAddress("198.51.100.0", 28), 1),),
         ((7, 1),),
         ((9, 1),),
@@ -51,6 +53,7 @@ def test_everything() -> None:
         ("mark 7", "needs a redundancy-group that is configured"),
         ("filter protocol carrier-pigeon", "carrier-pigeon is not"),
         ("filter except-destination-port 70000", "70000 is not within 1..65535"),
+        ("pickup udp later", "later is not"),
         ("of", "unknown statement of"),
     ],
 )

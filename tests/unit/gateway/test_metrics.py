@@ -10,7 +10,7 @@ import pytest
 from jsrpd.gateway.families import SUFFIX, Family, older_text, open_metrics
 from jsrpd.gateway.metrics import ProcessStatus, families
 from jsrpd.model.roles import MAX_GROUP, FailureCode
-from jsrpd.model.status import ClusterStatus, GroupStatus, InterfaceMonitorStatus, PathStatus, ScheduleStatus
+from jsrpd.model.status import ClusterStatus, GroupStatus, InterfaceMonitorStatus, PathStatus, ScheduleStatus, SessionStatus
 from tests.peers import program
 from tests.unit.management.daemon import IF, IP, cluster, lost, row
 
@@ -37,8 +37,24 @@ BUSY = cluster(
         PathStatus("segment 0", "lan", True, 124, 119, 0, 0.0, 0),
     ),
     schedule=ScheduleStatus(True, False, 250, 2, 1400),
+    sessions=SessionStatus(
+        on=True,
+        peer=True,
+        covered=False,
+        cold_sync="receiving the peer's sessions",
+        completed=3,
+        failed=1,
+        backlog_bytes=4096,
+        services=(("Session create", 12, 7), ("Session close", 3, 0)),
+        counters={"events": 40},
+        lag_ns=2_500_000,
+        table=(130, 262_144),
+    ),
 )
-ALONE = cluster(GroupStatus(1, 1, (row(0, 200, "primary"), lost(1))), fabric_interfaces=(), schedule=ScheduleStatus(False))
+OFF = SessionStatus(on=False, peer=False, covered=True, cold_sync="off")
+ALONE = cluster(
+    GroupStatus(1, 1, (row(0, 200, "primary"), lost(1))), fabric_interfaces=(), schedule=ScheduleStatus(False), sessions=OFF
+)
 
 
 def everything(status: ClusterStatus | None) -> list[Family]:

@@ -16,8 +16,10 @@ from jsrpd.sessions.cold_sync import (
     PeerHeard,
     PeerJoined,
     PeerLost,
+    Refused,
     ResyncBegan,
     ResyncEnded,
+    RoomFound,
     State,
     TimePassed,
 )
@@ -48,6 +50,36 @@ def at_deadlines(machine: ColdSync, until: Instant) -> list[Instant]:
         seen.append(due)
         machine.handle(due, TimePassed())
     return seen
+
+
+def test_a_full_table_is_no_cover_and_nothing_gives_that_up() -> None:
+    """The end mark means nothing when some of what came before it found no room; when there is room, all is asked for again."""
+    machine = complete()
+    (told,) = machine.handle(START + SECOND, Refused())
+    assert isinstance(told, Happened)
+    assert machine.handle(START + SECOND, Refused()) == [], "told once"
+    assert machine.handle(START + SECOND, ResyncEnded(11)) == []
+    assert machine.covered(START + SECOND + GRACE - 1)
+    at_deadlines(machine, START + 10 * DEADLINE)
+    assert machine.state == State.REFUSED
+    assert not machine.covered(START + 10 * DEADLINE)
+    again = START + 10 * DEADLINE
+    (asked,) = machine.handle(again, RoomFound())
+    assert isinstance(asked, AskForAll)
+    assert machine.handle(again, TimePassed()) == [], "the peer has its time from now on"
+    assert not machine.covered(again), "it was not covered a moment ago"
+    machine.handle(again + 1, ResyncBegan(asked.number))
+    machine.handle(again + 2, ResyncEnded(asked.number))
+    assert machine.covered(again + 2)
+    assert machine.handle(again + 3, RoomFound()) == []
+
+
+@pytest.mark.parametrize("former", [ColdSync(START, 0), complete()])
+def test_without_a_peer_nothing_can_be_refused(former: ColdSync) -> None:
+    former.handle(START + 4, PeerLost())
+    state = former.state
+    assert former.handle(START + 5, Refused()) == []
+    assert former.state == state
 
 
 def test_covered_when_the_end_mark_has_come() -> None:

@@ -152,6 +152,25 @@ def test_two_sides_find_each_other_and_speak() -> None:
         assert side.machine.backlog == 0
 
 
+def test_how_far_the_peer_is_behind() -> None:
+    """The longest since it was asked last, from queued to acknowledged; what still waits counts as well."""
+    world = World(2, delay=(3 * MILLISECOND, 3 * MILLISECOND))
+    world.run(SECOND)
+    sender = world.sides["a"].machine
+    sender.lag(world.now)
+    world.give("a", b"x")
+    world.run(SECOND)
+    assert sender.lag(world.now) == 6 * MILLISECOND
+    assert sender.lag(world.now) == 0
+    world.dead_paths = set(PATHS)
+    world.give("a", b"y")
+    world.run(50 * MILLISECOND)
+    assert sender.lag(world.now) == 50 * MILLISECOND
+    world.dead_paths = set()
+    world.run(SECOND)
+    assert 50 * MILLISECOND < sender.lag(world.now) < SECOND
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_nothing_lost_nothing_twice_in_order(seed: int) -> None:
     chance = random.Random(seed)
