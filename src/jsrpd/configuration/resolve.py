@@ -20,11 +20,13 @@ from jsrpd.model.configuration import (
     MetricsListener,
     NatPool,
     Preempt,
+    RestService,
     Reth,
     RethUnitAddress,
     SessionFilter,
     SessionSynchronization,
     SyslogHost,
+    TlsListener,
 )
 from jsrpd.model.roles import NODE_IDS, RG0
 
@@ -66,6 +68,7 @@ class Resolver:
             in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
             syslog_hosts=_syslog_hosts(view),
             metrics_listeners=_metrics_listeners(view),
+            rest=self._rest(view),
             session_synchronization=self._session_synchronization(cluster, {group.group for group in groups}),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
@@ -88,6 +91,23 @@ class Resolver:
         """``interfaces NAME`` as a node sees them."""
         stated = self.views[node_id].find("interfaces")
         return stated.children if stated else {}
+
+    def _rest(self, view: Node) -> RestService:
+        """``system services rest``. TLS without a certificate would be nothing, so that is refused."""
+        service = view.find("system", "services", "rest")
+        others_read = _value(service, "none", "other-users") == "read-only"
+        https = service.find("https") if service is not None else None
+        addresses = https.find("address") if https is not None else None
+        if https is None or addresses is None:
+            return RestService(others_read)
+        certificate, private_key = (_value(https, "", word) for word in ("certificate", "private-key"))
+        if not (certificate and private_key):
+            self._missing(https.word, "services rest https", "needs certificate FILE and private-key FILE")
+        listeners = (
+            TlsListener(address, int(_value(node, "9470", "port")), certificate, private_key)
+            for address, node in addresses.children.items()
+        )
+        return RestService(others_read, tuple(listeners))
 
     # -- groups ---------------------------------------------------------------------------------------------------
 

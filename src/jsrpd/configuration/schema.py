@@ -308,7 +308,29 @@ SYSTEM = {
                         below={"port": Statement("TCP port", value=integer(1024, 65535), default="9469")},
                     )
                 },
-            )
+            ),
+            "rest": Statement(
+                "REST interface and dashboard; on the UNIX socket always",
+                below={
+                    "other-users": Statement(
+                        "what a local user may who is neither root nor of group jsrp",
+                        value=choice("none", "read-only"),
+                        default="none",
+                    ),
+                    "https": Statement(
+                        "over TLS, for who has a token",
+                        below={
+                            "address": Statement(
+                                "address to listen at",
+                                key=ADDRESS,
+                                below={"port": Statement("TCP port", value=integer(1024, 65535), default="9470")},
+                            ),
+                            "certificate": Statement("PEM file with the certificate and its chain", value=PATH),
+                            "private-key": Statement("PEM file with its key", value=PATH),
+                        },
+                    ),
+                },
+            ),
         },
     ),
     "syslog": Statement(

@@ -184,6 +184,22 @@ class MetricsListener(msgspec.Struct, frozen=True):
     port: int
 
 
+class TlsListener(msgspec.Struct, frozen=True):
+    """A TCP address of this node at which the REST interface is served; paths of PEM files."""
+
+    address: str
+    port: int
+    certificate: str
+    private_key: str
+
+
+class RestService(msgspec.Struct, frozen=True):
+    """``system services rest``. ``others_read``: local users who are neither root nor of group jsrp may read."""
+
+    others_read: bool = False
+    https: tuple[TlsListener, ...] = ()
+
+
 class SessionFilter(msgspec.Struct, frozen=True):
     """Which connections travel: ``protocols`` (numbers; empty: all) less what the exceptions name."""
 
@@ -228,6 +244,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     """Hello frames on the segments of the reths."""
     syslog_hosts: tuple[SyslogHost, ...] = ()
     metrics_listeners: tuple[MetricsListener, ...] = ()
+    rest: RestService = RestService()
     spu_monitoring: SpuMonitoring | None = None
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import errno
 import functools
+import grp
+import importlib
 import os
 import pwd
 import signal
@@ -13,12 +15,14 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from jsrpd.core import checkpoint
 from jsrpd.core.explain import explain
 from jsrpd.gateway import families, http, listening, processes
+from jsrpd.gateway.access import GROUP
 from jsrpd.gateway.scrape import Scrape
 from jsrpd.management import children, engine_link
 from jsrpd.management.journal import DIRECTORY
@@ -44,8 +48,9 @@ from jsrpd.management.requests import (
     decode_request,
     encode,
 )
-from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
-from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
+from jsrpd.messages.catalogue import LogMessage, notice, socket_creation_failure, socket_listen_failure
+from jsrpd.model.configuration import ClusterConfiguration, MetricsListener, RestService
+from jsrpd.model.journal import JournalEvent
 from jsrpd.model.status import ClusterStatus
 from jsrpd.processes.commit_desk import CommitDesk, Commits, Session
 from jsrpd.processes.journal_writer import JournalWriter
@@ -53,7 +58,11 @@ from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.privileges import drop_all
 from jsrpd.processes.syslog import SyslogSender
 
+if TYPE_CHECKING:
+    from jsrpd.processes.web_desk import WebDesk
+
 HTTP_SOCKET_NAME = "http.sock"
+
 MAX_CLIENTS = 32
 CLIENT_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 5.0
@@ -86,6 +95,7 @@ def run(
     commits: Commits | None = None,
 ) -> None:
     """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered. ``restarts``: by child."""
+    _join_group()
     drop_all()
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -95,7 +105,15 @@ def run(
     gateway = Gateway(engine, parent, configuration, path, syslog, journal, restarts, monitors)
     if commits is not None:
         gateway.desk = CommitDesk(commits, state_directory, configuration, gateway)
+        gateway.rest_directory = commits.directory
     asyncio.run(gateway.run())
+
+
+def _join_group() -> None:
+    """So that the socket can be given to the group, without the right to give files away: chown(2) lets a file's owner choose
+    among his own groups. Under systemd the unit has said so already, and we may not."""
+    with contextlib.suppress(KeyError, PermissionError):
+        os.setgroups([*os.getgroups(), grp.getgrnam(GROUP).gr_gid])
 
 
 class Gateway:
@@ -129,7 +147,10 @@ class Gateway:
         self.restarts = dict(restarts or {})
         self.scrape = Scrape(self._status, lambda: processes.statuses(os.getppid(), self.restarts))
         self.http = http.Server(self.scrape.answer)
-        self.http_listeners: dict[MetricsListener | None, asyncio.Task[None]] = {}
+        self.http_listeners: dict[MetricsListener, asyncio.Task[None]] = {}
+        self.rest_directory: Path | None = None
+        """Where the tokens are; None: without REST."""
+        self.web: WebDesk | None = None
         self.journal_directory = journal_directory
         self.journal: JournalWriter | None = None
         self.desk: CommitDesk | None = None
@@ -150,7 +171,8 @@ class Gateway:
         if threading.current_thread() is threading.main_thread():
             loop.add_signal_handler(signal.SIGTERM, self._end)
         if self.journal_directory is not None:
-            self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, functools.partial(self._tell_log, loop))
+            tell_log, tell_web = functools.partial(self._tell_log, loop), functools.partial(self._tell_web, loop)
+            self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, tell_log, tell_web)
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
         if self.monitors is not None:
@@ -159,6 +181,14 @@ class Gateway:
         self._listen_for_http()
         if self.desk is not None:
             self.desk.start()
+        web = loop.create_task(self._serve_web(self.rest_directory)) if self.rest_directory is not None else None
+        try:
+            await self._serve()
+        finally:
+            if web is not None:
+                web.cancel()
+
+    async def _serve(self) -> None:
         attempt = 0
         while True:
             listener = self._listener()
@@ -170,17 +200,36 @@ class Gateway:
             attempt += 1
 
     def _listen_for_http(self) -> None:
-        """On the UNIX socket, and at the addresses that are configured now."""
-        configured = self.configuration.metrics_listeners if self.configuration is not None else ()
-        wanted: set[MetricsListener | None] = {None, *configured}
+        """At the addresses that are configured now."""
+        wanted = set(self.configuration.metrics_listeners if self.configuration is not None else ())
         for gone in set(self.http_listeners) - wanted:
             self.http_listeners.pop(gone).cancel()
         for place in wanted - set(self.http_listeners):
-            serving = listening.serve(partial(self._http_socket, place), self.http.client, http.MAX_HEAD_BYTES, self._no_http)
+            bind = partial(listening.tcp, place.address, place.port)
+            serving = listening.serve(bind, self.http.client, http.MAX_HEAD_BYTES, self._no_http)
             self.http_listeners[place] = asyncio.get_running_loop().create_task(serving)
+        if self.web is not None:
+            self.web.reconfigure(self.configuration.rest if self.configuration is not None else RestService())
 
-    def _http_socket(self, place: MetricsListener | None) -> socket.socket:
-        return listening.tcp(place.address, place.port) if place else listening.unix(self.path.with_name(HTTP_SOCKET_NAME))
+    async def _serve_web(self, directory: Path) -> None:
+        """Its libraries are loaded aside: ``jsrp`` is answered meanwhile, and no other process has them in its memory."""
+        desk = await asyncio.to_thread(importlib.import_module, "jsrpd.processes.web_desk")
+        services = desk.Services(self._answer, self.scrape.answer, self._note, _user, self._no_http)
+        self.web = desk.WebDesk(services, directory, self.path.with_name(HTTP_SOCKET_NAME))
+        self._listen_for_http()
+
+    def _tell_web(self, loop: asyncio.AbstractEventLoop, events: tuple[JournalEvent, ...]) -> None:
+        """From the journal's thread."""
+        loop.call_soon_threadsafe(lambda: self.web.happened(events) if self.web is not None else None)
+
+    async def _answer(self, request: Request, by: str) -> Reply:
+        """As a client of the management socket gets it, for who asks by REST."""
+        if isinstance(request, CONFIGURATION_REQUESTS) and self.desk is not None:
+            return await self.desk.reply(request, by, Session()) or Reply(False, NOT_UNDERSTOOD)
+        return await self._reply(request, by)
+
+    def _note(self, text: str) -> None:
+        self.syslog.send(notice(text))
 
     def _no_http(self, error: OSError) -> None:
         self._report(socket_listen_failure(_reason(error)))
