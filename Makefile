@@ -41,11 +41,18 @@ lab: system venv
 PEERS := $(VENV)/peers/.ready
 MET   := prometheus rsyslog libestr0 libfastjson4 openssh-server libwrap0
 
-$(PEERS): $(VENV)/.ready tests/peers.lock
+$(PEERS): $(VENV)/.ready tests/peers.lock tests/schemathesis.lock
 	@mkdir -p $(@D) && cd $(@D) && { apt-get download -qq $(MET) 2>/dev/null || { apt-get update -qq && apt-get download -qq $(MET); }; } && \
 	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/python -r tests/peers.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/schemathesis -r tests/schemathesis.lock
 	@touch $@
+
+# Requests that the REST interface's own description allows, and others, against a real daemon (root).
+SECONDS ?= 600
+.PHONY: fuzz-http
+fuzz-http: system peers
+	JSRPD_FUZZ_SECONDS=$(SECONDS) $(BIN)/pytest tests/end_to_end/test_rest_fuzz.py
 
 .PHONY: peers
 peers: venv

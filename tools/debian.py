@@ -33,6 +33,7 @@ DOCUMENTS = {
     "CHANGELOG.md": ".",
     "docs/operation.md": ".",
     "docs/metrics.md": ".",
+    "docs/rest.md": ".",
     "packaging/prometheus/jsrpd.rules.yml": ".",
     "packaging/grafana/jsrpd.json": ".",
     "docs/examples/two-nodes.conf": "examples",

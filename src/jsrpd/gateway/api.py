@@ -33,7 +33,7 @@ WHO_PATH = f"{ROOT}/whoami"
 PAGE = Path(__file__).with_name("dashboard.html")
 ANY_TEXT = ("*/*", "application/*", "")
 Values = Mapping[str, int | str]
-_body_decoder = msgspec.json.Decoder(dict[str, int | str])
+_body_decoder = msgspec.json.Decoder(dict[str, int | float | str])
 
 
 class Refused(Exception):
@@ -165,9 +165,19 @@ async def _body(request: Request) -> Values:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise Refused(415, f"a body must be {JSON}")
     try:
-        return _body_decoder.decode(content)
+        given = _body_decoder.decode(content)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise Refused(400, f"a JSON object of numbers and texts is needed: {error}") from error
+    return {name: _whole(name, value) for name, value in given.items()}
+
+
+def _whole(name: str, value: int | float | str) -> int | str:
+    """1.0 is a whole number, too (JSON Schema, Numeric types)."""
+    if not isinstance(value, float):
+        return value
+    if not value.is_integer():
+        raise Refused(400, f"{name} must be a whole number")
+    return int(value)
 
 
 def _checked(resource: Resource, given: Values) -> dict[str, str]:
