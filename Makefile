@@ -46,6 +46,8 @@ $(PEERS): $(VENV)/.ready tests/peers.lock tests/schemathesis.lock
 	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/python -r tests/peers.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/schemathesis -r tests/schemathesis.lock
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 	@touch $@
 
 # Requests that the REST interface's own description allows, and others, against a real daemon (root).

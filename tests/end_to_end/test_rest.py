@@ -188,8 +188,11 @@ def test_the_stream_tells_of_a_failure(owner: Node) -> None:
         assert lines.readline().split(b" ")[1] == b"200"
         subprocess.run(["ip", "-n", owner.client, "link", "set", "lan", "down"], check=True)
         seen: list[str] = []
+        wanted = [("lan", '"kind"'), ('"failures":["IF"]',)]
         try:
-            while not any("lan" in line and '"kind"' in line for line in seen) or not any('"failures":["IF"]' in line for line in seen):
+            while not any("lan" in line and '"kind"' in line for line in seen) or not any(
+                '"failures":["IF"]' in line for line in seen
+            ):
                 line = lines.readline().decode()
                 assert line != ": alive\n", seen
                 seen.append(line)

@@ -20,7 +20,7 @@ SECONDS = int(os.environ.get("JSRPD_FUZZ_SECONDS", "20"))
 
 def test_schemathesis(owner: Node, tmp_path: Path) -> None:
     library()
-    token = owner.run("jsrp", *"request system api-token generate fuzz access operator".split()).stdout.strip()
+    token = owner.run("jsrp", *["request", "system", "api-token", "generate", "fuzz", "access", "operator"]).stdout.strip()
     before = owner.pids()
     address = "https://127.0.0.1:9470/api/v1/openapi.json"
     command = [sys.executable, "-m", "schemathesis.cli", "run", address, "--tls-verify=false", "--exclude-path=/api/v1/stream"]

@@ -25,8 +25,10 @@ from jsrpd.model.configuration import (
     RethUnitAddress,
     SessionFilter,
     SessionSynchronization,
+    SnmpUser,
     SyslogHost,
     TlsListener,
+    TrapGroup,
 )
 from jsrpd.model.roles import NODE_IDS, RG0
 
@@ -69,6 +71,7 @@ class Resolver:
             syslog_hosts=_syslog_hosts(view),
             metrics_listeners=_metrics_listeners(view),
             rest=self._rest(view),
+            trap_groups=self._trap_groups(view),
             session_synchronization=self._session_synchronization(cluster, {group.group for group in groups}),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
@@ -108,6 +111,30 @@ class Resolver:
             for address, node in addresses.children.items()
         )
         return RestService(others_read, tuple(listeners))
+
+    def _trap_groups(self, view: Node) -> tuple[TrapGroup, ...]:
+        stated = view.find("snmp", "trap-group")
+        return tuple(self._trap_group(view, name, node) for name, node in (stated.children if stated else {}).items())
+
+    def _trap_group(self, view: Node, name: str, node: Node) -> TrapGroup:
+        user = None
+        if _value(node, "v2", "version") == "v3":
+            user = self._snmp_user(view, node, _value(node, "", "user"), f"snmp trap-group {name}")
+        if not _words(node, "targets"):
+            self._missing(node.word, f"snmp trap-group {name}", "needs targets ADDRESS")
+        return TrapGroup(name, tuple(_words(node, "targets")), int(_value(node, "162", "destination-port")), user)
+
+    def _snmp_user(self, view: Node, node: Node, name: str, path: str) -> SnmpUser | None:
+        stated = view.find("snmp", "v3", "usm", "local-engine", "user", name) if name else None
+        if stated is None:
+            self._missing(node.word, path, "version v3 needs user U, and that in snmp v3 usm local-engine user U")
+            return None
+        for kind in ("sha256", "sha"):
+            password = _value(stated, "", f"authentication-{kind}", "authentication-password")
+            if password:
+                return SnmpUser(name, kind, password, _value(stated, "", "privacy-aes128", "privacy-password"))
+        self._missing(stated.word, f"snmp v3 usm local-engine user {name}", "needs authentication-sha256 authentication-password P")
+        return None
 
     # -- groups ---------------------------------------------------------------------------------------------------
 

@@ -355,7 +355,50 @@ SYSTEM = {
     ),
 }
 
+PASSWORD = Value("8 to 64 printable characters without blanks", lambda text: bool(re.fullmatch(r"[!-~]{8,64}", text)))
+"""RFC 3414, 11.2: at least eight."""
+AUTHENTICATION = {"authentication-password": Statement("password for it", value=PASSWORD)}
+SNMP = {
+    "trap-group": Statement(
+        "receivers of traps; its name is the community of version v2",
+        key=NAME,
+        below={
+            "version": Statement("of SNMP", value=choice("v2", "v3"), default="v2"),
+            "user": Statement("of version v3", value=NAME),
+            "targets": Statement("receiver", value=ADDRESS, many=True),
+            "destination-port": Statement("UDP port of the receivers", value=integer(1, 65535), default="162"),
+            "categories": Statement("which traps", value=choice("chassis-cluster"), default="chassis-cluster"),
+        },
+    ),
+    "v3": Statement(
+        "version 3",
+        below={
+            "usm": Statement(
+                "user-based security (RFC 3414)",
+                below={
+                    "local-engine": Statement(
+                        "users that send",
+                        below={
+                            "user": Statement(
+                                "a user",
+                                key=NAME,
+                                below={
+                                    "authentication-sha": Statement("with HMAC-SHA-96", below=AUTHENTICATION),
+                                    "authentication-sha256": Statement("with HMAC-192-SHA-256", below=AUTHENTICATION),
+                                    "privacy-aes128": Statement(
+                                        "encrypted", below={"privacy-password": Statement("password for it", value=PASSWORD)}
+                                    ),
+                                },
+                            )
+                        },
+                    )
+                },
+            )
+        },
+    ),
+}
 TOP = {
+    "snmp": Statement("traps", below=SNMP),
     "system": Statement("the node itself", below=SYSTEM),
     "chassis": Statement("chassis", below={"cluster": Statement("chassis cluster", below=CLUSTER)}),
     "interfaces": Statement("interfaces", below={"": Statement("an interface", key=INTERFACE, below=INTERFACE_STATEMENTS)}),

@@ -200,6 +200,24 @@ class RestService(msgspec.Struct, frozen=True):
     https: tuple[TlsListener, ...] = ()
 
 
+class SnmpUser(msgspec.Struct, frozen=True):
+    """``authentication``: ``sha`` or ``sha256``; ``privacy_password`` empty: not encrypted."""
+
+    name: str
+    authentication: str
+    authentication_password: str
+    privacy_password: str = ""
+
+
+class TrapGroup(msgspec.Struct, frozen=True):
+    """Receivers of traps. ``user`` None: version 2c, with the name as community."""
+
+    name: str
+    targets: tuple[str, ...]
+    port: int = 162
+    user: SnmpUser | None = None
+
+
 class SessionFilter(msgspec.Struct, frozen=True):
     """Which connections travel: ``protocols`` (numbers; empty: all) less what the exceptions name."""
 
@@ -245,6 +263,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     syslog_hosts: tuple[SyslogHost, ...] = ()
     metrics_listeners: tuple[MetricsListener, ...] = ()
     rest: RestService = RestService()
+    trap_groups: tuple[TrapGroup, ...] = ()
     spu_monitoring: SpuMonitoring | None = None
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None
