@@ -41,11 +41,16 @@ lab: system venv
 PEERS := $(VENV)/peers/.ready
 MET   := prometheus rsyslog libestr0 libfastjson4 openssh-server libwrap0
 
+SNMP  := snmp snmpd snmptrapd
+
 $(PEERS): $(VENV)/.ready tests/peers.lock tests/schemathesis.lock
 	@mkdir -p $(@D) && cd $(@D) && { apt-get download -qq $(MET) 2>/dev/null || { apt-get update -qq && apt-get download -qq $(MET); }; } && \
 	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/python -r tests/peers.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/schemathesis -r tests/schemathesis.lock
+	@cd $(@D) && apt-get download -qq $(SNMP) $$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
+	  --no-replaces --no-enhances $(SNMP) 2>/dev/null | grep -E '^lib(snmp|netsnmp|sensors|mariadb|perl)[^:]*$$' | sort -u) && \
+	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done || echo "without net-snmp: its tests are skipped"
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 	@touch $@

@@ -190,9 +190,7 @@ def test_the_stream_tells_of_a_failure(owner: Node) -> None:
         seen: list[str] = []
         wanted = [("lan", '"kind"'), ('"failures":["IF"]',)]
         try:
-            while not any("lan" in line and '"kind"' in line for line in seen) or not any(
-                '"failures":["IF"]' in line for line in seen
-            ):
+            while not all(any(all(word in line for word in words) for line in seen) for words in wanted):
                 line = lines.readline().decode()
                 assert line != ": alive\n", seen
                 seen.append(line)

@@ -57,6 +57,7 @@ from jsrpd.processes.journal_writer import JournalWriter
 from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.privileges import drop_all
 from jsrpd.processes.syslog import SyslogSender
+from jsrpd.processes.trap_desk import TrapDesk
 
 if TYPE_CHECKING:
     from jsrpd.processes.web_desk import WebDesk
@@ -151,6 +152,7 @@ class Gateway:
         self.rest_directory: Path | None = None
         """Where the tokens are; None: without REST."""
         self.web: WebDesk | None = None
+        self.traps: TrapDesk | None = None
         self.journal_directory = journal_directory
         self.journal: JournalWriter | None = None
         self.desk: CommitDesk | None = None
@@ -171,8 +173,10 @@ class Gateway:
         if threading.current_thread() is threading.main_thread():
             loop.add_signal_handler(signal.SIGTERM, self._end)
         if self.journal_directory is not None:
-            tell_log, tell_web = functools.partial(self._tell_log, loop), functools.partial(self._tell_web, loop)
-            self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, tell_log, tell_web)
+            tell_log, tell_others = functools.partial(self._tell_log, loop), functools.partial(self._tell_others, loop)
+            self.traps = TrapDesk(self.journal_directory.parent, self.status, self._note)
+            self.traps.reconfigure(self.configuration)
+            self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, tell_log, tell_others)
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
         if self.monitors is not None:
@@ -218,9 +222,15 @@ class Gateway:
         self.web = desk.WebDesk(services, directory, self.path.with_name(HTTP_SOCKET_NAME))
         self._listen_for_http()
 
-    def _tell_web(self, loop: asyncio.AbstractEventLoop, events: tuple[JournalEvent, ...]) -> None:
+    def _tell_others(self, loop: asyncio.AbstractEventLoop, events: tuple[JournalEvent, ...]) -> None:
         """From the journal's thread."""
-        loop.call_soon_threadsafe(lambda: self.web.happened(events) if self.web is not None else None)
+        loop.call_soon_threadsafe(self._happened, events)
+
+    def _happened(self, events: tuple[JournalEvent, ...]) -> None:
+        if self.web is not None:
+            self.web.happened(events)
+        if self.traps is not None:
+            self.traps.happened(events)
 
     async def _answer(self, request: Request, by: str) -> Reply:
         """As a client of the management socket gets it, for who asks by REST."""
@@ -430,6 +440,8 @@ class Gateway:
                     self.configuration = message.configuration
                     self.syslog.reconfigure(message.configuration.syslog_hosts)
                     self._listen_for_http()
+                    if self.traps is not None:
+                        self.traps.reconfigure(message.configuration)
                     if self.desk is not None:
                         self.desk.reconfigure(message.configuration)
                 elif isinstance(message, children.Reloaded):
