@@ -39,11 +39,11 @@ lab: system venv
 
 # Programs that the tests meet are unpacked, not installed: nobody wants servers started for them.
 PEERS := $(VENV)/peers/.ready
-MET   := prometheus rsyslog libestr0 libfastjson4 openssh-server libwrap0
+MET   := prometheus rsyslog rsyslog-openssl libestr0 libfastjson4 openssh-server libwrap0
 
 SNMP  := snmp snmpd snmptrapd
 
-$(PEERS): $(VENV)/.ready tests/peers.lock tests/schemathesis.lock
+$(PEERS): $(VENV)/.ready tests/peers.lock tests/schemathesis.lock Makefile
 	@mkdir -p $(@D) && cd $(@D) && { apt-get download -qq $(MET) 2>/dev/null || { apt-get update -qq && apt-get download -qq $(MET); }; } && \
 	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/python -r tests/peers.lock

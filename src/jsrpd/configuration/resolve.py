@@ -403,10 +403,14 @@ def _prefixes_of(texts: Iterable[str]) -> tuple[RethUnitAddress, ...]:
 
 def _syslog_hosts(view: Node) -> tuple[SyslogHost, ...]:
     hosts = view.find("system", "syslog", "host")
-    return tuple(
-        SyslogHost(address, int(_value(node, "514", "port")), "structured-data" in node.children, _value(node, "udp", "transport"))
-        for address, node in (hosts.children if hosts else {}).items()
-    )
+    return tuple(_syslog_host(address, node) for address, node in (hosts.children if hosts else {}).items())
+
+
+def _syslog_host(address: str, node: Node) -> SyslogHost:
+    transport = _value(node, "udp", "transport")
+    port = int(_value(node, "6514" if transport == "tls" else "514", "port"))
+    authority, name = _value(node, "", "certificate-authority"), _value(node, "", "server-name")
+    return SyslogHost(address, port, "structured-data" in node.children, transport, authority, name)
 
 
 def _metrics_listeners(view: Node) -> tuple[MetricsListener, ...]:

@@ -341,13 +341,12 @@ SYSTEM = {
                 key=ADDRESS,
                 below={
                     "structured-data": Statement("RFC 5424 form"),
-                    "port": Statement("port of the receiver", value=integer(1, 65535), default="514"),
-                    "transport": Statement(
-                        "how to send",
-                        value=choice("udp", "tcp", "tls"),
-                        default="udp",
-                        refuse_values={"tls": NOT_YET},
+                    "port": Statement("port of the receiver, 514 or with tls 6514", value=integer(1, 65535)),
+                    "transport": Statement("how to send", value=choice("udp", "tcp", "tls"), default="udp"),
+                    "certificate-authority": Statement(
+                        "PEM file with the authorities that may vouch for a receiver over tls; else the system's", value=PATH
                     ),
+                    "server-name": Statement("name in the receiver's certificate, where it is not the address", value=NAME),
                     "any": Statement("facility and severity", value=choice("any")),
                 },
             )

@@ -174,7 +174,11 @@ class SyslogHost(msgspec.Struct, frozen=True):
     port: int = 514
     structured_data: bool = False
     transport: str = "udp"
-    """``udp`` or ``tcp``."""
+    """``udp``, ``tcp`` or ``tls``."""
+    certificate_authority: str = ""
+    """Over TLS: PEM file; empty: the system's."""
+    server_name: str = ""
+    """Over TLS: as the certificate has it; empty: the address."""
 
 
 class MetricsListener(msgspec.Struct, frozen=True):

@@ -57,6 +57,7 @@ from jsrpd.processes.journal_writer import JournalWriter
 from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.privileges import drop_all
 from jsrpd.processes.syslog import SyslogSender
+from jsrpd.processes.syslog_tls import Relay
 from jsrpd.processes.trap_desk import TrapDesk
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class Gateway:
         """Where the tokens are; None: without REST."""
         self.web: WebDesk | None = None
         self.traps: TrapDesk | None = None
+        self.relay = Relay(path.parent, self._note)
         self.journal_directory = journal_directory
         self.journal: JournalWriter | None = None
         self.desk: CommitDesk | None = None
@@ -181,6 +183,7 @@ class Gateway:
         loop.add_reader(self.parent, self._read_parent)
         if self.monitors is not None:
             self.monitors.listen(loop)
+        self.relay.reconfigure(self.configuration.syslog_hosts if self.configuration is not None else ())
         self._flush_log()
         self._listen_for_http()
         if self.desk is not None:
@@ -247,6 +250,8 @@ class Gateway:
     def _end(self) -> None:
         """The engine has ended before us: what it handed over last is still in the channel."""
         self._read_engine()
+        self.syslog.flush()
+        self.relay.close()
         if self.journal is not None:
             self.journal.close()
         os._exit(0)
@@ -439,6 +444,7 @@ class Gateway:
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
                     self.syslog.reconfigure(message.configuration.syslog_hosts)
+                    self.relay.reconfigure(message.configuration.syslog_hosts)
                     self._listen_for_http()
                     if self.traps is not None:
                         self.traps.reconfigure(message.configuration)
