@@ -73,11 +73,17 @@ def relaying(tmp_path: Path) -> Iterator[Relaying]:
     one.end()
 
 
-def until(condition: Callable[[], object], what: str = "") -> None:
+def until(condition: Callable[[], object], what: str = "", flush: Callable[[], None] = lambda: None) -> None:
+    """``flush`` is called before each look."""
     give_up = time.monotonic() + PATIENCE_S
-    while not condition():
+    while not _seen(condition, flush):
         assert time.monotonic() < give_up, what
         time.sleep(0.01)
+
+
+def _seen(condition: Callable[[], object], flush: Callable[[], None]) -> bool:
+    flush()
+    return bool(condition())
 
 
 class TlsRsyslogd(Rsyslogd):
@@ -118,7 +124,7 @@ def test_nothing_is_lost_over_a_restart(tmp_path: Path, relaying: Relaying, end:
 
     try:
         say(200)
-        until(lambda: (sender.flush(), len(server.lines()) >= 100)[1], str(relaying.reports))
+        until(lambda: len(server.lines()) >= 100, str(relaying.reports), sender.flush)
         say(50)
         running.send_signal(end)
         say(50)
@@ -169,7 +175,7 @@ def test_who_cannot_show_the_right_certificate_gets_nothing(tmp_path: Path) -> N
         host = SyslogHost("127.0.0.1", receiver.port, False, "tls", str(authority), name)
         destination = TlsDestination(host, reports.append)
         destination.put(b"secret")
-        until(lambda to=destination, of=receiver: (to.flush(), of.connections >= 3)[1])  # type: ignore[misc]
+        until(lambda of=receiver: of.connections >= 3, flush=destination.flush)  # type: ignore[misc]
         assert len(reports) == 1
         assert said in reports[0]
         assert receiver.received == b""
@@ -184,10 +190,10 @@ def test_who_never_answers_the_handshake_is_given_up() -> None:
         host = SyslogHost("127.0.0.1", listener.getsockname()[1], False, "tls", "", "x")
         destination = TlsDestination(host, reports.append, lambda: now[0])
         destination.put(b"x")
-        until(lambda: (destination.flush(), destination._handshake is not None)[1])
+        until(lambda: destination._handshake is not None, flush=destination.flush)
         assert reports == []
         now[0] += syslog_tls.HANDSHAKE_S
-        until(lambda: (destination.flush(), reports)[1])
+        until(lambda: reports, flush=destination.flush)
     assert "handshake" in reports[0]
     assert destination.absent
 
@@ -198,7 +204,7 @@ def test_missing_authorities_are_said(tmp_path: Path) -> None:
         host = SyslogHost("127.0.0.1", listener.getsockname()[1], False, "tls", f"{tmp_path}/none")
         destination = TlsDestination(host, reports.append)
         destination.put(b"x")
-        until(lambda: (destination.flush(), reports)[1])
+        until(lambda: reports, flush=destination.flush)
     assert "No such file" in reports[0]
 
 
@@ -215,10 +221,10 @@ def test_the_relay_takes_no_more_than_it_can_hold(tmp_path: Path, relaying: Rela
     count = QUEUE_LENGTH + QUEUE_LENGTH // 2
     for number in range(count):
         sender.send(notice(f"number {number}."))
-    until(lambda: (sender.flush(), relaying.waiting == QUEUE_LENGTH)[1])
+    until(lambda: relaying.waiting == QUEUE_LENGTH, str(relaying.reports), sender.flush)
     assert handing_over.waiting > 0
     receiver = TlsReceiver(certificate, key, port)
-    until(lambda: (sender.flush(), f"number {count - 1}.".encode() in receiver.received)[1])
+    until(lambda: f"number {count - 1}.".encode() in receiver.received, str(relaying.reports), sender.flush)
     assert all(f"number {number}.".encode() in receiver.received for number in range(count))
     assert handing_over.dropped == 0
     receiver.listener.close()
