@@ -1,7 +1,10 @@
 """Who is measured: how each is brought up in a fresh lab, which node is primary, how an operator moves it."""
 
 import json
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +15,10 @@ from jsrpd.lab import faults, topology
 from jsrpd.lab.topology import BY_SEGMENT, NODES, SWITCH, Lab, LabError, Settings, inside, ip_batch, run
 
 SETTLE_S = 20.0
+RELOAD_S = 1.0
+ENGINE = "jsrpd: engine"
+KEEPALIVED_OPTIONS = ("-P", "-n", "-l", "-G", "-f", "keepalived.conf", "-p", "keepalived.pid", "-r", "vrrp.pid")
+"""No checker process, and pid files that no other keepalived knows."""
 
 
 class Contestant(Protocol):
@@ -27,6 +34,12 @@ class Contestant(Protocol):
 
     def hand_over(self, lab: Lab, node: str) -> None:
         """The operator takes the gateway from ``node``."""
+
+    def restart(self, lab: Lab, node: str) -> None:
+        """The daemon of ``node`` takes up its program and configuration anew, the gentlest way it has; when it is done."""
+
+    def stop_and_start(self, lab: Lab, node: str) -> None:
+        """The daemon of ``node`` is told to end, and started when it has; when it runs again."""
 
     def cut_heartbeats(self, lab: Lab, node: str) -> None:
         """The links or frames by which the nodes usually hear each other are lost; the segments carry everything else."""
@@ -49,6 +62,23 @@ class Jsrpd:
     def hand_over(self, lab: Lab, node: str) -> None:
         """See ``Contestant``."""
         faults.inject(lab, "handover", node)
+
+    def restart(self, lab: Lab, node: str) -> None:
+        """See ``Contestant``. Another image in the same process."""
+        before = _daemons(lab, node)
+        os.kill(before["jsrpd"], signal.SIGUSR2)
+        topology.wait_until(
+            lambda: _daemons(lab, node).get(ENGINE, before[ENGINE]) != before[ENGINE] and topology.is_settled(lab),
+            SETTLE_S,
+            "jsrpd: restarted in place",
+        )
+
+    def stop_and_start(self, lab: Lab, node: str) -> None:
+        """See ``Contestant``."""
+        os.kill(_daemons(lab, node)["jsrpd"], signal.SIGTERM)
+        topology.wait_until(lambda: not _daemons(lab, node), SETTLE_S, "jsrpd: stopped")
+        topology.start_daemon(lab, node)
+        topology.wait_until(lambda: topology.is_settled(lab), SETTLE_S, "jsrpd: started again")
 
     def cut_heartbeats(self, lab: Lab, node: str) -> None:
         """See ``Contestant``. Control and fabric at once."""
@@ -78,9 +108,7 @@ class Keepalived:
         for node in NODES:
             topology.wait_until(self._answers(lab, node), SETTLE_S, f"conntrackd on {node}")
         for node in NODES:
-            # No checker process, and pid files that no other keepalived knows.
-            words = ("-P", "-n", "-l", "-G", "-f", "keepalived.conf", "-p", "keepalived.pid", "-r", "vrrp.pid")
-            self._launch(lab, node, "keepalived", *words)
+            self._launch(lab, node, "keepalived", *KEEPALIVED_OPTIONS)
         topology.wait_until(lambda: self._is_settled(lab), SETTLE_S, "keepalived: one node with all gateway addresses")
 
     def primary(self, lab: Lab) -> str:
@@ -93,6 +121,22 @@ class Keepalived:
     def hand_over(self, lab: Lab, node: str) -> None:
         """See ``Contestant``. Lower the priority by a tracked file, the way that lost least in the reference measurements."""
         (lab.node_directory(node, "run") / "planned").write_text(f"{-keepalived.TRACK_LOSS}\n")
+
+    def restart(self, lab: Lab, node: str) -> None:
+        """See ``Contestant``. A reload: it cannot take up a new program without going."""
+        os.kill(self._process(lab, node), signal.SIGHUP)
+        time.sleep(RELOAD_S)
+
+    def stop_and_start(self, lab: Lab, node: str) -> None:
+        """See ``Contestant``. Without conntrackd, which would lose its sessions."""
+        process = self._process(lab, node)
+        os.kill(process, signal.SIGTERM)
+        topology.wait_until(lambda: process not in topology.processes(lab, node), SETTLE_S, "keepalived: stopped")
+        self._launch(lab, node, "keepalived", *KEEPALIVED_OPTIONS)
+        topology.wait_until(lambda: bool(self._owned(lab, NODES[0])), SETTLE_S, "keepalived: started again")
+
+    def _process(self, lab: Lab, node: str) -> int:
+        return int((lab.node_directory(node, "run") / "keepalived.pid").read_text())
 
     def cut_heartbeats(self, lab: Lab, node: str) -> None:
         """See ``Contestant``. Its heartbeats are the advertisements in the segments."""
@@ -164,6 +208,10 @@ class Keepalived:
             return (lab.node_directory(node, "run") / "states").read_text().split()[-1]
         except (OSError, IndexError):
             return ""
+
+
+def _daemons(lab: Lab, node: str) -> dict[str, int]:
+    return {title: pid for pid, title in topology.daemon_processes(lab, node).items()}
 
 
 def _last_words(lab: Lab) -> str:

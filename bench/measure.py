@@ -58,6 +58,8 @@ ACTS: dict[str, Callable[[Contestant, Lab, str], None]] = {
     "continued": _stop_and_continue,
     "silent-lan": _fault("silent-lan"),
     "heartbeats-cut": lambda contestant, lab, node: contestant.cut_heartbeats(lab, node),
+    "restart": lambda contestant, lab, node: contestant.restart(lab, node),
+    "stop-start": lambda contestant, lab, node: contestant.stop_and_start(lab, node),
     "planned": lambda contestant, lab, node: contestant.hand_over(lab, node),
 }
 """Get the node that is primary. Only the contestant's daemons run on a node, so all of its processes are meant."""

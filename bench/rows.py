@@ -80,6 +80,10 @@ def _planned(name: str, title: str, rate: float, *, one_family: bool) -> Row:
     return Row(name, f"planned failover at {title}", "planned", 100, targets, rate, one_family)
 
 
+def _restart(name: str, title: str) -> Row:
+    return Row(name, f"{title}, 100 ms × {THRESHOLD}", name, 100, (Target("lost_echo", 0), Target("lost_push", 0)))
+
+
 ROWS = (
     Row("carrier", f"LAN carrier loss, 100 ms × {THRESHOLD}", "cut-lan", 100, (Target("gap_ms", LATENESS_MS),)),
     Row(
@@ -109,6 +113,8 @@ ROWS = (
         100,
         (Target("two_owners_ms", 0), Target("nobody_ms", 0), Target("tcp_died", 0)),
     ),
+    _restart("restart", "restart in place (keepalived: reload)"),
+    _restart("stop-start", "daemon stopped and started"),
     _planned("planned-1k", "1 kHz", 1_000.0, one_family=False),
     _planned("planned-10k", "10 kHz", 10_000.0, one_family=True),
 )

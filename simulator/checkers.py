@@ -322,7 +322,7 @@ def no_failover_when_late(history: History) -> list[Violation]:
                 continue
             for logged in turn.logged:
                 owned = history.standing_at(logged.group, freeze.node or 0, freeze.start).state == GroupState.PRIMARY
-                planned = logged.reason.startswith("Preempt") or logged.reason == "Remote is in secondary hold"
+                planned = logged.reason.startswith(("Preempt", "Redundancy mode")) or logged.reason == "Remote is in secondary hold"
                 if "primary" not in (logged.old, logged.new) or planned:
                     continue
                 if owned and length >= timing.dead - timing.fresh - timing.slop:
@@ -342,15 +342,18 @@ REASONS = {
         r"Better priority \(\d+/\d+\)|Remote yield \(\d+/0\)(, due to [A-Z ]+  failures)?|"
         r"Remote is in secondary hold|Only node present"
     ),
-    ("secondary", "ineligible"): r"Control link failure",
+    ("secondary", "ineligible"): r"(Control|Fabric) link failure",
     ("primary", "secondary-hold"): (
-        r"Monitor failed: [A-Z ]+|Preempt/yield\(\d+/\d+\)|Manual failover|Node shutdown|Control link failure"
+        r"Monitor failed: [A-Z ]+|Preempt/yield\(\d+/\d+\)|Manual failover|Node shutdown|Control link failure|"
+        r"Redundancy mode active-backup"
     ),
     ("primary", "secondary"): r"Lease expired",
     ("secondary-hold", "primary"): r"Only node present",
     ("secondary-hold", "secondary"): r"Ready to become secondary",
-    ("secondary-hold", "ineligible"): r"Control link failure",
-    ("ineligible", "secondary"): r"Control link recovered|Remote is not primary",
+    ("secondary-hold", "ineligible"): r"(Control|Fabric) link failure",
+    ("ineligible", "secondary"): r"(Control|Fabric) link recovered|Remote is not primary",
+    ("ineligible", "disabled"): r"Ineligible timer expired",
+    ("disabled", "hold"): r"Recovered from disabled",
     ("ineligible", "primary"): r"Only node present",
 }
 """Every transition with the reasons it may have (SPEC 6.2, decision 0010), written here a second time."""

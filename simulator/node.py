@@ -14,6 +14,7 @@ from jsrpd.core.actions import (
     Action,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
@@ -27,6 +28,7 @@ from jsrpd.core.events import (
     Event,
     FailoverRequested,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
     ServicesStopped,
@@ -56,6 +58,8 @@ SOCKET_BUFFER = 500
 CARRIER_POLL: Duration = 3 * MILLISECOND
 """The engine looks at carrier this often, so it knows oversleep to this precision when it polls."""
 
+REBOOT: Duration = 700 * MILLISECOND
+"""From the order to the daemon's start: far less than a real one takes, so that a run need not wait."""
 STATE_CHANGE = "JSRPD_RG_STATE_CHANGE"
 
 ClusterFactory = Callable[[ClusterConfiguration, Instant, int, tuple[AdoptedLease, ...]], Cluster]
@@ -83,6 +87,7 @@ class SimulatedNode:
         """The sessions process answers a drain after a random time below; None: never."""
         self.back: tuple[Duration, bool] | None = None
         """How long after it is down the engine is started again, and whether the map is gone by then."""
+        self.maintenance = False
         self.up = False
         self.polls_carrier = False
         self.services_stop: Duration | None = None
@@ -165,6 +170,8 @@ class SimulatedNode:
         failed = [MonitorFailed(*where, weight) for where, weight in self.monitors_failed.items()]
         sessions = [SessionLinkChanged(True)] if self.session_link_up else []
         self._inputs = deque([WatchedInterfacesChanged(self._interfaces_up()), *sessions, *failed])
+        if self.maintenance:
+            self._inputs.append(MaintenanceSet(True))
         self._note_standings()
         self.wake()
 
@@ -276,6 +283,13 @@ class SimulatedNode:
         else:
             self.monitors_failed[group, code, name] = weight
             self.tell(MonitorFailed(group, code, name, weight))
+
+    def set_maintenance(self, on: bool) -> None:
+        """The operator's word, which the node keeps over its own death."""
+        if on != self.maintenance:
+            self.maintenance = on
+            self.world.history.disturb(f"maintenance {'on' if on else 'off'}", self.number, self.world.now)
+            self.tell(MaintenanceSet(on))
 
     def set_session_link(self, up: bool) -> None:
         """The sessions process of this node has found its peer's, or lost it."""
@@ -458,10 +472,10 @@ class SimulatedNode:
 
     def _note_standings(self) -> bool:
         """State and priority of each group for the history; True when any has changed."""
-        eligible, changed = self.cluster.eligible, False
+        changed = False
         for number, group in self.cluster.groups.items():
             standings = self._standings[number]
-            priority = group.effective_priority(eligible)
+            priority = self.cluster.effective_priority(group)
             if standings[-1].state != group.state or standings[-1].priority != priority:
                 standings.append(Standing(self.world.now, group.state, priority))
                 changed = True
@@ -487,6 +501,8 @@ class SimulatedNode:
             case StopServices(group):
                 if self.services_stop is not None:
                     self.world.schedule(self.world.now + self.services_stop, self.tell, ServicesStopped(group))
+            case Reboot():
+                self.crash(True, (REBOOT, False))
             case DrainSessions() if self.drains_within is not None:
                 self.world.schedule(self.world.now + self.world.up_to(self.drains_within), self.drained)
             case Stop():

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from jsrpd.model.roles import MANUAL_PRIORITY, RG0, GroupState
+from jsrpd.model.roles import MANUAL_PRIORITY, RG0, GroupState, RedundancyMode
 from jsrpd.model.time import SECOND, Instant
 from simulator.checkers import FREEZES, TOLERANCE, Violation, calm, stopping_spans, union, within, without
 from simulator.history import History, Logged, Standing, Turn, milliseconds
@@ -132,7 +132,8 @@ def manual_failover(history: History) -> list[Violation]:
     for request in history.requests:
         if request.refusal is not None:
             continue
-        wishes.setdefault((request.group, request.target), []).append(request.at)
+        for group in _moved_with(history, request.group):
+            wishes.setdefault((group, request.target), []).append(request.at)
         start, end = request.at - 2 * timing.dead, request.at + 2 * timing.dead
         standing = history.standing_at(request.group, request.target, request.at + timing.dead)
         if end <= history.ended_at and calm(history, start, end, but=request.at) and standing.state != PRIMARY:
@@ -146,6 +147,12 @@ def manual_failover(history: History) -> list[Violation]:
             if done[key] > sum(1 for at in wishes.get(key, ()) if at <= turn.at):
                 violations.append(Violation("manual_failover", turn.at, f"node{turn.node} RG{logged.group} yielded unasked"))
     return violations
+
+
+def _moved_with(history: History, group: int) -> list[int]:
+    """In mode active-backup a group takes all others along, but for group 0."""
+    together = history.configuration_at(0, 0).redundancy_mode == RedundancyMode.ACTIVE_BACKUP and group != RG0
+    return [one for one in history.groups if one != RG0] if together else [group]
 
 
 def unfit_yields(history: History) -> list[Violation]:
@@ -253,7 +260,7 @@ def lost_datagram_costs_nothing(history: History) -> list[Violation]:
                     continue
                 shut = without([(start, end)], history.open_spans(group, node))
                 moved = [m.reason for turn, m in moves(history) if m.group == group and start < turn.at < end]
-                planned = moved and moved[0].startswith("Preempt")
+                planned = moved and moved[0].startswith(("Preempt", "Redundancy mode"))
                 if not planned and (moved or any(b - a > history.timing.interval for a, b in shut)):
                     text = f"RG{group} node{node} {'moved' if moved else 'was shut'} for one lost datagram"
                     violations.append(Violation("lost_datagram_costs_nothing", at, text))

@@ -1,8 +1,10 @@
 """Scenarios as text: the cluster, its clocks and links, and what happens when. Tests and failing seeds are written so.
 
     seed N
-    cluster [heartbeat-interval MS] [heartbeat-threshold N] [control-links N] [fabric-links N]
-    group N [priorities NODE0 NODE1] [hold-down S] [preempt [delay S]] [monitor IF WEIGHT]... [service TIMEOUT]
+    cluster [heartbeat-interval MS] [heartbeat-threshold N] [control-links N] [fabric-links N] [fabric-monitoring on|off]
+        [control-link-recovery rejoin|reboot|manual] [disable-after S] [redundancy-mode active-active|active-backup]
+    group N [priorities NODE0 NODE1] [hold-down S] [preempt [delay S] [limit N period S]] [monitor IF WEIGHT]...
+        [service TIMEOUT]
     clock NODE offset DURATION rate PPM
     node NODE [polls-carrier] [wake-latency DURATION] [stalls PERCENT DURATION] [services-stop D] [sessions [drained-within D]]
     links PATHS [from NODE] [delay D] [jitter D] [loss PERCENT] [corruption PERCENT] [duplication PERCENT] [tail PERCENT D]
@@ -19,6 +21,9 @@
     at TIME NODE request failover redundancy-group N node M
     at TIME NODE request failover reset redundancy-group N
     at TIME NODE clear failover-count
+    at TIME NODE clear preempt-count redundancy-group N
+    at TIME NODE request rejoin
+    at TIME NODE maintenance on|off                           kept over restarts
     at TIME NODE session-link up | down [for D]
     at TIME NODE sessions drained
     at TIME NODE services stopped RG                          where it was not said how long they take
@@ -42,6 +47,8 @@ from jsrpd.core.events import (
     FailoverCountCleared,
     FailoverRequested,
     FailoverReset,
+    PreemptCountCleared,
+    RejoinRequested,
     ServicesStopped,
     ShutdownRequested,
 )
@@ -55,12 +62,12 @@ from jsrpd.model.configuration import (
     Service,
 )
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, MAX_PATHS
-from jsrpd.model.roles import RG0, FailureCode
+from jsrpd.model.roles import RG0, FailureCode, RedundancyMode
 from jsrpd.model.time import MICROSECOND, MILLISECOND, SECOND, Duration
 from simulator.clock import NodeClock
 from simulator.history import History
 from simulator.network import Direction
-from simulator.node import ClusterFactory, SimulatedNode
+from simulator.node import REBOOT, ClusterFactory, SimulatedNode
 from simulator.replay import elements
 from simulator.world import World
 
@@ -128,16 +135,24 @@ def configurations(scenario: Scenario) -> tuple[ClusterConfiguration, ClusterCon
 
 
 def _cluster(configuration: ClusterConfiguration, words: Words) -> ClusterConfiguration:
-    for key, value in zip(words[::2], map(int, words[1::2]), strict=True):
+    for key, value in zip(words[::2], words[1::2], strict=True):
         match key:
             case "heartbeat-interval":
-                configuration = replace(configuration, heartbeat_interval_ms=value)
+                configuration = replace(configuration, heartbeat_interval_ms=int(value))
             case "heartbeat-threshold":
-                configuration = replace(configuration, heartbeat_threshold=value)
+                configuration = replace(configuration, heartbeat_threshold=int(value))
+            case "fabric-monitoring":
+                configuration = replace(configuration, fabric_monitoring=value == "on")
+            case "control-link-recovery":
+                configuration = replace(configuration, control_link_recovery=value)
+            case "disable-after":
+                configuration = replace(configuration, disable_after_s=int(value))
+            case "redundancy-mode":
+                configuration = replace(configuration, redundancy_mode=RedundancyMode[value.upper().replace("-", "_")])
             case "control-links":
-                configuration = replace(configuration, control_links=tuple(ControlLink(n, f"ctl{n}") for n in range(value)))
+                configuration = replace(configuration, control_links=tuple(ControlLink(n, f"ctl{n}") for n in range(int(value))))
             case "fabric-links":
-                links = tuple(FabricLink(n, f"fab{n}", f"fab{n}") for n in range(value))
+                links = tuple(FabricLink(n, f"fab{n}", f"fab{n}") for n in range(int(value)))
                 configuration = replace(configuration, fabric_links=links)
             case _:
                 raise ValueError(f"cluster {key}")
@@ -153,10 +168,12 @@ def _group(words: Words) -> GroupConfiguration:
                 group = replace(group, priorities=(int(first), int(second)))
             case ["hold-down", seconds, *rest]:
                 group = replace(group, hold_down_interval_s=int(seconds))
-            case ["preempt", "delay", seconds, *rest]:
-                group = replace(group, preempt=Preempt(delay_s=int(seconds)))
             case ["preempt", *rest]:
                 group = replace(group, preempt=Preempt())
+            case ["delay", seconds, *rest] if group.preempt:
+                group = replace(group, preempt=replace(group.preempt, delay_s=int(seconds)))
+            case ["limit", limit, "period", seconds, *rest] if group.preempt:
+                group = replace(group, preempt=replace(group.preempt, limit=int(limit), period_s=int(seconds)))
             case ["monitor", interface, weight, *rest]:
                 monitors = (*group.interface_monitors, InterfaceMonitor(interface, int(weight)))
                 group = replace(group, interface_monitors=monitors, peer_interface_monitors=monitors)
@@ -317,6 +334,14 @@ class Run:
             case ["clear", "failover-count"]:
                 world.history.disturb("operator clear", node.number, world.now)
                 node.tell(FailoverCountCleared())
+            case ["clear", "preempt-count", "redundancy-group", group]:
+                world.history.disturb(f"operator clear preempt-count RG{group}", node.number, world.now)
+                node.tell(PreemptCountCleared(int(group)))
+            case ["request", "rejoin"]:
+                world.history.disturb("operator rejoin", node.number, world.now)
+                node.tell(RejoinRequested())
+            case ["maintenance", "on" | "off" as state]:
+                node.set_maintenance(state == "on")
             case ["session-link", "down", "for", length]:
                 node.set_session_link(False)
                 world.schedule(world.now + duration(length), node.set_session_link, True)
@@ -371,6 +396,8 @@ def settle_time(world: World) -> Duration:
     delay = max(group.preempt.delay_s if group.preempt else 0 for group in groups)
     restart = 3 * timing.grace + timing.start_up_hold
     services = max(group.service_stop_limit_s for group in groups)
+    if any(node.configuration.control_link_recovery != "rejoin" for node in world.nodes):
+        restart += 40 * timing.interval + timing.start_up_hold + REBOOT
     return 10 * timing.dead + restart + 35 * timing.interval + (2 * hold_down + delay + 3 * services) * SECOND
 
 
@@ -382,6 +409,9 @@ def heal(world: World) -> None:
         direction.heal()
     for node in world.nodes:
         node.recover()
+        node.set_maintenance(False)
+        # Whoever was disabled, at the latest when the links had been well for 30 intervals, is taken back after that.
+        world.schedule(world.now + timing.dead + 36 * timing.interval, node.tell, RejoinRequested())
         # Whoever was told to stop while it slept stops only when it wakes: it is started once more after that.
         services = max(group.service_stop_limit_s for group in node.configuration.groups) * SECOND
         for at in (3 * timing.grace, 5 * timing.dead + 3 * timing.grace, 5 * timing.dead + 3 * timing.grace + services):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from jsrpd.core.cluster import Cluster
 from jsrpd.model.time import MICROSECOND, MILLISECOND, SECOND, Duration, Instant, Timing
-from simulator import checkers, rules
+from simulator import checkers, node_rules, rules
 from simulator.checkers import Violation
 from simulator.history import History
 from simulator.node import ClusterFactory
@@ -47,6 +47,9 @@ CHECKERS: tuple[Callable[[History], list[Violation]], ...] = (
     rules.election,
     rules.first_up,
     rules.lost_datagram_costs_nothing,
+    node_rules.preempt_limit,
+    node_rules.disabled_in_time,
+    node_rules.groups_together,
 )
 
 
@@ -76,6 +79,10 @@ class Swarm:
         self.fabric = self.rng.choice((0, 0, 0, 1, 1, 2))
         # Hold-downs and preempt delays come in whole seconds: a hundred intervals of 10 ms each, so seldom drawn there.
         self.seconds = (0, 1) if self.rng.random() < (0.6 if self.interval_ms >= 100 else 0.25) else (0,)
+        # How a node leaves the cluster and comes back, and whether groups move together: as the vendor has it in one run of three.
+        self.recovery = self.rng.choice(("rejoin", "rejoin", "reboot", "manual"))
+        self.mode = self.rng.choice(("active-active", "active-active", "active-backup"))
+        self.monitoring = self.rng.choice(("on", "on", "off"))
         self.groups = {number: self._group(number) for number in range(self.rng.randint(1, 4))}
         self.paths = [f"control{n}" for n in range(self.control)] + [f"fabric{n}" for n in range(self.fabric)]
         self.kinds: dict[str, Callable[[], Iterator[str]]] = {
@@ -97,6 +104,9 @@ class Swarm:
             "failover": self._failover,
             "reset": self._reset,
             "panic": self._panic,
+            "maintenance": self._maintenance,
+            "clear": self._clear,
+            "links lost": self._links_lost,
             "commit": self._commit,
             "session link": self._session_link,
             "drained": self._drained,
@@ -111,6 +121,8 @@ class Swarm:
         rng, timing = self.rng, self.timing
         lines = [f"seed {self.seed}", f"cluster heartbeat-interval {self.interval_ms} heartbeat-threshold {self.threshold}"]
         lines[-1] += f" control-links {self.control} fabric-links {self.fabric}"
+        lines[-1] += f" fabric-monitoring {self.monitoring} control-link-recovery {self.recovery} disable-after 1"
+        lines[-1] += f" redundancy-mode {self.mode}"
         lines += [f"group {number} {words}{self._services()}" for number, words in self.groups.items()]
         for node in NODES:
             lines.append(f"clock {node} offset {rng.randrange(1, 10**6)}s rate {rng.randint(-200, 200)}")
@@ -131,13 +143,9 @@ class Swarm:
     def _settle(self) -> Duration:
         """More than ``settle_time`` after any commit of this run."""
         timing = self.timing
-        return (
-            10 * timing.dead
-            + 3 * timing.grace
-            + timing.start_up_hold
-            + 35 * timing.interval
-            + 3 * (max(self.seconds) + LONGEST_STOP_S) * SECOND
-        )
+        longest = max(self.seconds) + LONGEST_STOP_S
+        settle = 10 * timing.dead + 3 * timing.grace + timing.start_up_hold + 35 * timing.interval + 3 * longest * SECOND
+        return settle + (0 if self.recovery == "rejoin" else 40 * timing.interval + timing.start_up_hold + SECOND)
 
     # -- the cluster ----------------------------------------------------------------------------------------------
 
@@ -146,6 +154,7 @@ class Swarm:
         words = f"priorities {rng.choice(PRIORITIES)} hold-down {rng.choice(self.seconds)}"
         if number and rng.random() < 0.3:
             words += f" preempt delay {rng.choice(self.seconds)}"
+            words += f" limit {rng.choice((1, 2))} period {rng.choice((1, 5))}" if rng.random() < 0.3 else ""
         if number and rng.random() < 0.8:
             words += f" monitor ge-{number} {rng.choice((100, 255))}"
         return words
@@ -317,7 +326,19 @@ class Swarm:
             self.strikes += [(self.now + self._after(self.timing.dead // 2), words) for words in command()]
 
     def _clear(self) -> Iterator[str]:
-        yield f"{self._node()} clear failover-count"
+        what = self.rng.choice(("failover-count", f"preempt-count redundancy-group {self.rng.choice(list(self.groups))}"))
+        yield f"{self._node()} clear {what}"
+
+    def _maintenance(self) -> Iterator[str]:
+        node = self._node()
+        self.strikes.append((self.now + self._length(), f"{node} maintenance off"))
+        yield f"{node} maintenance on"
+
+    def _links_lost(self) -> Iterator[str]:
+        """All of one kind, for long enough that a node is disabled for it, and an operator who may be too early."""
+        kinds = ["control", "fabric"] if self.fabric else ["control"]
+        self.strikes.append((self.now + SECOND + 2 * self._length(), f"{self._node()} request rejoin"))
+        yield f"cut {self.rng.choice(kinds)} for {written(SECOND + 4 * self._length())}"
 
     def _session_link(self) -> Iterator[str]:
         yield f"{self._node()} session-link down for {self._for()}"

@@ -26,6 +26,7 @@ OPTIONS = {
 SIGNALS = {
     "SIGTERM": "Every group that is primary here is handed over, then the daemon ends. Addresses stay, behind a shut gate.",
     "SIGHUP": "Load the configuration again. Groups whose configuration is equal see nothing; a broken file changes nothing.",
+    "SIGUSR2": "Restart in place: the installed program is checked, then runs in this daemon's place. Nothing moves.",
 }
 EXITS = {
     "0": "Ended by SIGTERM, or checked and found good.",

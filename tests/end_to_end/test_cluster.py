@@ -170,7 +170,7 @@ FAULTS = [
         secondary_tags=frozenset({"JSRPD_HA_CONTROL_LINK_DOWN"}),
         lossless=True,
     ),
-    Expected("cut-fabric", moves=False, lossless=True),
+    Expected("cut-fabric", moves=False, secondary_says=("secondary > ineligible: Fabric link failure",), lossless=True),
     # Only the hello frames on the segments still tell that the peer lives.
     Expected(
         "silent-heartbeats",
@@ -314,3 +314,17 @@ def failover_answer(lab: Lab, asked: str, target: str) -> str:
 def log_of(lab: Lab, node: str) -> str:
     """Everything a node logged."""
     return Path(topology.log_file(lab, node)).read_text(errors="replace")
+
+
+def test_a_cluster_that_starts_does_not_miss_its_control_link(tmp_path: Path) -> None:
+    """Whoever starts first asks for an address that the other does not have yet; the answer must not be a second away."""
+    for attempt in range(4):
+        made = Lab(f"ju{attempt}{os.getpid()}", tmp_path / f"lab{attempt}")
+        begin = time.time_ns()
+        try:
+            topology.up(made, Settings(interval_ms=100, threshold=3, control_links=1))
+            wait_until(lambda made=made: topology.is_settled(made), 30, "a primary and a secondary")  # type: ignore[misc]
+            for node in NODES:
+                assert [change for change in transitions(made, begin, time.time_ns(), node) if "ineligible" in change] == []
+        finally:
+            topology.down(made)

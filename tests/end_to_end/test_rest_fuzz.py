@@ -24,6 +24,8 @@ def test_schemathesis(owner: Node, tmp_path: Path) -> None:
     before = owner.pids()
     address = "https://127.0.0.1:9470/api/v1/openapi.json"
     command = [sys.executable, "-m", "schemathesis.cli", "run", address, "--tls-verify=false", "--exclude-path=/api/v1/stream"]
+    # A restart is answered, but what comes after it is not there for a moment.
+    command += ["--exclude-path=/api/v1/request/daemon/restart"]
     options = [f"--max-time={SECONDS}", "--continue-on-failure", "--no-color", "--request-timeout=10"]
     done = subprocess.run(
         inside(owner.namespace, *command, "-H", f"Authorization: Bearer {token}", *options),

@@ -282,6 +282,28 @@ def test_a_killed_services_process_starts_nothing_twice(lab: Lab, primary: str) 
     assert {pid: name for pid, name in before.items() if name == ROUTED} == running(lab, primary)
 
 
+def test_a_restart_in_place_leaves_the_services_running(lab: Lab, primary: str) -> None:
+    """They follow the successor of the process that began them."""
+    other = faults.peer_of(primary)
+    begin, before = time.time_ns(), running(lab, primary)
+    processes = {title: pid for pid, title in topology.daemon_processes(lab, primary).items()}
+    assert "Restarting in place" in command(lab, primary, "request", "daemon", "restart")
+
+    def renewed() -> bool:
+        now = {title: pid for pid, title in topology.daemon_processes(lab, primary).items()}
+        same = {title for title, pid in processes.items() if now.get(title) == pid}
+        return set(now) == set(processes) and same == {"jsrpd"}
+
+    wait_until(renewed, PATIENCE_S, "new processes under the old parent")
+    wait_until(lambda: owner(lab, 1) == primary, PATIENCE_S, "an engine that answers")
+    wait_until(lambda: "running" in command(lab, primary, "show", "chassis", "cluster", "services"), PATIENCE_S, "the services")
+    assert running(lab, primary) == before
+    assert record(lab, begin) == [], "no service was touched"
+    fail_over(lab, 1, other)
+    wait_until(lambda: names(lab, other) == sorted((WEB, NAMED)), PATIENCE_S, "the services there")
+    assert steps(lab, begin, primary) == [f"stop {NAMED}", f"stop {WEB}"]
+
+
 def test_a_daemon_that_is_stopped_leaves_nothing_running(lab: Lab, primary: str) -> None:
     """It hands over when its services have stopped, and what a lone node serves it stops as well."""
     other = faults.peer_of(primary)

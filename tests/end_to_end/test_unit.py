@@ -111,9 +111,12 @@ def test_life_under_systemd(box: Box) -> None:
 
     crashed = box.show("MainPID")
     box.succeed("dpkg", "--install", f"/debs/jsrpd_1.1_{debian.architecture()}.deb")
+    box.wait("journalctl", "--unit=jsrpd", said="restarted in place")
     assert box.show("ActiveState") == "active"
-    assert box.show("MainPID") not in (killed, crashed)
+    assert (box.show("MainPID"), box.show("NRestarts")) == (crashed, "1")
+    assert crashed != killed
     box.wait("jsrp", "show", "chassis", "cluster", "status", said="primary")
+    assert "hold -> primary: Restarted in place" in box.succeed("jsrp", "show", "chassis", "cluster", "events")
 
     box.succeed("dpkg", "--purge", "jsrpd")
     assert box.run("pgrep", "jsrpd").stdout == ""

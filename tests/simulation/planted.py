@@ -234,5 +234,5 @@ class ElectsByUnechoedPriority(Cluster):
     """Waits for the echo of its state, but not of its priority."""
 
     def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
-        group.priority_judged = group.effective_priority(self.eligible)
+        group.priority_judged = self.effective_priority(group)
         super()._note_conditions(now, group)

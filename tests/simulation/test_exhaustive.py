@@ -36,7 +36,8 @@ def view(node: int, state: GroupState, priority: int, peer: GroupReport | None, 
         "gate_open": state == GroupState.PRIMARY, "gate_shut_since": None, "hold_down_until": LONG, "grace_until": LONG,
         "stopping": False, "yield_to_operator": False, "preempt": None, "peer_preferred_since": None, "peer_silent": False,
         "peer_fresh": True, "peer_echoed": True, "peer_exchanged": True, "first_up": False, "control_failed": False,
-        "control_recovered": False, "peer": peer,
+        "fabric_failed": False, "links_recovered": False, "by_fabric": False, "disable_due": False, "rejoin": False,
+        "preempt_held": False, "follows": False, "peer": peer,
     }  # fmt: skip
     return GroupView(**(fields | changes))  # type: ignore[arg-type]
 
@@ -102,19 +103,25 @@ def test_every_decision_is_a_row_of_the_table() -> None:
     """All combinations of the conditions that a decision reads."""
     names = (
         "stopping",
-        "yield_to_operator",
         "peer_silent",
         "peer_fresh",
         "peer_echoed",
         "first_up",
         "control_failed",
-        "control_recovered",
+        "links_recovered",
+        "fabric_failed",
+        "disable_due",
+        "follows",
     )
     conditions = [dict(zip(names, values, strict=True)) for values in itertools.product((False, True), repeat=len(names))]
     peers = [None, *(report(state, priority, gate) for state in STATES for priority in (0, 150) for gate in (False, True))]
-    for state, priority, peer in itertools.product(STATES, PRIORITIES, peers):
+    for state, priority, peer in itertools.product(GroupState, PRIORITIES, peers):
         for changes in conditions:
-            one = view(0, state, priority, peer, since=JUST, preempt=Preempt(), gate_shut_since=LONG, **changes)
+            wish = bool(changes["first_up"])  # Conditions of different states stand for each other.
+            one = view(
+                0, state, priority, peer, since=JUST, preempt=Preempt(), gate_shut_since=LONG, yield_to_operator=wish, rejoin=wish,
+                **changes,
+            )  # fmt: skip
             decision = decide(one)
             assert decision is None or ((state, decision.state) in TRANSITIONS and decision.reason)
 

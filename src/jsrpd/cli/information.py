@@ -67,6 +67,10 @@ class Node:
     led_reason: str = ""
     failures: tuple[Failure, ...] = ()
     problem: str = ""
+    configured_mode: str | None = None
+    """Redundancy mode of the configuration; None: not told, as of the other node."""
+    mode: str | None = None
+    """Redundancy mode in force."""
 
 
 def nodes(snapshot: ClusterStatus, events: Sequence[JournalEvent]) -> tuple[Node, ...]:
@@ -80,7 +84,9 @@ def _node(snapshot: ClusterStatus, node: int, events: Sequence[JournalEvent]) ->
         return Node(node, problem=f"error: node{node} is lost: nothing is heard of it")
     groups = tuple(Group(group, row.state, row.weight, _transitions(events, group, node)) for group, row in rows)
     color, reason = led(snapshot, node)
-    return Node(node, groups, color, reason, _failures(snapshot, node))
+    own = node == snapshot.node
+    configured, mode = (snapshot.configured_mode, snapshot.mode) if own else (None, snapshot.peer_mode)
+    return Node(node, groups, color, reason, _failures(snapshot, node), configured_mode=configured, mode=mode)
 
 
 def _transitions(events: Sequence[JournalEvent], group: int, node: int) -> tuple[Transition, ...]:
@@ -133,7 +139,10 @@ def text(told: Sequence[Node]) -> str:
 
 
 def _lines(node: Node) -> list[str]:
-    lines = ["Redundancy Group Information:", ""]
+    modes = (("Configured", node.configured_mode), ("Operational", node.mode))
+    lines = [f"    {which} mode: {mode}" for which, mode in modes if mode is not None]
+    lines = ["Redundancy mode:", *lines, ""] if lines else []
+    lines += ["Redundancy Group Information:", ""]
     for group in node.groups:
         weight = "n/a" if group.weight is None else group.weight
         lines += [f"    Redundancy Group {group.group} , Current State: {group.state}, Weight: {weight}", ""]
@@ -201,7 +210,11 @@ def _content(node: Node) -> "list[Element]":
         leaves: list[Element] = [("redundancy-group-id", group.group), ("redundancy-group-status", group.state)]
         leaves.append(("redundancy-group-weight", "n/a" if group.weight is None else group.weight))
         groups.append(("redundancy-group-list", [*leaves, ("redundancy-group-state-transition-record", records)]))
-    content: list[Element] = [
+    modes: list[Element] = [
+        (leaf, mode) for leaf, mode in (("configured", node.configured_mode), ("operational", node.mode)) if mode is not None
+    ]
+    content: list[Element] = [("chassis-cluster-redundancy-mode", modes)] if modes else []
+    content += [
         ("chassis-cluster-redundancy-group-information", groups),
         ("chassis-cluster-led-information", [("current-led-color", node.led_color), ("last-change-reason", node.led_reason)]),
         ("control-link-vlan-information", [("control-link-vlan-status", "Disabled")]),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from jsrpd.cli import cluster_commands as cluster
 from jsrpd.cli import commands as do
 from jsrpd.cli import configuration_commands as configuration
+from jsrpd.cli import node_commands
 from jsrpd.cli import session_commands as session
 from jsrpd.cli import token_commands as tokens
 from jsrpd.cli.commands import Command
@@ -64,6 +65,8 @@ HELP: Mapping[str, str] = {
     "control-interface": "The control links",
     "detail": "All there is to tell",
     "key": "Cluster key",
+    "daemon": "The program itself",
+    "maintenance": "Keep this node from owning anything",
     "failover": "Move a group by hand",
     "ip-address": "One address",
     "cluster-id": "Enable clustering; 0 disables it",
@@ -135,7 +138,24 @@ ENTRIES: tuple[Entry[Command], ...] = (
         Command(tokens.generate_token),
     ),
     Entry("request system api-token revoke NAME", "Take a token back", Command(tokens.revoke)),
+    Entry(
+        "request chassis cluster maintenance on",
+        "What the other node can take moves there, also after a reboot",
+        Command(node_commands.maintenance_on),
+    ),
+    Entry("request chassis cluster maintenance off", "This node may own groups again", Command(node_commands.maintenance_off)),
+    Entry("request chassis cluster rejoin", "Take this disabled node back into the cluster", Command(node_commands.rejoin)),
+    Entry(
+        "request daemon restart",
+        "Start the installed program in the daemon's place; nothing moves",
+        Command(node_commands.restart_daemon),
+    ),
     Entry("clear chassis cluster failover-count", "Failover counts of all groups", Command(do.clear_failover_count)),
+    Entry(
+        "clear chassis cluster preempt-count [redundancy-group GROUP]",
+        "Let groups preempt again that have reached their limit",
+        Command(node_commands.clear_preempt_count),
+    ),
     Entry(
         "clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]",
         "How often each became unreachable",

@@ -5,6 +5,7 @@
     control link N down|up                      fabric down|up              all links down|up
     all paths down|up (links and segments)
     failover redundancy-group N node M          reset [redundancy-group N]
+    maintenance on|off node N                   rejoin node N
     commit FILE                                 after DURATION [event]
 
 Events are separated by semicolons. They name what the running configuration has; anything else is answered with what is
@@ -22,6 +23,7 @@ from jsrpd.core.what_if import (
     Committed,
     FailoverOrdered,
     InterfaceSet,
+    MaintenanceOrdered,
     Moment,
     MonitorSet,
     NodeKilled,
@@ -31,6 +33,7 @@ from jsrpd.core.what_if import (
     Outcome,
     PathsSet,
     Planned,
+    RejoinOrdered,
     ResetOrdered,
     Supposed,
 )
@@ -61,6 +64,9 @@ FORMS = (
     "all paths up",
     "failover redundancy-group N node M",
     "reset redundancy-group N",
+    "maintenance on node N",
+    "maintenance off node N",
+    "rejoin node N",
     "commit FILE",
     "after DURATION",
 )
@@ -146,6 +152,10 @@ def _event(words: list[str], cluster: Cluster, candidate: Candidate) -> Supposed
             return ResetOrdered(None)
         case ["reset", "redundancy-group", group] | ["failover", "reset", "redundancy-group", group]:
             return ResetOrdered(_group(cluster, group))
+        case ["maintenance", ("on" | "off") as state, "node", node]:
+            return MaintenanceOrdered(_node(node), state == "on")
+        case ["rejoin", "node", node]:
+            return RejoinOrdered(_node(node))
         case ["commit", file]:
             return Committed(candidate(Path(file)))
     raise NotUnderstood(f"error: '{' '.join(words)}' is not understood{_nearest(words)}\n{understood()}")

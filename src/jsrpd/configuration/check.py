@@ -103,8 +103,8 @@ def _within(description: str) -> str:
 def _values(node: Node, statement: Statement, path: str) -> list[Problem]:
     assert statement.value is not None
     if not node.children:
-        if "" in statement.refuse_values:
-            return [problem_at(node.word, path, statement.refuse_values[""])]
+        if statement.bare:
+            return []
         return [problem_at(node.word, path, f"needs a value: {statement.value.description}")]
     problems: list[Problem] = []
     values = list(node.children.values())

@@ -192,6 +192,6 @@ def _must_be_complete(place: Place, at: int) -> None:
     if place.role is Role.LIST:
         assert statement.key is not None
         raise WrongWord(f"needs {statement.key.description}", at)
-    if place.role is Role.LEAF:
+    if place.role is Role.LEAF and not statement.bare:
         assert statement.value is not None
-        raise WrongWord(statement.refuse_values.get("") or f"needs a value: {statement.value.description}", at)
+        raise WrongWord(f"needs a value: {statement.value.description}", at)

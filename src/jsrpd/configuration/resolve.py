@@ -30,12 +30,13 @@ from jsrpd.model.configuration import (
     TlsListener,
     TrapGroup,
 )
-from jsrpd.model.roles import NODE_IDS, RG0
+from jsrpd.model.roles import NODE_IDS, RG0, RedundancyMode
 
 RETH = re.compile(r"reth(?:[0-9]|[1-9][0-9]|1[01][0-9]|12[0-7])")
 FABRIC_INTERFACES = {"fab0", "fab1"}
 UNIT = ("unit", "0")
 CHILD_OPTIONS = ("gigether-options", "fastether-options", "ether-options")
+MODES = {mode.label: mode for mode in RedundancyMode}
 MAX_FABRIC_LINKS = 1
 DIGEST_BYTES = 8
 
@@ -54,6 +55,7 @@ class Resolver:
         view = self.views[self.node_id]
         cluster = view.find("chassis", "cluster") or root()
         groups = self._groups(cluster)
+        watchdog = cluster.find("watchdog")
         configuration = ClusterConfiguration(
             cluster_id=self.cluster_id,
             node_id=self.node_id,
@@ -61,7 +63,10 @@ class Resolver:
             heartbeat_interval_ms=int(_value(cluster, "100", "heartbeat-interval")),
             heartbeat_threshold=int(_value(cluster, "5", "heartbeat-threshold")),
             control_links=self._control_links(cluster),
+            redundancy_mode=MODES[_value(cluster, "active-active", "redundancy-mode")],
+            control_link_recovery=_recovery(cluster),
             fabric_links=self._fabric_links(),
+            fabric_monitoring=cluster.find("no-fabric-monitoring") is None,
             groups=groups,
             reths=self._reths(),
             spu_monitoring=monitoring.spu(cluster),
@@ -73,6 +78,8 @@ class Resolver:
             rest=self._rest(view),
             trap_groups=self._trap_groups(view),
             session_synchronization=self._session_synchronization(cluster, {group.group for group in groups}),
+            watchdog_device=_value(watchdog, "/dev/watchdog", "device") if watchdog is not None else "",
+            watchdog_timeout_s=int(_value(watchdog, "30", "timeout")),
             gate=_value(cluster, "bpf", "gate"),
             digest=hashlib.sha256(render_set(self.tree).encode()).digest()[:DIGEST_BYTES],
         )
@@ -153,7 +160,7 @@ class Resolver:
         return GroupConfiguration(
             group=number,
             priorities=(priorities[0], priorities[1]),
-            preempt=Preempt(delay_s=int(_value(preempt, "0", "delay"))) if preempt is not None else None,
+            preempt=self._preempt(number, preempt) if preempt is not None else None,
             hold_down_interval_s=int(_value(node, "30" if number == RG0 else "1", "hold-down-interval")),
             gratuitous_arp_count=int(_value(node, "4", "gratuitous-arp-count")),
             interface_monitors=self._monitors(self.node_id, number),
@@ -163,6 +170,12 @@ class Resolver:
             services=monitoring.services(node),
             notifications=monitoring.notifications(node),
         )
+
+    def _preempt(self, number: int, preempt: Node) -> Preempt:
+        delay, limit, period = (int(_value(preempt, "0", word)) for word in ("delay", "limit", "period"))
+        if bool(limit) != bool(period):
+            self._missing(preempt.word, f"redundancy-group {number} preempt", "limit and period go together")
+        return Preempt(delay, limit, period)
 
     def _monitors(self, node_id: int, number: int) -> tuple[InterfaceMonitor, ...]:
         stated = self.views[node_id].find("chassis", "cluster", "redundancy-group", str(number), "interface-monitor")
@@ -384,6 +397,11 @@ def _value(node: Node | None, default: str, *path: str) -> str:
     """The single value at a path, or the default."""
     found = node.find(*path) if node is not None else None
     return next(iter(found.children)) if found is not None and found.children else default
+
+
+def _recovery(cluster: Node) -> str:
+    stated = cluster.find("control-link-recovery")
+    return "rejoin" if stated is None else _value(stated, "reboot")
 
 
 def _words(node: Node, path: str) -> list[str]:

@@ -95,6 +95,8 @@ class Statement:
     many: bool = False
     default: str = ""
     below: dict[str, "Statement"] = field(default_factory=dict)
+    bare: str = ""
+    """The value that the word alone stands for."""
     refuse: str = ""
     refuse_values: dict[str, str] = field(default_factory=dict)
     presence: bool = False
@@ -185,8 +187,8 @@ REDUNDANCY_GROUP = {
         presence=True,
         below={
             "delay": Statement("wait before moving", value=integer(1, 21600, "s")),
-            "limit": Statement("moves per period", value=integer(1, 50), refuse=NOT_YET),
-            "period": Statement("period of the limit", value=integer(1, 1400, "s"), refuse=NOT_YET),
+            "limit": Statement("moves per period; one more waits for the operator", value=integer(1, 50)),
+            "period": Statement("period of the limit", value=integer(1, 1400, "s")),
         },
     ),
     "gratuitous-arp-count": Statement("announcements after a failover", value=integer(1, 16), default="4"),
@@ -224,17 +226,17 @@ CLUSTER = {
     "heartbeat-interval": Statement("time between heartbeats", value=integer(5, 2000, "ms"), default="100"),
     "heartbeat-threshold": Statement("missed heartbeats until the peer is lost", value=integer(3, 20), default="5"),
     "redundancy-mode": Statement(
-        "how groups are spread",
+        "how groups are spread; latched at start",
         value=choice("active-active", "active-backup"),
         default="active-active",
-        refuse_values={"active-backup": NOT_YET},
     ),
     "control-link-recovery": Statement(
-        "what follows when the control links recover",
+        "how a node comes back that has lost the links; without a value it is reboot, as the vendor's",
         value=choice("rejoin", "reboot", "manual"),
         default="rejoin",
-        refuse_values={"reboot": NOT_YET, "manual": NOT_YET, "": "without a value means reboot, which is not in this release"},
+        bare="reboot",
     ),
+    "no-fabric-monitoring": Statement("a secondary that hears no fabric link stays eligible"),
     "control-link": Statement(
         "a link that carries heartbeats",
         key=integer(0, 3),
@@ -252,6 +254,13 @@ CLUSTER = {
         refuse_values={"child": NOT_YET},
     ),
     "session-synchronization": Statement("sessions survive a failover", below=SESSION_SYNCHRONIZATION),
+    "watchdog": Statement(
+        "reboot a machine whose engine hangs while it owns a group",
+        below={
+            "device": Statement("the kernel's watchdog", value=PATH, default="/dev/watchdog"),
+            "timeout": Statement("without a turn of the engine", value=integer(5, 600, "s"), default="30"),
+        },
+    ),
     "gate": Statement("who shuts a hung node", value=choice("bpf", "none"), default="bpf"),
     "spu-monitoring": Statement("watch what carries packets", below=SPU_MONITORING),
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),

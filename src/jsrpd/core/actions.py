@@ -72,6 +72,10 @@ class DrainSessions(msgspec.Struct, frozen=True):
     """A planned hand-over is near: see that the peer has every session, then tell (SPEC 6.4, step 0)."""
 
 
+class Reboot(msgspec.Struct, frozen=True):
+    """A disabled node whose links are well again is rebooted (``control-link-recovery reboot``)."""
+
+
 class Log(msgspec.Struct, frozen=True):
     """A catalogued message to the operator."""
 
@@ -83,5 +87,5 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 Action: TypeAlias = (
-    SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | StopServices | DrainSessions | Log | Stop
+    SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | StopServices | DrainSessions | Reboot | Log | Stop
 )

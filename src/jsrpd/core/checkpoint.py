@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from jsrpd.core import together
 from jsrpd.core.actions import StoreLease
 from jsrpd.core.cluster import Cluster, Speech
 from jsrpd.core.lease import Lease
@@ -17,7 +18,7 @@ from jsrpd.core.peer import Peer, SentHeartbeats
 from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration
 from jsrpd.model.link_messages import GroupReport, Heartbeat, Incarnation, PathId, PeerRequest
-from jsrpd.model.roles import FailureCode, GroupState
+from jsrpd.model.roles import FailureCode, GroupState, RedundancyMode
 from jsrpd.model.time import Instant, Timing
 
 T = TypeVar("T")
@@ -50,6 +51,8 @@ class PeerState(_Record, frozen=True):
     heard_on: dict[PathId, Instant]
     control_heard: Instant | None
     control_run_since: Instant | None
+    fabric_heard: Instant | None
+    fabric_run_since: Instant | None
     echoed_at: Instant | None
     floor: Instant
     strangers: dict[Incarnation, Instant]
@@ -87,6 +90,8 @@ class RedundancyGroupState(_Record, frozen=True):
     grace_until: Instant
     gate_shut_since: Instant | None
     peer_preferred_since: Instant | None
+    preempted: tuple[Instant, ...]
+    preempt_held: bool
     yield_to_operator_until: Instant | None
     state_sent_at: Instant | None
     held_until: Instant
@@ -113,6 +118,12 @@ class ClusterState(_Record, frozen=True):
     interfaces_up: bytes
     interfaces_known: bool
     control_failed: bool
+    fabric_failed: bool
+    maintenance: bool
+    mode: RedundancyMode
+    mode_mismatched: bool
+    reboot_ordered: bool
+    _rejoin: bool
     stopping_since: Instant | None
     stopped: bool
     session_link_up: bool
@@ -133,7 +144,10 @@ CONVERTED = {"peer", "sent", "groups", "interfaces_up", "_announcing", "_spoken"
 """Attributes of ``Cluster`` that are not stored as they are."""
 ADDED = {"interfaces_up", "spoken_interfaces_up"}
 """Bitmaps taken out of what stands beside them."""
-DERIVED = {Cluster: {"_timing", "_lease_timing", "_claim_timing", "_send_interval"}, RedundancyGroup: {"weight", "failure_bits"}}
+DERIVED = {
+    Cluster: {"_timing", "_lease_timing", "_claim_timing", "_send_interval", "_joint"},
+    RedundancyGroup: {"weight", "failure_bits"},
+}
 """Attributes that follow from the others and are made anew."""
 ALWAYS_EMPTY = {"_pending", "_unacknowledged"}
 """Attributes of ``Cluster`` that hold nothing at the end of a turn."""
@@ -185,6 +199,7 @@ def decode(data: bytes) -> Cluster:
     cluster._announcing = set(state._announcing)
     cluster._told_timing = None if state._told_timing is None else Timing(*state._told_timing)
     cluster._set_timings()
+    cluster._joint = together.joint(cluster.mode, cluster.groups)
     return cluster
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from jsrpd.core import status as snapshot
-from jsrpd.core.actions import Action, Announce, DrainSessions, Log, SendAcknowledgement, SendHeartbeat, Stop
-from jsrpd.core.election import GroupView, decide
+from jsrpd.core import together
+from jsrpd.core.actions import Action, Announce, DrainSessions, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop
+from jsrpd.core.election import FABRIC_FAILURE, GroupView, decide
 from jsrpd.core.events import (
     AcknowledgementReceived,
     ConfigurationChanged,
@@ -20,8 +21,11 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    PreemptCountCleared,
+    RejoinRequested,
     ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
@@ -36,6 +40,11 @@ from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.messages.catalogue import (
     ha_control_link_down,
     ha_control_link_up,
+    node_state_change,
+    notice,
+    preempt_limit_reached,
+    redundancy_mode_change,
+    redundancy_mode_mismatch,
     set_cs_mon_failure,
     set_intf_mon_failure,
     set_ip_mon_failure,
@@ -60,17 +69,20 @@ from jsrpd.model.link_messages import (
     PeerRequest,
     RequestKind,
 )
-from jsrpd.model.roles import RG0, FailureCode, GroupState
+from jsrpd.model.roles import FULL_WEIGHT, RG0, FailureCode, GroupState
 from jsrpd.model.status import ClusterStatus
-from jsrpd.model.time import MILLISECOND, SECOND, Instant, Timing
+from jsrpd.model.time import MILLISECOND, NOT_SOON, SECOND, Instant, Timing
 
 REPEAT = 2 * MILLISECOND
 """How often ``secondary-hold`` and ``primary`` are repeated in a hand-over until answered (LEASE 16)."""
 RECOVERED_INTERVALS = 30
-"""Heartbeat intervals a control link must be well before it counts as recovered (SPEC 6.2)."""
+"""Heartbeat intervals a link must be well before it counts as recovered (SPEC 6.2)."""
+MAINTENANCE = (FailureCode.RE, "maintenance")
+FABRIC = (FailureCode.FL, "fabric links")
 MAX_REQUESTS = 16
+UNCHOSEN = (GroupState.INELIGIBLE, GroupState.DISABLED)
 LONGEST_DRAIN = 50 * MILLISECOND
-UNHURRIED = ("Node shutdown", "Manual failover", "Preempt/yield")
+UNHURRIED = ("Node shutdown", "Manual failover", "Preempt/yield", "Redundancy mode", "Monitor failed: RE")
 """Reasons of a planned hand-over that can wait for the sessions. A failed monitor yields first (SPEC 6.4)."""
 MONITOR_MESSAGES = {
     FailureCode.IF: (set_intf_mon_failure, unset_intf_mon_failure),
@@ -115,6 +127,15 @@ class Cluster:
         self.interfaces_up = (1 << len(configuration.watched_interfaces)) - 1
         self.interfaces_known = False
         self.control_failed = False
+        self.fabric_failed = False
+        self.maintenance = False
+        self.mode = configuration.redundancy_mode
+        """In force. Latched at start, whatever is committed later (SPEC section 3)."""
+        self.mode_mismatched = False
+        """The peer runs the other mode, which was said."""
+        self.reboot_ordered = False
+        self._rejoin = False
+        """The operator takes this node back; carried out by the turn that is under way."""
         self.stopping_since: Instant | None = None
         self.stopped = False
         self.session_link_up = False
@@ -132,6 +153,7 @@ class Cluster:
         self._set_timings()
         for group in _with_group_zero(configuration):
             self.groups[group.group] = RedundancyGroup(group, configuration.node_id, now)
+        self._joint = together.joint(self.mode, self.groups)
         self._adopt(now, adopted)
 
     # -- what happened ------------------------------------------------------------------------------------------
@@ -160,6 +182,13 @@ class Cluster:
             case FailoverCountCleared():
                 self._clear_failover_counts()
                 self._ask_peer(RequestKind.CLEAR_FAILOVER_COUNT, RG0, self.configuration.peer_id)
+            case PreemptCountCleared(number):
+                self._clear_preempt_count(number)
+                self._ask_peer(RequestKind.CLEAR_PREEMPT_COUNT, number, self.configuration.peer_id)
+            case RejoinRequested():
+                self._rejoin = self.refuse_rejoin() is None
+            case MaintenanceSet(on):
+                self._set_maintenance(on)
             case ConfigurationChanged():
                 self._configuration_changed(now, event.configuration)
             case ServicesStopped(number):
@@ -188,6 +217,10 @@ class Cluster:
         if told != self._told_timing:
             self._told_timing = told
             self._set_timings()
+        mismatched = heartbeat.mode != self.mode
+        if mismatched and not self.mode_mismatched:
+            self._pending.append(Log(redundancy_mode_mismatch()))
+        self.mode_mismatched = mismatched
         primary = sum(1 << r.group for r in heartbeat.groups if r.state == GroupState.PRIMARY)
         self._echoed(heartbeat.echo_incarnation, heartbeat.echo_sequence, primary, event.received_at)
         for report in heartbeat.groups:
@@ -267,12 +300,31 @@ class Cluster:
             self._recover(group, event.code, event.name)
 
     def _fail(self, group: RedundancyGroup, code: FailureCode, name: str, weight: int) -> None:
-        if group.fail(code, name, weight) and code in MONITOR_MESSAGES:
+        first = group.fail(code, name, weight)
+        self._joint = together.joint(self.mode, self.groups)
+        if first and code in MONITOR_MESSAGES:
             self._pending.append(Log(MONITOR_MESSAGES[code][0](group.number)))
 
     def _recover(self, group: RedundancyGroup, code: FailureCode, name: str) -> None:
-        if group.recover(code, name) and code in MONITOR_MESSAGES:
+        last = group.recover(code, name)
+        self._joint = together.joint(self.mode, self.groups)
+        if last and code in MONITOR_MESSAGES:
             self._pending.append(Log(MONITOR_MESSAGES[code][1](group.number)))
+
+    def _set_node_failure(self, failure: tuple[FailureCode, str], weight: int | None) -> None:
+        """What weighs on every group of this node; None: no more."""
+        for group in self.groups.values():
+            if weight is None:
+                self._recover(group, *failure)
+            else:
+                self._fail(group, *failure, weight)
+
+    def _set_maintenance(self, on: bool) -> None:
+        if on != self.maintenance:
+            self.maintenance = on
+            self._set_node_failure(MAINTENANCE, FULL_WEIGHT if on else None)
+            told = "on, nothing stays here that the other node can take" if on else "off"
+            self._pending.append(Log(notice(f"maintenance of node{self.configuration.node_id} is {told}")))
 
     # -- what the operator wants ----------------------------------------------------------------------------------
 
@@ -287,7 +339,7 @@ class Cluster:
         local = node == self.configuration.node_id
         target = group.state if local else report.state
         owner = report.state if local else group.state
-        priority = group.effective_priority(self.eligible) if local else report.effective_priority
+        priority = self.effective_priority(group) if local else report.effective_priority
         if target == GroupState.PRIMARY:
             return f"node{node} is already primary for redundancy group {number}"
         if group.manual:
@@ -309,17 +361,33 @@ class Cluster:
         if node == self.configuration.node_id:
             self._ask_peer(RequestKind.FAILOVER, number, node)
         else:
-            group = self.groups[number]
-            group.yield_to_operator_until = now + self._timing.dead + group.configuration.service_stop_limit_s * SECOND
+            for group in together.moved_with(self.mode, self.groups, number):
+                patience = self._timing.dead + group.configuration.service_stop_limit_s * SECOND
+                group.yield_to_operator_until = now + patience
 
     def _failover_reset(self, number: int) -> None:
         """The flag belongs to the primary; the other node mirrors it, so a reset given here may have to travel."""
         group = self.groups.get(number)
         if group is None or not group.manual:
             return
-        group.manual = False
+        self._end_manual(number)
         if group.state != GroupState.PRIMARY:
             self._ask_peer(RequestKind.RESET, number, self.configuration.peer_id)
+
+    def _end_manual(self, number: int) -> None:
+        for group in together.moved_with(self.mode, self.groups, number):
+            group.manual = False
+
+    def refuse_rejoin(self) -> str | None:
+        """Why the operator cannot take this node back, or None."""
+        if self.groups[RG0].state == GroupState.DISABLED:
+            return None
+        return f"node{self.configuration.node_id} is not disabled; there is nothing to rejoin"
+
+    def _clear_preempt_count(self, number: int) -> None:
+        group = self.groups.get(number)
+        if group is not None:
+            group.clear_preempt_count()
 
     def _clear_failover_counts(self) -> None:
         for group in self.groups.values():
@@ -339,10 +407,12 @@ class Cluster:
             case RequestKind.FAILOVER:
                 if request.node == self.configuration.peer_id:
                     self._failover_requested(now, request.group, request.node)
-            case RequestKind.RESET if request.group in self.groups:
-                self.groups[request.group].manual = False
+            case RequestKind.RESET:
+                self._end_manual(request.group)
             case RequestKind.CLEAR_FAILOVER_COUNT:
                 self._clear_failover_counts()
+            case RequestKind.CLEAR_PREEMPT_COUNT:
+                self._clear_preempt_count(request.group)
 
     # -- configuration ----------------------------------------------------------------------------------------------
 
@@ -350,6 +420,8 @@ class Cluster:
         """A value diff: a group whose configuration is equal sees nothing."""
         old_names = self.configuration.watched_interfaces
         up = {name for bit, name in enumerate(old_names) if self.interfaces_up >> bit & 1}
+        if new.redundancy_mode not in (self.mode, self.configuration.redundancy_mode):
+            self._pending.append(Log(redundancy_mode_change()))
         self.configuration = new
         self._set_timings()
         wanted = {group.group: group for group in _with_group_zero(new)}
@@ -360,13 +432,20 @@ class Cluster:
         for number, configuration in wanted.items():
             known = self.groups.get(number)
             if known is None:
-                self.groups[number] = RedundancyGroup(configuration, new.node_id, now)
+                self.groups[number] = fresh = RedundancyGroup(configuration, new.node_id, now)
+                if self.maintenance:
+                    self._fail(fresh, *MAINTENANCE, FULL_WEIGHT)
+                if self.fabric_failed:
+                    self._fail(fresh, *FABRIC, 0)
             elif known.configuration != configuration:
+                if known.configuration.preempt != configuration.preempt:
+                    known.clear_preempt_count()
                 known.configuration = configuration
                 monitored = {m.interface for m in configuration.interface_monitors}
                 for code, name in [key for key in known.failures if key[0] == FailureCode.IF]:
                     if name not in monitored:
                         self._recover(known, code, name)
+        self._joint = together.joint(self.mode, self.groups)
         new_names = new.watched_interfaces
         # A newly watched interface counts as up until the engine, which is told as well, has looked. Renumbered before
         # it is compared: none of them came up just now.
@@ -384,8 +463,10 @@ class Cluster:
         actions = self._acknowledgements()
         self._judge_paths(now)
         after: list[Action] = []
+        node_before = self.groups[RG0].state
         for group in self.groups.values():
             after += self._judge_group(now, group)
+        after += self._judge_node(now, node_before)
         if self._draining_until is not None and now >= self._draining_until:
             self._draining_until, self._drained = None, False
         for group in self.groups.values():
@@ -414,6 +495,7 @@ class Cluster:
     def _judge_paths(self, now: Instant) -> None:
         if self._peer_silent(now) and self.peer.heartbeat is not None:
             self.peer.lose()
+            self.mode_mismatched = False
             for group in self.groups.values():
                 group.manual = False
         for link in self.configuration.control_links:
@@ -436,6 +518,33 @@ class Cluster:
             self.control_failed = control_silent and others and peer_leads and not leads
         elif not control_silent or not others:
             self.control_failed = False
+        self._judge_fabric(now)
+
+    def _judge_fabric(self, now: Instant) -> None:
+        """Failed: silent for T, while a control link has been heard later than by what one heartbeat differs by path."""
+        peer, timing = self.peer, self._claim_timing
+        quiet_since = peer.fabric_quiet_since
+        control = peer.control_heard is not None and peer.control_heard - quiet_since > timing.interval // 2
+        silent = self.configuration.fabric_monitored and now - quiet_since >= timing.dead
+        failed = silent and (self.fabric_failed or (control and now - peer.control_quiet_since < timing.dead))
+        if failed != self.fabric_failed:
+            self.fabric_failed = failed
+            self._set_node_failure(FABRIC, 0 if failed else None)
+
+    def _judge_node(self, now: Instant, before: GroupState) -> list[Action]:
+        """The node as a whole follows group 0: disabled, back, and the reboot that brings it back (SPEC 6.3)."""
+        self._rejoin = False
+        group, node = self.groups[RG0], self.configuration.node_id
+        if group.state == GroupState.DISABLED != before:
+            return [Log(node_state_change(node, "disabled", group.reason))]
+        if before == GroupState.DISABLED != group.state:
+            self.reboot_ordered = False
+            return [Log(node_state_change(node, "hold", group.reason))]
+        wanted = group.state == GroupState.DISABLED and self.configuration.control_link_recovery == "reboot"
+        if not wanted or self.reboot_ordered or not self._links_recovered(now):
+            return []
+        self.reboot_ordered = True
+        return [Log(node_state_change(node, "rebooting", "links recovered")), Reboot()]
 
     def _judge_group(self, now: Instant, group: RedundancyGroup) -> list[Action]:
         self._note_conditions(now, group)
@@ -467,7 +576,7 @@ class Cluster:
 
     def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
         """Conditions that must have lasted: the shut gate of a primary, the preferred peer, the operator's wish, our word."""
-        priority = group.effective_priority(self.eligible)
+        priority = self.effective_priority(group)
         if priority != group.priority_judged:
             # The peer elects by what it knows of us: until it has echoed the new priority it may claim by the old one.
             group.priority_judged = priority
@@ -478,6 +587,9 @@ class Cluster:
         report = self.peer.reports.get(group.number)
         preferred = primary and report is not None and report.state == GroupState.SECONDARY and report.effective_priority > priority
         group.peer_preferred_since = (group.peer_preferred_since or now) if preferred else None
+        if group.note_preempt(now) and group.configuration.preempt is not None:
+            limit, period = group.configuration.preempt.limit, group.configuration.preempt.period_s
+            self._pending.append(Log(preempt_limit_reached(group.number, limit, period)))
         wish = group.yield_to_operator_until
         if wish is not None and now > wish:
             group.yield_to_operator_until = None
@@ -485,6 +597,7 @@ class Cluster:
     def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
         peer, timing = self.peer, self._claim_timing
         first = peer.first_heard
+        joint = self._joint_of(group)
         return GroupView(
             now=now,
             timing=timing,
@@ -492,9 +605,9 @@ class Cluster:
             group=group.number,
             state=group.state,
             since=group.since,
-            effective_priority=group.effective_priority(self.eligible),
-            weight=group.weight,
-            failures=group.failure_bits,
+            effective_priority=self.effective_priority(group),
+            weight=joint.weight if joint else group.weight,
+            failures=joint.failure_bits if joint else group.failure_bits,
             manual=group.manual,
             generation=group.generation,
             gate_open=group.holds_gate(now),
@@ -503,7 +616,9 @@ class Cluster:
             grace_until=group.grace_until,
             stopping=self.stopping_since is not None,
             yield_to_operator=group.yield_to_operator_until is not None,
-            preempt=group.configuration.preempt,
+            preempt=group.configuration.preempt if joint is None or joint.leader == group.number else None,
+            preempt_held=group.preempt_held,
+            follows=joint is not None and self._leads_there(joint.leader),
             peer_preferred_since=group.peer_preferred_since,
             peer_silent=self._may_be_claimed(now, group.number),
             peer_fresh=peer.last_heard is not None and now - peer.last_heard <= timing.fresh,
@@ -511,7 +626,11 @@ class Cluster:
             peer_exchanged=peer.heartbeat is not None and peer.echoed > 0,
             first_up=first is not None and first - self.started >= timing.dead,
             control_failed=self.control_failed,
-            control_recovered=self._control_recovered(now),
+            fabric_failed=self.fabric_failed,
+            links_recovered=self._links_recovered(now),
+            by_fabric=group.reason == FABRIC_FAILURE,
+            disable_due=group.state == GroupState.INELIGIBLE and now >= self.disabled_at(),
+            rejoin=self._rejoin,
             peer=peer.reports.get(group.number),
         )
 
@@ -519,10 +638,28 @@ class Cluster:
         """LEASE 11. An echo by a peer that is primary by then must not count: its claim may still be on the way to us."""
         return group.state_sent_at is not None and group.lease.acknowledged_at >= group.state_sent_at
 
-    def _control_recovered(self, now: Instant) -> bool:
-        since, timing = self.peer.control_run_since, self._claim_timing
-        well = since is not None and now - self.peer.control_quiet_since < timing.dead
-        return well and since is not None and now - since >= RECOVERED_INTERVALS * timing.interval
+    def _leads_there(self, number: int) -> bool:
+        report = self.peer.reports.get(number)
+        there = report is not None and report.state == GroupState.PRIMARY
+        return there and self.groups[number].state != GroupState.PRIMARY
+
+    def _links_recovered(self, now: Instant) -> bool:
+        peer = self.peer
+        fabric = not self.configuration.fabric_monitored or self._well(now, peer.fabric_quiet_since, peer.fabric_run_since)
+        return fabric and self._well(now, peer.control_quiet_since, peer.control_run_since)
+
+    def _well(self, now: Instant, quiet_since: Instant, run_since: Instant | None) -> bool:
+        timing = self._claim_timing
+        running = run_since is not None and now - run_since >= RECOVERED_INTERVALS * timing.interval
+        return running and now - quiet_since < timing.dead
+
+    def disabled_at(self) -> Instant:
+        """When a node with nothing but ineligible groups is disabled; never in mode rejoin, nor while it may still own any."""
+        groups = self.groups.values()
+        if self.configuration.control_link_recovery == "rejoin" or any(g.state not in UNCHOSEN for g in groups):
+            return NOT_SOON
+        since = max((g.since for g in groups if g.state == GroupState.INELIGIBLE), default=NOT_SOON)
+        return since + self.configuration.disable_after_s * SECOND
 
     def _give_up(self, group: RedundancyGroup) -> list[Action]:
         """Not primary: shut, except for the grace of a hand-over, which ends when the new owner is heard (LEASE 15, 17)."""
@@ -602,13 +739,12 @@ class Cluster:
         return Speech(self._reports(now), self.interfaces_up, tuple(self._requests), self.stopping_since is not None)
 
     def _reports(self, now: Instant) -> tuple[GroupReport, ...]:
-        eligible = self.eligible
-        return tuple([group.report(now, eligible) for group in self.groups.values()])
+        return tuple([group.report(now, self.eligible_for(group)) for group in self.groups.values()])
 
     def _heartbeat(self, now: Instant, reports: tuple[GroupReport, ...]) -> Heartbeat:
         configuration = self.configuration
         return Heartbeat(
-            mode=configuration.redundancy_mode,
+            mode=self.mode,
             software_version=self.software_version,
             interval_ms=configuration.heartbeat_interval_ms,
             threshold=configuration.heartbeat_threshold,
@@ -682,8 +818,11 @@ class Cluster:
         wanted = [self.peer.unbound_since + claim.dead, quiet + claim.dead, quiet + claim.quiet]
         wanted.append(self.peer.control_quiet_since + claim.dead)
         wanted += [at + claim.dead for at in self.peer.heard_on.values()]
-        if self.peer.control_run_since is not None and any(g.state == GroupState.INELIGIBLE for g in self.groups.values()):
-            wanted.append(self.peer.control_run_since + RECOVERED_INTERVALS * claim.interval)
+        wanted.append(self.peer.fabric_quiet_since + claim.dead)
+        if any(group.state in UNCHOSEN for group in self.groups.values()):
+            runs = (self.peer.control_run_since, self.peer.fabric_run_since)
+            wanted += [run + RECOVERED_INTERVALS * claim.interval for run in runs if run is not None]
+            wanted.append(self.disabled_at())
         if self.stopping_since is not None:
             wanted.append(self._stop_at_last(self.stopping_since))
         return wanted
@@ -773,6 +912,18 @@ class Cluster:
     def eligible(self) -> bool:
         """May be primary: false while the control links have failed and the peer leads RG0."""
         return not self.control_failed
+
+    def eligible_for(self, group: RedundancyGroup) -> bool:
+        """In mode active-backup what makes one group unfit makes all that move with it unfit."""
+        joint = self._joint_of(group)
+        return self.eligible and (joint is None or joint.weight > 0)
+
+    def _joint_of(self, group: RedundancyGroup) -> together.Joint | None:
+        return None if group.number == RG0 else self._joint
+
+    def effective_priority(self, group: RedundancyGroup) -> int:
+        """Priority that counts in an election (SPEC 6.1)."""
+        return group.effective_priority(self.eligible_for(group))
 
     def status(
         self, now: Instant, conditions: Mapping[PathId, str] | None = None, drops: Mapping[str, int] | None = None

@@ -11,6 +11,8 @@ from jsrpd.model.link_messages import GroupReport
 from jsrpd.model.roles import RG0, GroupState, render_codes
 from jsrpd.model.time import SECOND, Instant, Timing
 
+FABRIC_FAILURE = "Fabric link failure"
+
 
 class Decision(msgspec.Struct, frozen=True):
     """Go to ``state`` because of ``reason``."""
@@ -41,6 +43,10 @@ class GroupView(msgspec.Struct, frozen=True):
     stopping: bool
     yield_to_operator: bool
     preempt: Preempt | None
+    preempt_held: bool
+    """It preempted as often as it may; the operator has to let it again."""
+    follows: bool
+    """Mode active-backup: the group that leads is primary on the peer."""
     peer_preferred_since: Instant | None
     """Since when the peer is fit and has the higher priority."""
     peer_silent: bool
@@ -55,8 +61,16 @@ class GroupView(msgspec.Struct, frozen=True):
     """This node was up for T before it first heard the peer's present life."""
     control_failed: bool
     """No control link heard for T, other paths are, and RG0 is primary on the peer."""
-    control_recovered: bool
-    """The control links have been well for 30 intervals."""
+    fabric_failed: bool
+    """Fabric monitoring is on, no fabric link was heard for T, and control links are."""
+    links_recovered: bool
+    """The control links, and the fabric links that are monitored, have been well for 30 intervals."""
+    by_fabric: bool
+    """It was the fabric that made the group ineligible."""
+    disable_due: bool
+    """All groups of this node have been ineligible for the vendor's 180 s, and the configuration wants it disabled then."""
+    rejoin: bool
+    """The operator takes the disabled node back."""
     peer: GroupReport | None
     """The peer's newest word on this group; None when it has said nothing in its present life."""
 
@@ -95,7 +109,7 @@ def decide(view: GroupView) -> Decision | None:
         case GroupState.INELIGIBLE:
             return _from_ineligible(view)
         case GroupState.DISABLED:
-            return None
+            return Decision(GroupState.HOLD, "Recovered from disabled") if view.rejoin else None
 
 
 def _from_hold(view: GroupView) -> Decision | None:
@@ -111,13 +125,20 @@ def _from_secondary(view: GroupView) -> Decision | None:
     if view.peer_silent:
         return Decision(GroupState.PRIMARY, "Only node present")
     if view.peer_is_primary:
-        return Decision(GroupState.INELIGIBLE, "Control link failure") if view.control_failed else None
+        return _unchosen(view)
     if view.peer is None or not view.peer_echoed:
         return None
     if view.peer.state == GroupState.SECONDARY_HOLD:
         fit = view.effective_priority > 0
         return Decision(GroupState.PRIMARY, "Remote is in secondary hold") if fit else None
     return _elect(view, view.peer)
+
+
+def _unchosen(view: GroupView) -> Decision | None:
+    """Beside a heard primary (LEASE 13), a node that has lost a kind of link is not chosen any more."""
+    if view.control_failed:
+        return Decision(GroupState.INELIGIBLE, "Control link failure")
+    return Decision(GroupState.INELIGIBLE, FABRIC_FAILURE) if view.fabric_failed else None
 
 
 def _elect(view: GroupView, peer: GroupReport) -> Decision | None:
@@ -172,9 +193,9 @@ def _reason_to_yield(view: GroupView) -> str | None:
         return "Manual failover"
     if view.preempt is not None and view.group != RG0 and not view.manual and view.peer_preferred_since is not None:
         preferred_for = view.now - view.peer_preferred_since
-        if preferred_for >= view.preempt.delay_s * SECOND:
+        if preferred_for >= view.preempt.delay_s * SECOND and not view.preempt_held:
             return f"Preempt/yield{view.priorities}"
-    return None
+    return "Redundancy mode active-backup" if view.follows else None
 
 
 def _from_secondary_hold(view: GroupView) -> Decision | None:
@@ -184,8 +205,9 @@ def _from_secondary_hold(view: GroupView) -> Decision | None:
         return Decision(GroupState.PRIMARY, "Only node present")
     if view.now < view.grace_until:
         return None
-    if view.control_failed and view.peer_is_primary:
-        return Decision(GroupState.INELIGIBLE, "Control link failure")
+    unchosen = _unchosen(view) if view.peer_is_primary else None
+    if unchosen is not None:
+        return unchosen
     nobody_takes_it = not view.peer_is_primary and not view.peer_fit
     if view.now >= view.hold_down_until or nobody_takes_it:
         return Decision(GroupState.SECONDARY, "Ready to become secondary")
@@ -197,7 +219,8 @@ def _from_ineligible(view: GroupView) -> Decision | None:
         return None
     if view.peer_silent:
         return Decision(GroupState.PRIMARY, "Only node present")
-    if view.control_recovered:
-        return Decision(GroupState.SECONDARY, "Control link recovered")
-    unowned = not view.peer_is_primary and view.now - view.since >= view.timing.dead
-    return Decision(GroupState.SECONDARY, "Remote is not primary") if unowned else None
+    if view.links_recovered:
+        return Decision(GroupState.SECONDARY, f"{'Fabric' if view.by_fabric else 'Control'} link recovered")
+    if not view.peer_is_primary and view.now - view.since >= view.timing.dead:
+        return Decision(GroupState.SECONDARY, "Remote is not primary")
+    return Decision(GroupState.DISABLED, "Ineligible timer expired") if view.disable_due else None

@@ -100,6 +100,22 @@ class FailoverCountCleared(msgspec.Struct, frozen=True):
     """The operator set the failover counts of all groups to zero."""
 
 
+class PreemptCountCleared(msgspec.Struct, frozen=True):
+    """The operator lets a group preempt again that had reached its limit."""
+
+    group: int
+
+
+class RejoinRequested(msgspec.Struct, frozen=True):
+    """The operator takes this disabled node back into the cluster. Checked with ``Cluster.refuse_rejoin`` beforehand."""
+
+
+class MaintenanceSet(msgspec.Struct, frozen=True):
+    """This node shall own nothing that the other can take, or may own again."""
+
+    on: bool
+
+
 class ConfigurationChanged(msgspec.Struct, frozen=True):
     """A new configuration was loaded; untouched groups see nothing."""
 
@@ -137,6 +153,9 @@ Event: TypeAlias = (
     | FailoverRequested
     | FailoverReset
     | FailoverCountCleared
+    | PreemptCountCleared
+    | RejoinRequested
+    | MaintenanceSet
     | ConfigurationChanged
     | ServicesStopped
     | SessionLinkChanged

@@ -4,7 +4,7 @@ Every sentence must be true of ``core.election`` and something that an operator 
 there is a rule in the core (``refuse_failover``, the view of a group), it is asked.
 """
 
-from jsrpd.core.cluster import Cluster
+from jsrpd.core.cluster import RECOVERED_INTERVALS, Cluster
 from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.core.words import path_name, paths_of
 from jsrpd.model.configuration import InterfaceMonitor
@@ -20,6 +20,9 @@ SURVIVES = (GroupState.SECONDARY, GroupState.SECONDARY_HOLD, GroupState.INELIGIB
 def explain(cluster: Cluster, now: Instant, wall_offset: Duration) -> tuple[GroupExplanation, ...]:
     """Every group, by number. ``cluster`` at the end of a turn, ``now`` no earlier than that."""
     return tuple(_Explainer(cluster, now, group).explain(wall_offset) for _, group in sorted(cluster.groups.items()))
+
+
+CHOSEN = (GroupState.SECONDARY, GroupState.PRIMARY, GroupState.SECONDARY_HOLD)
 
 
 class _Explainer:
@@ -85,7 +88,7 @@ class _Explainer:
             for (code, name), weight in group.failures.items()
             if code != FailureCode.IF
         )
-        effective = group.effective_priority(self.cluster.eligible)
+        effective = self.cluster.effective_priority(group)
         configured = group.configuration.priorities[self.here]
         return NodeExplanation(
             node=self.here,
@@ -165,7 +168,7 @@ class _Explainer:
 
     def _standing(self, node: int) -> tuple[GroupState, int]:
         if node == self.here:
-            return self.group.state, self.group.effective_priority(self.cluster.eligible)
+            return self.group.state, self.cluster.effective_priority(self.group)
         assert self.report is not None
         return self.report.state, self.report.effective_priority
 
@@ -186,16 +189,24 @@ class _Explainer:
     def _by_preempt(self, owner: int) -> list[str]:
         other, preempt = 1 - owner, self.group.configuration.preempt
         mine, theirs = self._standing(owner)[1], self._standing(other)[1]
+        joint = self.cluster._joint_of(self.group)
+        if joint is not None and joint.leader != self.group.number:
+            return [f"mode active-backup: it moves with redundancy group {joint.leader}"]
         if preempt is None or self.group.number == RG0:
             never = "redundancy group 0 never preempts" if self.group.number == RG0 else "preempt is not configured"
             return [f"priority alone moves nothing: {never}"]
         if theirs <= mine:
             return [f"preempt: the priority of node{other} must be above {mine}; it is {theirs}"]
+        if owner == self.here and self.group.preempt_held:
+            return [f"preempt: it has moved {preempt.limit} times within {preempt.period_s} s; {self._cleared()}"]
         since = self.group.peer_preferred_since
         if owner == self.here and since is not None:
             left = since + preempt.delay_s * SECOND - self.now
             return [f"preempt: it moves by itself in {seconds(max(0, left))}"]
         return [f"preempt: it moves by itself once node{other} has been preferred for {preempt.delay_s} s"]
+
+    def _cleared(self) -> str:
+        return f"let it again with: clear chassis cluster preempt-count redundancy-group {self.group.number}"
 
     def _to_be_fit(self, node: int) -> list[str]:
         """What must change before this node can be given the group."""
@@ -237,11 +248,15 @@ class _Explainer:
             blocks.append(
                 f"control link failure: node{self.here} is heard by fabric only, so none of its groups is eligible; mend the link"
             )
-        if group.state == GroupState.INELIGIBLE and not self.cluster.control_failed:
-            needed = 30 * self.cluster._claim_timing.interval
-            blocks.append(f"node{self.here} is ineligible until the control links have been well for {seconds(needed)}")
+        if self.cluster.fabric_failed:
+            blocks.append(f"fabric link failure: node{self.there} is heard by control links only; mend the fabric link")
+        if group.state == GroupState.INELIGIBLE and not self.cluster.control_failed and not self.cluster.fabric_failed:
+            needed = RECOVERED_INTERVALS * self.cluster._claim_timing.interval
+            blocks.append(f"node{self.here} is ineligible until its links have been well for {seconds(needed)}")
         if self.report is not None and self.report.state == GroupState.INELIGIBLE:
-            blocks.append(f"node{self.there} is ineligible: it has lost the control links; mend them")
+            lost = "the fabric links" if self.report.failures >> FailureCode.FL & 1 else "the control links"
+            blocks.append(f"node{self.there} is ineligible: it has lost {lost}; mend them")
+        blocks += self._out_of_service()
         for node in (0, 1):
             if self.report is not None and self._standing(node)[0] == GroupState.SECONDARY_HOLD:
                 blocks.append(f"node{node} is in secondary-hold: {self._hold_down(node)}")
@@ -251,6 +266,23 @@ class _Explainer:
             blocks += self._unfit(1 - owner)
         if self.cluster.stopping_since is not None:
             blocks.append(f"the daemon of node{self.here} is stopping")
+        return blocks
+
+    def _out_of_service(self) -> list[str]:
+        """By the operator, by the vendor's timer, or by a group that moves with this one."""
+        blocks = []
+        joint = self.cluster._joint_of(self.group)
+        if joint is not None and joint.weight <= 0 < self.group.weight:
+            failed = [number for number, group in self.cluster.groups.items() if group.weight <= 0 and number != RG0]
+            named = ", ".join(map(str, failed))
+            blocks.append(f"mode active-backup: nothing is left of the weight of redundancy group {named} on node{self.here}")
+        if self.cluster.maintenance:
+            blocks.append(f"node{self.here} is in maintenance; end it with: request chassis cluster maintenance off")
+        if self.report is not None and self.report.failures >> FailureCode.RE & 1:
+            blocks.append(f"node{self.there} is in maintenance; end it there with: request chassis cluster maintenance off")
+        for node, state in ((self.here, self.group.state), (self.there, self.report.state if self.report else None)):
+            if state == GroupState.DISABLED:
+                blocks.append(f"node{node} is disabled; once its links are mended, order there: request chassis cluster rejoin")
         return blocks
 
     def _silent_for(self) -> str:
@@ -292,4 +324,6 @@ def _why(configured: int, effective: int, weight: int, state: GroupState) -> str
         return "as configured"
     if weight <= 0:
         return f"not the configured {configured}, because its weight is not above 0"
+    if state in CHOSEN and effective == 0:
+        return f"not the configured {configured}, because of its links or of another group: see what stands in the way"
     return f"not the configured {configured}, because it is {state.label}" if effective == 0 else "as told"

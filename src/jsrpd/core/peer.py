@@ -12,6 +12,7 @@ from collections import deque
 from jsrpd.core.events import AcknowledgementReceived, HeartbeatReceived, StrangerHeard
 from jsrpd.model.link_messages import (
     FIRST_FABRIC_PATH,
+    FIRST_IN_BAND_PATH,
     GroupReport,
     Heartbeat,
     Incarnation,
@@ -72,6 +73,9 @@ class Peer:
         self.control_heard: Instant | None = None
         """When it was last heard on any control link."""
         self.control_run_since: Instant | None = None
+        self.fabric_heard: Instant | None = None
+        """When it was last heard on any fabric link."""
+        self.fabric_run_since: Instant | None = None
         self.echoed_at: Instant | None = None
         self.floor: Instant = now
         """Silence is never counted from before this instant."""
@@ -103,6 +107,11 @@ class Peer:
     def control_quiet_since(self) -> Instant:
         """From when the present silence of all control links counts."""
         return self.floor if self.control_heard is None else max(self.control_heard, self.floor)
+
+    @property
+    def fabric_quiet_since(self) -> Instant:
+        """From when the present silence of all fabric links counts."""
+        return self.floor if self.fabric_heard is None else max(self.fabric_heard, self.floor)
 
     def note_lateness(self, at: Instant) -> None:
         """We were late: whatever silence we saw up to ``at`` is ours, not the peer's."""
@@ -197,4 +206,9 @@ class Peer:
             if before is None or self.control_run_since is None or at - before > timing.dead:
                 self.control_run_since = at
             self.control_heard = at if before is None else max(before, at)
+        elif path < FIRST_IN_BAND_PATH:
+            before = self.fabric_heard
+            if before is None or self.fabric_run_since is None or at - before > timing.dead:
+                self.fabric_run_since = at
+            self.fabric_heard = at if before is None else max(before, at)
         self.heard_on[path] = at

@@ -11,7 +11,9 @@ from jsrpd.model.roles import FailureCode, GroupState
 from jsrpd.model.time import SECOND, Duration, Instant, Timing
 
 HOLD, SECONDARY, PRIMARY = GroupState.HOLD, GroupState.SECONDARY, GroupState.PRIMARY
-SECONDARY_HOLD, INELIGIBLE = GroupState.SECONDARY_HOLD, GroupState.INELIGIBLE
+SECONDARY_HOLD, INELIGIBLE, DISABLED = GroupState.SECONDARY_HOLD, GroupState.INELIGIBLE, GroupState.DISABLED
+
+MAX_PREEMPT_LIMIT = 50
 
 TRANSITIONS: frozenset[tuple[GroupState, GroupState]] = frozenset(
     {
@@ -26,6 +28,8 @@ TRANSITIONS: frozenset[tuple[GroupState, GroupState]] = frozenset(
         (SECONDARY_HOLD, INELIGIBLE),
         (INELIGIBLE, SECONDARY),
         (INELIGIBLE, PRIMARY),
+        (INELIGIBLE, DISABLED),
+        (DISABLED, HOLD),
     }
 )
 """The legal transitions (SPEC 6.2); anything else is a bug."""
@@ -56,6 +60,10 @@ class RedundancyGroup:
         self.grace_until: Instant = now
         self.gate_shut_since: Instant | None = None
         self.peer_preferred_since: Instant | None = None
+        self.preempted: tuple[Instant, ...] = ()
+        """When it yielded by preemption here, within the period of the limit."""
+        self.preempt_held = False
+        """It would have preempted beyond its limit: it stays until the operator clears the count."""
         self.yield_to_operator_until: Instant | None = None
         self.state_sent_at: Instant | None = None
         """When the present state and priority were first sent; the peer must echo them before we claim (LEASE 11)."""
@@ -73,6 +81,24 @@ class RedundancyGroup:
         """When that hand-over was last wanted."""
         self.services_stopped = False
         """They have ended."""
+
+    def note_preempt(self, now: Instant) -> bool:
+        """Count what the limit counts; True when just now it would move once more and may not."""
+        preempt, since = self.configuration.preempt, self.peer_preferred_since
+        if preempt is None or not preempt.limit:
+            return False
+        if self.preempted and self.preempted[0] <= now - preempt.period_s * SECOND:
+            self.preempted = tuple(at for at in self.preempted if at > now - preempt.period_s * SECOND)
+        due = since is not None and not self.manual and now - since >= preempt.delay_s * SECOND
+        if self.preempt_held or not due or len(self.preempted) < preempt.limit:
+            return False
+        self.preempt_held = True
+        return True
+
+    def clear_preempt_count(self) -> None:
+        """It may preempt again."""
+        self.preempted = ()
+        self.preempt_held = False
 
     def fail(self, code: FailureCode, name: str, weight: int) -> bool:
         """A watched object failed; True when it is the first of its code."""
@@ -99,7 +125,7 @@ class RedundancyGroup:
 
     def effective_priority(self, eligible: bool) -> int:
         """Priority that counts in an election (SPEC 6.1)."""
-        fit = eligible and self.state not in (INELIGIBLE, GroupState.DISABLED)
+        fit = eligible and self.state not in (INELIGIBLE, DISABLED)
         manual_here = self.manual and self.state == PRIMARY
         return effective_priority(self.configuration.priorities[self.node], self.weight, eligible=fit, manual_here=manual_here)
 
@@ -163,6 +189,8 @@ class RedundancyGroup:
             self.lease = capped(self.lease, now, timing)
             self.grace_until = now + timing.grace
             self.generation += 1
+            if decision.reason.startswith("Preempt"):
+                self.preempted = (*self.preempted, now)[-MAX_PREEMPT_LIMIT:]
         self.manual = decision.reason == "Manual failover"
         self.hold_down_until = now + self.configuration.hold_down_interval_s * SECOND
         # What the peer acknowledged while we were primary says nothing once it may be primary itself.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId, path_name
+from jsrpd.model.roles import RG0, GroupState
 from jsrpd.model.status import (
     ClusterStatus,
     FabricInterfaceStatus,
@@ -15,7 +16,7 @@ from jsrpd.model.status import (
     LinkStatus,
     RethStatus,
 )
-from jsrpd.model.time import Instant
+from jsrpd.model.time import NOT_SOON, Instant, seconds
 
 if TYPE_CHECKING:
     from jsrpd.core.cluster import Cluster
@@ -50,6 +51,10 @@ def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: 
         reths=tuple(RethStatus(r.name, bool(own.get(r.child)), r.group) for r in configuration.reths),
         interface_monitors=_monitors(cluster, own, theirs),
         notices=tuple(_notices(cluster, now, conditions)),
+        mode=cluster.mode.label,
+        configured_mode=configuration.redundancy_mode.label,
+        peer_mode=heartbeat.mode.label if heartbeat else None,
+        maintenance=cluster.maintenance,
         drops={cause: count for cause, count in drops.items() if count},
     )
 
@@ -64,7 +69,7 @@ def _both(physical: bool | None, heard: bool) -> bool | None:
 
 def _group(cluster: Cluster, now: Instant, group: RedundancyGroup) -> GroupStatus:
     configuration = cluster.configuration
-    report = group.report(now, cluster.eligible)
+    report = group.report(now, cluster.eligible_for(group))
     own = GroupNodeStatus(
         node=configuration.node_id,
         priority=report.effective_priority,
@@ -106,6 +111,27 @@ def _monitors(cluster: Cluster, own: Mapping[str, bool], theirs: Mapping[str, bo
     return tuple(rows)
 
 
+def _of_node(cluster: Cluster, now: Instant) -> list[str]:
+    """What is the matter with a node as a whole."""
+    notices: list[str] = []
+    configuration, heartbeat = cluster.configuration, cluster.peer.heartbeat
+    here, there = f"node{configuration.node_id}", f"node{configuration.peer_id}"
+    together = "restart both daemons at the same time"
+    if heartbeat is not None and heartbeat.mode != cluster.mode:
+        notices.append(f"redundancy mode: {here} runs {cluster.mode.label}, {there} runs {heartbeat.mode.label}; {together}")
+    if configuration.redundancy_mode != cluster.mode:
+        configured = configuration.redundancy_mode.label
+        notices.append(f"redundancy mode: {configured} is configured, {cluster.mode.label} is in force; {together}")
+    if cluster.maintenance:
+        notices.append(f"{here} is in maintenance; end it with: request chassis cluster maintenance off")
+    group = cluster.groups[RG0]
+    if group.state == GroupState.DISABLED:
+        notices.append(f"{here} is disabled; once its links are mended: request chassis cluster rejoin")
+    elif group.state == GroupState.INELIGIBLE and (left := cluster.disabled_at() - now) < NOT_SOON - now:
+        notices.append(f"{here} is ineligible ({group.reason}) and will be disabled in {seconds(max(0, left))}")
+    return notices
+
+
 def _notices(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str]) -> list[str]:
     """Standing conditions, each with what to do."""
     notices: list[str] = []
@@ -114,8 +140,7 @@ def _notices(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str]) -
         notices.append(f"{path_name(path)}: heard, {condition}")
     if heartbeat is not None and heartbeat.configuration_digest != configuration.digest:
         notices.append("the nodes run different configurations; load the same jsrpd.conf on both")
-    if heartbeat is not None and heartbeat.mode != configuration.redundancy_mode:
-        notices.append("the nodes run different redundancy modes")
+    notices += _of_node(cluster, now)
     if configuration.gate == "none":
         notices.append("gate none: a hung node is not shut by its kernel; two owners are possible")
     if not configuration.fabric_links and not configuration.in_band_segments:
@@ -123,4 +148,7 @@ def _notices(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str]) -
     for group in cluster.groups.values():
         if group.state.label == "primary" and not group.lease.is_open(now):
             notices.append(f"redundancy group {group.number}: the gate is shut until the peer acknowledges again")
+        if group.preempt_held:
+            cure = f"clear chassis cluster preempt-count redundancy-group {group.number}"
+            notices.append(f"redundancy group {group.number}: stays here, it has preempted as often as its limit allows; {cure}")
     return notices

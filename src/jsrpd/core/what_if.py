@@ -12,9 +12,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from jsrpd.core import checkpoint
-from jsrpd.core.actions import Action, Log, SendAcknowledgement, SendHeartbeat, Stop, StopServices, StoreLease
-from jsrpd.core.cluster import Cluster
+from jsrpd.core import checkpoint, together
+from jsrpd.core.actions import Action, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop, StopServices, StoreLease
+from jsrpd.core.cluster import FABRIC, MAINTENANCE, UNCHOSEN, Cluster
+from jsrpd.core.election import FABRIC_FAILURE
 from jsrpd.core.events import (
     AcknowledgementReceived,
     ConfigurationChanged,
@@ -22,8 +23,10 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    RejoinRequested,
     ServicesStopped,
     ShutdownRequested,
     SocketsDrained,
@@ -43,15 +46,20 @@ from jsrpd.model.link_messages import (
     Heartbeat,
     Incarnation,
     PathId,
+    PathKind,
+    path_kind,
 )
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, codes_of
-from jsrpd.model.time import MICROSECOND, MILLISECOND, SECOND, Duration, Instant
+from jsrpd.model.time import MICROSECOND, MILLISECOND, SECOND, Duration, Instant, seconds
 
 PATH_DELAY: Duration = 200 * MICROSECOND
 LONGEST: Duration = 60 * SECOND
 """How long after the last event the run is followed while something is still under way."""
 LEAD_IN = 2
 """Heartbeat intervals before the first event, in which both nodes must be seen to rest."""
+REBOOT: Duration = 30 * SECOND
+NODE_FAILURES = {FailureCode.RE: MAINTENANCE, FailureCode.FL: FABRIC}
+"""What weighs on all groups of a node, under the name the core has for it."""
 SUPPOSED = "supposed"
 """Name of the object whose failure is only supposed."""
 MAX_STEPS = 400_000
@@ -135,6 +143,21 @@ class Committed:
     configurations: tuple[ClusterConfiguration, ClusterConfiguration]
 
 
+@dataclass(frozen=True, slots=True)
+class MaintenanceOrdered:
+    """The operator puts a node into maintenance, or ends it."""
+
+    node: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RejoinOrdered:
+    """The operator takes a disabled node back."""
+
+    node: int
+
+
 Supposed: TypeAlias = (
     InterfaceSet
     | MonitorSet
@@ -145,6 +168,8 @@ Supposed: TypeAlias = (
     | PathsSet
     | FailoverOrdered
     | ResetOrdered
+    | MaintenanceOrdered
+    | RejoinOrdered
     | Committed
 )
 
@@ -240,8 +265,11 @@ def counterpart(local: Cluster, now: Instant) -> Cluster | None:
     other.judged = other._due = now
     other.interfaces_up = _interfaces(other, heartbeat)
     other.interfaces_known = True
-    other.control_failed = any(report.state == GroupState.INELIGIBLE for report in heartbeat.groups)
+    other.control_failed = not any(local.path_up(now, link.index) for link in configuration.control_links)
     other._peer_request_id, other._request_ids = local._request_ids, local._peer_request_id
+    other.mode = heartbeat.mode
+    other.maintenance = any(report.failures >> FailureCode.RE & 1 for report in heartbeat.groups)
+    other.fabric_failed = any(report.failures >> FailureCode.FL & 1 for report in heartbeat.groups)
     other._told_timing = configuration.timing
     other._set_timings()
     heard = [path for path in paths_of(configuration) if heartbeat.paths_heard >> path & 1]
@@ -251,6 +279,7 @@ def counterpart(local: Cluster, now: Instant) -> Cluster | None:
     for report in heartbeat.groups:
         if report.group in other.groups:
             _stand(other, report, local, now, long_ago)
+    other._joint = together.joint(other.mode, other.groups)
     return other
 
 
@@ -276,12 +305,16 @@ def _meet(peer: Peer, local: Cluster, now: Instant, long_ago: Instant, heard: li
     peer.last_heard = peer.bound_at = peer.echoed_at = now
     peer.heard_on = dict.fromkeys(heard, now)
     peer.control_heard = now if any(path < FIRST_FABRIC_PATH for path in heard) else long_ago
+    peer.fabric_run_since = long_ago
+    peer.fabric_heard = now if any(path_kind(path) == PathKind.FABRIC for path in heard) else long_ago
 
 
 def _stand(other: Cluster, report: GroupReport, local: Cluster, now: Instant, long_ago: Instant) -> None:
     group, mine = other.groups[report.group], local.groups[report.group]
     sent_at = other.sent.newest_at or now
     group.state, group.since, group.reason = report.state, long_ago, "as it told"
+    if report.state in UNCHOSEN:
+        group.since, group.reason = now, "Control link failure" if other.control_failed else FABRIC_FAILURE
     group.manual = report.manual
     group.state_sent_at = long_ago
     for (code, name), weight in _failures(other, report).items():
@@ -306,7 +339,7 @@ def _failures(other: Cluster, report: GroupReport) -> dict[tuple[FailureCode, st
     left = FULL_WEIGHT - report.weight - sum(failures.values())
     for code in codes_of(report.failures):
         if code != FailureCode.IF or not failures:
-            failures[code, "as it told"], left = left, 0
+            failures[NODE_FAILURES.get(code, (code, "as it told"))], left = left, 0
     return failures
 
 
@@ -346,6 +379,7 @@ class _Rehearsal:
         """Interfaces that went down in this run; a path over one carries nothing."""
         if other is not None:
             self.cut = {path for path in paths_of(local.configuration) if not local.path_up(now, path)}
+        self.rebooting: set[int] = set()
         self.assumptions = self._assumptions(local, other)
         self.timeline: list[Moment] = []
         self.incarnations: Incarnation = (1 << 64) - 1
@@ -408,10 +442,15 @@ class _Rehearsal:
 
     def _under_way(self) -> bool:
         """A group waits for a time to pass: in hold, in hold-down, for a preempt delay, for a healed control link to last."""
-        healed = any(path < FIRST_FABRIC_PATH and path not in self.cut for path in paths_of(self.nodes[self.here].configuration))
-        waiting = {GroupState.HOLD, GroupState.SECONDARY_HOLD} | ({GroupState.INELIGIBLE} if healed else set())
+        configuration = self.nodes[self.here].configuration
+        kinds = {path_kind(path) for path in paths_of(configuration) if path not in self.cut}
+        healed = PathKind.CONTROL in kinds and (PathKind.FABRIC in kinds or not configuration.fabric_monitored)
+        healing = {GroupState.INELIGIBLE}
+        if configuration.control_link_recovery == "reboot":
+            healing.add(GroupState.DISABLED)
+        waiting = {GroupState.HOLD, GroupState.SECONDARY_HOLD} | (healing if healed else set())
         groups = [group for node in self.nodes if node.cluster is not None for group in node.cluster.groups.values()]
-        return any(group.state in waiting or _preempting(group) for group in groups)
+        return bool(self.rebooting) or any(group.state in waiting or _preempting(group) for group in groups)
 
     def _standings(self) -> tuple[Standing, ...]:
         standings = []
@@ -421,7 +460,7 @@ class _Rehearsal:
                 if node.cluster is None or group is None:
                     standings.append(Standing(number, at, "gone", 0, at in self._open[number]))
                     continue
-                priority = group.effective_priority(node.cluster.eligible)
+                priority = node.cluster.effective_priority(group)
                 standings.append(Standing(number, at, group.state.label, priority, at in self._open[number]))
         return tuple(standings)
 
@@ -465,6 +504,10 @@ class _Rehearsal:
                 self._failover(group, node)
             case ResetOrdered(group):
                 self._reset(group)
+            case MaintenanceOrdered(node, on):
+                self._tell(node, MaintenanceSet(on))
+            case RejoinOrdered(node):
+                self._rejoin(node)
             case Committed(configurations):
                 for number, configuration in enumerate(configurations):
                     self.nodes[number].configuration = configuration
@@ -520,6 +563,13 @@ class _Rehearsal:
         for number in () if cluster is None else sorted(cluster.groups) if group is None else (group,):
             self._tell(self.here, FailoverReset(number))
 
+    def _rejoin(self, number: int) -> None:
+        cluster = self.nodes[number].cluster
+        refusal = "its daemon does not run" if cluster is None else cluster.refuse_rejoin()
+        if refusal:
+            self._note(number, "answer", refusal)
+        self._tell(number, RejoinRequested())
+
     def _tell(self, number: int, event: Event) -> None:
         """At once, for events only record; judged in the turn that follows."""
         cluster = self.nodes[number].cluster
@@ -568,8 +618,20 @@ class _Rehearsal:
             case Stop():
                 self._note(number, "answer", "its daemon has stopped")
                 self._down(number)
+            case Reboot():
+                self._reboot(number)
             case _:
                 pass  # Announcements and routes follow the gate.
+
+    def _reboot(self, number: int) -> None:
+        self.rebooting.add(number)
+        self._suppose(Planned(0, NodeLost(number), f"node {number} reboots, which is taken to last {seconds(REBOOT)}"))
+
+        def back() -> None:
+            self.rebooting.discard(number)
+            self._suppose(Planned(0, NodeStarted(number), f"node {number} started"))
+
+        self._schedule(self.now + REBOOT, back)
 
     def _send(self, sender: int, path: PathId, received: Callable[[Instant], Event]) -> None:
         if path in self.cut or any(self._over(number, path) in self.down for number in (0, 1)):
@@ -628,4 +690,8 @@ def _only(nodes: set[int]) -> int | None:
 
 
 def _preempting(group: RedundancyGroup) -> bool:
-    return group.peer_preferred_since is not None and not group.manual and group.configuration.preempt is not None
+    return (
+        group.peer_preferred_since is not None
+        and not (group.manual or group.preempt_held)
+        and group.configuration.preempt is not None
+    )

@@ -6,6 +6,7 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
@@ -20,8 +21,11 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    PreemptCountCleared,
+    RejoinRequested,
     ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
@@ -76,6 +80,8 @@ def request_text(request: PeerRequest) -> str:
             return f"failover reset redundancy-group {request.group}"
         case RequestKind.CLEAR_FAILOVER_COUNT:
             return "clear failover-count"
+        case RequestKind.CLEAR_PREEMPT_COUNT:
+            return f"clear preempt-count redundancy-group {request.group}"
 
 
 def configuration_changes(old: ClusterConfiguration, new: ClusterConfiguration) -> list[str]:
@@ -130,6 +136,12 @@ def event_text(event: Event, configuration: ClusterConfiguration) -> str:
             return f"operator: failover reset redundancy-group {group}"
         case FailoverCountCleared():
             return "operator: clear failover-count"
+        case PreemptCountCleared(group):
+            return f"operator: clear preempt-count redundancy-group {group}"
+        case RejoinRequested():
+            return "operator: rejoin"
+        case MaintenanceSet(on):
+            return f"operator: maintenance {'on' if on else 'off'}"
         case ConfigurationChanged(new):
             return "configuration: " + ("; ".join(configuration_changes(configuration, new)) or "no difference")
         case ServicesStopped(group):
@@ -168,6 +180,8 @@ def action_text(action: Action, now: Instant) -> str:
             return f"RG{group} stop the services"
         case DrainSessions():
             return "drain the sessions"
+        case Reboot():
+            return "reboot"
         case Log(message):
             return f"{message.tag}: {render_text(message)}"
         case Stop():

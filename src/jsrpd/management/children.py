@@ -37,6 +37,24 @@ class ChildRestarted(msgspec.Struct, frozen=True, tag=True):
     restarts: int
 
 
+class RestartRequested(msgspec.Struct, frozen=True, tag=True):
+    """Gateway to parent: the operator wants the daemon restarted in place."""
+
+
+class RestartAnswered(msgspec.Struct, frozen=True, tag=True):
+    """Parent to gateway: it begins now; or ``problem``: why not, and the daemon runs on as it is."""
+
+    problem: str
+
+
+class RetireWanted(msgspec.Struct, frozen=True, tag=True):
+    """Parent to engine: a successor is ready; go as soon as your newest heartbeat has been acknowledged."""
+
+
+class RebootWanted(msgspec.Struct, frozen=True, tag=True):
+    """Engine to parent: this disabled node shall be rebooted (``control-link-recovery reboot``)."""
+
+
 class ReloadRequested(msgspec.Struct, frozen=True, tag=True):
     """Gateway to parent: the configuration file has changed."""
 
@@ -94,6 +112,10 @@ Message = (
     | DataPlaneReady
     | DataPlaneFailed
     | ChildRestarted
+    | RestartRequested
+    | RestartAnswered
+    | RetireWanted
+    | RebootWanted
     | ReloadRequested
     | Reloaded
     | Repaired

@@ -44,6 +44,29 @@ class ServiceFailuresCleared(msgspec.Struct, frozen=True, tag=True):
     by: str = ""
 
 
+class PreemptCountsCleared(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: let a group preempt again, or all."""
+
+    id: int
+    group: int | None
+    by: str = ""
+
+
+class MaintenanceCommanded(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: this node owns nothing that the other can take, or may own again."""
+
+    id: int
+    on: bool
+    by: str = ""
+
+
+class RejoinCommanded(msgspec.Struct, frozen=True, tag=True):
+    """Gateway: take this disabled node back."""
+
+    id: int
+    by: str = ""
+
+
 class StateRequested(msgspec.Struct, frozen=True, tag=True):
     """Gateway: what does the core hold. Answered at the end of the turn."""
 
@@ -99,6 +122,9 @@ Message = (
     | FailoverResetCommanded
     | FailoverCountsCleared
     | ServiceFailuresCleared
+    | PreemptCountsCleared
+    | MaintenanceCommanded
+    | RejoinCommanded
     | StateRequested
     | CheckpointWanted
     | SynchronizationTold

@@ -68,6 +68,26 @@ class ClearServiceFailures(msgspec.Struct, frozen=True, tag="clear-service-failu
     group: Group | None = None
 
 
+class ClearPreemptCount(msgspec.Struct, frozen=True, tag="clear-preempt-count"):
+    """``clear chassis cluster preempt-count [redundancy-group GROUP]``."""
+
+    group: Group | None = None
+
+
+class Maintenance(msgspec.Struct, frozen=True, tag="maintenance"):
+    """``request chassis cluster maintenance (on | off)``."""
+
+    on: bool
+
+
+class Rejoin(msgspec.Struct, frozen=True, tag="rejoin"):
+    """``request chassis cluster rejoin``."""
+
+
+class RestartDaemon(msgspec.Struct, frozen=True, tag="restart-daemon"):
+    """``request daemon restart``."""
+
+
 class ShowIpMonitoring(msgspec.Struct, frozen=True, tag="show-ip-monitoring"):
     """``show chassis cluster ip-monitoring status [redundancy-group GROUP]``."""
 
@@ -138,6 +158,10 @@ Request = (
     | FailoverReset
     | ClearFailoverCount
     | ClearServiceFailures
+    | ClearPreemptCount
+    | Maintenance
+    | Rejoin
+    | RestartDaemon
 )
 
 

@@ -288,6 +288,18 @@ _ENTRIES = [
         addition=True,
     ),
     Entry(
+        "JSRPD_PREEMPT_LIMIT",
+        "Preemption of redundancy-group <rg-id> stopped after <limit> moves within <period> seconds",
+        Severity.WARNING,
+        "Event",
+        "A redundancy group has preempted as often as it may",
+        "The group would move to the node with the higher priority once more, but has done so as often as its preempt limit "
+        "allows. It stays where it is until the operator clears the count; failures still move it.",
+        causes=("Something on the preferred node fails and recovers again and again.",),
+        actions=("Mend the cause, then: clear chassis cluster preempt-count redundancy-group N.",),
+        addition=True,
+    ),
+    Entry(
         "JSRPD_NOTICE",
         "<text>",
         Severity.NOTICE,
@@ -320,6 +332,27 @@ _ENTRIES = [
 
 CATALOGUE: dict[str, Entry] = {entry.tag: entry for entry in sorted(_ENTRIES, key=lambda entry: entry.tag)}
 """All messages by tag."""
+
+
+def node_state_change(node: int, state: str, reason: str) -> LogMessage:
+    """A node was disabled, is taken back, or is rebooted to come back."""
+    return LogMessage("JSRPD_NODE_STATE_CHANGE", (("chassis-id", str(node)), ("state", state), ("reason", reason)))
+
+
+def redundancy_mode_change() -> LogMessage:
+    """A commit changed the redundancy mode, which is latched."""
+    return LogMessage("JSRPD_REDUNDANCY_MODE_CHANGE")
+
+
+def redundancy_mode_mismatch() -> LogMessage:
+    """The peer runs the other redundancy mode."""
+    return LogMessage("JSRPD_REDUNDANCY_MODE_MISMATCH")
+
+
+def preempt_limit_reached(group: int, limit: int, period_s: int) -> LogMessage:
+    """A group that would preempt again stays where it is."""
+    values = (("rg-id", str(group)), ("limit", str(limit)), ("period", str(period_s)))
+    return LogMessage("JSRPD_PREEMPT_LIMIT", values)
 
 
 def rg_state_change(group: int, old_state: str, new_state: str, reason: str) -> LogMessage:

@@ -116,7 +116,7 @@ class HardwareMonitoring(msgspec.Struct, frozen=True):
 
 
 class Preempt(msgspec.Struct, frozen=True):
-    """``preempt``; delay in seconds (0: at once)."""
+    """``preempt``; delay in seconds (0: at once); at most ``limit`` moves in ``period_s`` (0: no limit)."""
 
     delay_s: int = 0
     limit: int = 0
@@ -260,6 +260,10 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     control_link_recovery: str = "rejoin"
     control_links: tuple[ControlLink, ...] = ()
     fabric_links: tuple[FabricLink, ...] = ()
+    fabric_monitoring: bool = True
+    """A secondary that hears no fabric link is not chosen."""
+    disable_after_s: int = 180
+    """The vendor's ineligible timer. No statement changes it; the simulator shortens it."""
     groups: tuple[GroupConfiguration, ...] = ()
     reths: tuple[Reth, ...] = ()
     in_band_heartbeat: bool = True
@@ -272,6 +276,9 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None
     session_synchronization: SessionSynchronization = SessionSynchronization()
+    watchdog_device: str = ""
+    """Empty: none."""
+    watchdog_timeout_s: int = 30
     gate: str = "bpf"
     """``bpf``, or ``none``: promise 1 is off and said so."""
     digest: bytes = b"\0" * 8
@@ -281,6 +288,11 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     def timing(self) -> Timing:
         """Heartbeat timing in nanoseconds."""
         return Timing(self.heartbeat_interval_ms * MILLISECOND, self.heartbeat_threshold)
+
+    @property
+    def fabric_monitored(self) -> bool:
+        """Nothing is monitored that is not there (SPEC section 5)."""
+        return self.fabric_monitoring and bool(self.fabric_links)
 
     @property
     def peer_id(self) -> int:

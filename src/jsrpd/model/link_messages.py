@@ -69,6 +69,7 @@ class RequestKind(IntEnum):
     FAILOVER = 0
     RESET = 1
     CLEAR_FAILOVER_COUNT = 2
+    CLEAR_PREEMPT_COUNT = 3
 
 
 class PeerRequest(msgspec.Struct, frozen=True):

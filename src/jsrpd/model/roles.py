@@ -32,6 +32,11 @@ class RedundancyMode(IntEnum):
     ACTIVE_ACTIVE = 0
     ACTIVE_BACKUP = 1
 
+    @property
+    def label(self) -> str:
+        """The word operators read, for example ``active-backup``."""
+        return self.name.lower().replace("_", "-")
+
 
 class FailureCode(IntEnum):
     """Monitor-failure codes; the value is the bit number in the 24-bit field of the heartbeat."""

@@ -107,6 +107,12 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     """Standing conditions an operator should know, one sentence each."""
     sessions: SessionStatus | None = None
     """None while the session process has not reported."""
+    mode: str = "active-active"
+    """Redundancy mode in force, latched at start."""
+    configured_mode: str = "active-active"
+    peer_mode: str | None = None
+    """What the other node says is in force there; None while it is not heard."""
+    maintenance: bool = False
     drops: dict[str, int] = {}
     """Received datagrams that were dropped, by cause."""
     services: tuple[ServiceStatus, ...] = ()

@@ -14,6 +14,9 @@ Instant: TypeAlias = int
 Duration: TypeAlias = int
 """Nanoseconds."""
 
+NOT_SOON: Instant = 1 << 62
+"""Later than any run."""
+
 MICROSECOND: Duration = 1_000
 MILLISECOND: Duration = 1_000_000
 SECOND: Duration = 1_000_000_000

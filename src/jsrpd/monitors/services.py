@@ -69,6 +69,11 @@ class ServiceFailuresForgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class SuccessorComes:
+    """The step under way ends here, the next one is begun by another process."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStep:
     """Run this step; its end is told with ``number``."""
 
@@ -89,7 +94,7 @@ class Remember:
     """What is kept has changed."""
 
 
-Event: TypeAlias = RoleTold | StepEnded | StepNotRun | ServiceFailuresForgotten | TimePassed
+Event: TypeAlias = RoleTold | StepEnded | StepNotRun | ServiceFailuresForgotten | SuccessorComes | TimePassed
 Action: TypeAlias = RunStep | KillStep | Remember | Failed | Recovered | Remark
 
 
@@ -138,6 +143,8 @@ class GroupServices:
         """Whether they shall run; None while nobody has said."""
         self._run: _Run | None = None
         self._runs = 0
+        self._last = False
+        """No step follows the present one."""
         self._all: list[_Now] = []
         for one in kept:
             failed = Step(one.failed.split(":")[0]) if one.failed else None
@@ -160,6 +167,9 @@ class GroupServices:
                 return self._ended(now, False, f"cannot be run: {reason}")
             case ServiceFailuresForgotten():
                 return self._forget(now)
+            case SuccessorComes():
+                self._last = True
+                return []
             case TimePassed():
                 if self._run is not None and now >= self._run.kill_at:
                     killed, said = KillStep(self._run.number), f"no end within {self._run.of.service.timeout_s} s"
@@ -210,7 +220,7 @@ class GroupServices:
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def _go_on(self, now: Instant) -> list[Action]:
-        if self._run is not None:
+        if self._run is not None or self._last:
             return []
         found = self._next(now)
         if found is None:
@@ -270,6 +280,8 @@ class GroupServices:
         """The end of patience with the present step, or the next attempt."""
         if self._run is not None:
             return self._run.kill_at
+        if self._last:
+            return None
         wanted = Step.START if self.run else Step.STOP
         dues = [one.due for one in self._all if one.due is not None and (one.may_run or wanted is Step.START)]
         return min(dues, default=None)

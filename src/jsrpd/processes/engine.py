@@ -25,6 +25,7 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
@@ -38,6 +39,7 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
     SessionLinkChanged,
@@ -59,16 +61,19 @@ from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_rec
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT
 from jsrpd.model.configuration import ClusterConfiguration, Reth
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
-from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState
+from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, RedundancyMode
 from jsrpd.model.status import SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.processes import node_orders
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
+from jsrpd.processes.restart_in_place import Retirement
 from jsrpd.processes.segments import SegmentWatch
 from jsrpd.processes.service_desk import ServiceDesk
 from jsrpd.processes.syslog import SyslogSender
+from jsrpd.processes.watchdog import Watchdog
 from jsrpd.sessions.coverage import Coverage
 from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, HeartbeatHeard, Link
 
@@ -99,6 +104,9 @@ class EngineResources:
     key: bytes
     syslog_path: Path
     copy_log: bool
+    redundancy_mode: RedundancyMode
+    """Latched when the daemon started; the configuration may say something else by now."""
+    maintenance: bool
 
 
 def clock() -> Instant:
@@ -198,7 +206,7 @@ class Engine:
 
     def __init__(self, resources: EngineResources) -> None:
         self.resources = resources
-        self.configuration = resources.configuration
+        self.configuration = msgspec.structs.replace(resources.configuration, redundancy_mode=resources.redundancy_mode)
         self.lease_map = resources.lease_map
         self.syslog = SyslogSender(resources.syslog_path, self.configuration.syslog_hosts, resources.copy_log)
         self.selector = selectors.SelectSelector()
@@ -224,6 +232,8 @@ class Engine:
         self.announcer.reconfigure(self.configuration)
         self.roles: dict[int, children.RoleChanged] = {}
         self.terminated = False
+        self.retirement = Retirement()
+        self.watchdog = Watchdog(self.configuration.watchdog_device, self.configuration.watchdog_timeout_s)
         self.stopped = False
         start_id = os.urandom(16)
         self.link = Link(
@@ -236,6 +246,11 @@ class Engine:
         now = clock()
         self.segment_watch = SegmentWatch(self.configuration, now)
         self.cluster = RecordedCluster(self.configuration, now, self.link.incarnation, self._adoptable(now), __version__)
+        if self.configuration != resources.configuration:
+            self.configuration = resources.configuration
+            self.cluster.handle(now, ConfigurationChanged(self.configuration))
+        if resources.maintenance:
+            self.cluster.handle(now, MaintenanceSet(True))
         self.state_asked: list[int] = []
         """Questions for the core's state, answered when the turn has ended."""
         self.services = ServiceDesk(resources.services, self.cluster, now)
@@ -332,10 +347,16 @@ class Engine:
         self._look_at_links()
         for event in self.segment_watch.look(judged, self.cluster.peer.heard_on, self.links.up):
             self.cluster.handle(judged, event)
-        if self.terminated:
+        if self.terminated or self.retirement.must_hand_over(self.cluster):
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(clock(), late)))
+        retires = self.retirement.due(judged, self.cluster)
+        for remark in self.watchdog.turn(judged, owner=bool(self._owned())):
+            self.syslog.send(remark)
+        if self.stopped:
+            self.watchdog.release()
+        self.stopped = self.stopped or retires
         self._tell_ownership()
         self.announcer.repeat(judged, self._owned())
         if self.syslog.pending and (self.syslog.pressing or judged >= self.log_due):
@@ -457,6 +478,8 @@ class Engine:
             message = children.decode(data)
             if isinstance(message, children.ConfigurationLoaded):
                 self._reconfigure(judged, message.configuration)
+            elif isinstance(message, children.RetireWanted):
+                self.retirement.order(judged)
         for data in self._messages(self.resources.kernel):
             message = children.decode(data)
             if isinstance(message, children.Repaired):
@@ -525,6 +548,7 @@ class Engine:
             self.cluster.handle(now, recovered)
         self.segment_watch = SegmentWatch(configuration, now)
         self.syslog.reconfigure(configuration.syslog_hosts)
+        self.watchdog.reconfigure(configuration.watchdog_device, configuration.watchdog_timeout_s)
         self.coverage.configured(configuration.session_synchronization.on)
         self.link_ends, self.hello_interfaces = _link_ends(configuration), _hello_interfaces(configuration)
         after = {**self.link_ends, **self.hello_interfaces}
@@ -574,7 +598,7 @@ class Engine:
                 self.cluster.checkpoint_wanted = True
                 return None
             case _:
-                return None
+                return node_orders.carry_out(now, self.cluster, message)
 
     def _configuration_differs(self, now: Instant, difference: str) -> None:
         """Shown with every group, and counted in none: a node with an older configuration is better than no node."""
@@ -645,10 +669,16 @@ class Engine:
                     self._drain_sessions()
                 case Log(message):
                     self.syslog.send(message)
+                case Reboot():
+                    self._tell_parent(children.RebootWanted())
                 case Stop():
                     self.stopped = True
                 case _:
                     assert_never(action)
+
+    def _tell_parent(self, message: children.Message) -> None:
+        with contextlib.suppress(OSError):
+            self.resources.parent.send(children.encode(message), socket.MSG_DONTWAIT)
 
     def _store(self, lease: StoreLease) -> None:
         if self.lease_map is not None:

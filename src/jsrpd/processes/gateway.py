@@ -24,7 +24,7 @@ from jsrpd.core.explain import explain
 from jsrpd.gateway import families, http, listening, processes
 from jsrpd.gateway.access import GROUP
 from jsrpd.gateway.scrape import Scrape
-from jsrpd.management import children, engine_link
+from jsrpd.management import children, engine_link, maintenance
 from jsrpd.management.journal import DIRECTORY
 from jsrpd.management.requests import (
     CONFIGURATION_REQUESTS,
@@ -34,13 +34,17 @@ from jsrpd.management.requests import (
     SOCKET_NAME,
     ClearFailoverCount,
     ClearIpFailureCounts,
+    ClearPreemptCount,
     ClearServiceFailures,
     CoreState,
     Explain,
     Failover,
     FailoverReset,
+    Maintenance,
+    Rejoin,
     Reply,
     Request,
+    RestartDaemon,
     ShowIpMonitoring,
     ShowMetrics,
     ShowState,
@@ -69,6 +73,8 @@ MAX_CLIENTS = 32
 CLIENT_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 5.0
 ENGINE_TIMEOUT_S = 1.0
+RESTART_TIMEOUT_S = 20.0
+"""For the new program to look at the configuration."""
 RETRY_S = (0.5, 2.0, 10.0)
 BACKLOG = 16
 ENGINE_SPACING_S = 0.02
@@ -140,6 +146,7 @@ class Gateway:
         self.clients = 0
         # Clients that have nothing asked at the moment, the longest waiting first.
         self.idle: dict[asyncio.StreamWriter, None] = {}
+        self.restart_asked: list[asyncio.Future[str]] = []
         self.waiting: dict[int, asyncio.Future[engine_link.Message]] = {}
         # Beyond the ids of a gateway before this one, whose late answers may still wait in the channel.
         self.questions = time.monotonic_ns()
@@ -367,10 +374,14 @@ class Gateway:
         """
         if isinstance(request, ShowMetrics):
             return Reply(True, families.open_metrics(await self.scrape.read()))
+        if isinstance(request, RestartDaemon):
+            return await self._restart()
         if self.configuration is None or isinstance(request, CONFIGURATION_REQUESTS):
             return Reply(False, NOT_ENABLED)
         if isinstance(request, (ShowIpMonitoring, ClearIpFailureCounts)) and self.monitors is not None:
             return await self.monitors.reply(request, self.configuration.node_id)
+        if isinstance(request, Maintenance) and (unwritten := self._keep_maintenance(request.on)):
+            return Reply(False, unwritten, self.configuration.node_id)
         problem = ENGINE_SILENT
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S), self.turn:
@@ -395,6 +406,30 @@ class Gateway:
             return Reply(True, node=node, core=CoreState(answer.now, answer.wall_offset, answer.state))
         assert isinstance(answer, engine_link.CommandReplied)
         return Reply(answer.ok, answer.text if answer.ok else f"error: {answer.text}", node)
+
+    async def _restart(self) -> Reply:
+        """The parent first lets the new program look at the configuration; this process is replaced a moment after the answer."""
+        node = self.configuration.node_id if self.configuration is not None else None
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.restart_asked.append(answer)
+        try:
+            self.parent.send(children.encode(children.RestartRequested()), socket.MSG_DONTWAIT)
+            problem = await asyncio.wait_for(answer, RESTART_TIMEOUT_S)
+        except OSError:  # TimeoutError is one.
+            return Reply(False, "error: the daemon does not answer; look at: journalctl -u jsrpd", node)
+        finally:
+            self.restart_asked.remove(answer)
+        return Reply(False, f"error: {problem}", node) if problem else Reply(True, "Restarting in place", node)
+
+    def _keep_maintenance(self, on: bool) -> str:
+        """On the disk first, so that no death of the daemon or of the machine forgets it. What went wrong, or nothing."""
+        assert self.journal_directory is not None
+        state_directory = self.journal_directory.parent
+        try:
+            maintenance.keep(state_directory, on)
+        except OSError as error:
+            return f"error: {state_directory / maintenance.FILE}: {_reason(error)}, so nothing was done"
+        return ""
 
     async def _keep_spacing(self) -> None:
         loop = asyncio.get_running_loop()
@@ -453,6 +488,10 @@ class Gateway:
                 elif isinstance(message, children.Reloaded):
                     if self.desk is not None:
                         self.desk.reloaded(message)
+                elif isinstance(message, children.RestartAnswered):
+                    for waiting in self.restart_asked:
+                        if not waiting.done():
+                            waiting.set_result(message.problem)
                 elif isinstance(message, children.ChildRestarted):
                     self.restarts[message.name] = message.restarts
 
@@ -485,6 +524,14 @@ def _question(number: int, request: Request, by: str) -> engine_link.Message:
             return engine_link.FailoverCountsCleared(number, by)
         case ClearServiceFailures(group):
             return engine_link.ServiceFailuresCleared(number, group, by)
+        case ClearPreemptCount(group):
+            return engine_link.PreemptCountsCleared(number, group, by)
+        case Maintenance(on):
+            return engine_link.MaintenanceCommanded(number, on, by)
+        case Rejoin():
+            return engine_link.RejoinCommanded(number, by)
+        case RestartDaemon():
+            raise AssertionError("the parent does this, not the engine")
         case ShowIpMonitoring() | ClearIpFailureCounts():
             raise AssertionError("the monitors answer this, not the engine")
         case _:

@@ -57,6 +57,9 @@ CHILD_SYSCTLS = {
     "net/ipv4/conf/{}/rp_filter": "0",
 }
 FABRIC_SYSCTLS = {"net/ipv4/conf/{}/rp_filter": "0", "net/ipv4/conf/{}/accept_local": "1"}
+LINK_SYSCTLS = {"net/ipv4/neigh/{}/retrans_time_ms": "50", "net/ipv6/neigh/{}/retrans_time_ms": "50"}
+"""Of control and fabric links. Whoever starts first asks for the peer's address before the peer has it, and the kernel asks again
+after a second only: longer than most dead times, so a node would begin by losing its control link."""
 HARMLESS = {errno.EEXIST, errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL}
 """The object is already as wanted, or its interface is not there (yet): the next look decides."""
 
@@ -224,9 +227,11 @@ class Keeper:
         self.settled = True
 
     def _link_names(self) -> frozenset[str]:
+        return self._path_interfaces() | {reth.child for reth in self.configuration.reths}
+
+    def _path_interfaces(self) -> frozenset[str]:
         c = self.configuration
-        names = {link.interface for link in c.control_links} | {link.interface for link in c.fabric_links}
-        return frozenset(names | {reth.child for reth in c.reths})
+        return frozenset(link.interface for links in (c.control_links, c.fabric_links) for link in links)
 
     def _execute(self, operations: list[Operation], observed: Observed) -> list[Operation]:
         """Those that the kernel refused for good, not because an interface is not there yet."""
@@ -254,9 +259,10 @@ class Keeper:
         c = self.configuration
         of_children = (name.format(reth.child) for reth in c.reths for name in CHILD_SYSCTLS)
         of_fabrics = (name.format(fabric.interface) for fabric in c.fabric_links for name in FABRIC_SYSCTLS)
+        of_links = (name.format(interface) for interface in self._path_interfaces() for name in LINK_SYSCTLS)
         former = {}
         of_sessions = SESSION_SYSCTLS if c.session_synchronization.on else {}
-        for name in (*GROUP_SYSCTLS, *of_sessions, *of_children, *of_fabrics):
+        for name in (*GROUP_SYSCTLS, *of_sessions, *of_children, *of_fabrics, *of_links):
             value = sysctl.read(name)
             if value is not None:
                 former[name] = value
@@ -278,6 +284,8 @@ class Keeper:
         for fabric in self.configuration.fabric_links:
             if fabric.interface in links:
                 settings |= {name.format(fabric.interface): value for name, value in FABRIC_SYSCTLS.items()}
+        for interface in self._path_interfaces() & links.keys():
+            settings |= {name.format(interface): value for name, value in LINK_SYSCTLS.items()}
         for name, value in settings.items():
             if sysctl.read(name) != value:
                 sysctl.write(name, value)

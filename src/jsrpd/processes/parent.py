@@ -11,12 +11,14 @@ import errno
 import os
 import select
 import selectors
+import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import setproctitle
@@ -27,7 +29,7 @@ from jsrpd.configuration.key import KeyFileError, read_key
 from jsrpd.configuration.load import load_file
 from jsrpd.configuration.problems import ConfigurationError
 from jsrpd.kernel.gate import LeaseMap
-from jsrpd.management import children
+from jsrpd.management import children, maintenance
 from jsrpd.messages.catalogue import (
     LogMessage,
     daemonize_failed,
@@ -41,11 +43,13 @@ from jsrpd.messages.catalogue import (
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
-from jsrpd.processes import commit_desk, engine, gateway, kernel, monitors, preflight, services, sessions
+from jsrpd.model.roles import RedundancyMode
+from jsrpd.processes import commit_desk, engine, gateway, kernel, monitors, preflight, restart_in_place, services, sessions
 from jsrpd.processes.directories import Directories, directories
 from jsrpd.processes.notify import ServiceManager
 from jsrpd.processes.options import Options, UsageError, parse
 from jsrpd.processes.pid_file import AlreadyRunning, PidFile
+from jsrpd.processes.restart_in_place import Kept, KeptChild, kept
 from jsrpd.processes.syslog import SyslogSender
 
 EX_USAGE, EX_OSERR, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 64, 71, 75, 77, 78
@@ -55,6 +59,8 @@ RESTART_DELAY_S = (0.0, 0.2, 1.0, 5.0)
 STEADY_AFTER_S = 30.0
 """A child that lived this long starts again with no pause."""
 STOP_WAIT_S = 5.0
+REBOOT_COMMAND = "systemctl reboot"
+"""How a disabled node reboots in mode ``control-link-recovery reboot``; the environment may say otherwise."""
 SYSLOG_PATH = Path("/dev/log")
 
 
@@ -85,6 +91,15 @@ def _start(options: Options, places: Directories) -> int:
     except (ConfigurationError, KeyFileError, OSError, ValueError) as error:
         return _refuse(start_refused(str(error)), EX_CONFIG)
     pid_file = PidFile(places.pid_file)
+    left = kept()
+    if left is not None:
+        pid_file.descriptor = left.pid_file
+        parent = Parent(options, places, pid_file, identity, configuration, key, None)
+        parent.adopt(left)
+        try:
+            return parent.run()
+        finally:
+            pid_file.remove()
     try:
         places.runtime.mkdir(parents=True, exist_ok=True)
         pid_file.lock()
@@ -181,6 +196,11 @@ class Channel:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         return cls(left, right)
 
+    @classmethod
+    def of(cls, left: int, right: int) -> "Channel":
+        """One that is open already, by its descriptors."""
+        return cls(socket.socket(fileno=left), socket.socket(fileno=right))
+
 
 @dataclass
 class Channels:
@@ -219,6 +239,8 @@ class Parent:
         self.identity = identity
         self.configuration = configuration
         self.key = key
+        self.redundancy_mode = configuration.redundancy_mode if configuration else RedundancyMode.ACTIVE_ACTIVE
+        """In force as long as this daemon runs (SPEC section 3)."""
         hosts = configuration.syslog_hosts if configuration else ()
         self.syslog = SyslogSender(SYSLOG_PATH, hosts, options.log_to_stderr)
         self.channels = Channels()
@@ -227,36 +249,81 @@ class Parent:
         self.service_manager = ServiceManager()
         self.signals: list[int] = []
         self.lease_map: LeaseMap | None = None
+        self.new_image: subprocess.Popen[bytes] | None = None
+        """The check that a restart in place waits for."""
+        self.retire_engine = False
+        """The engine is of the old image and goes as soon as the kernel process of this one is ready."""
+        self.retire_services = False
+        """The services process is of the old image and goes as soon as the step under way has ended."""
 
-    def run(self) -> int:
-        """Until SIGTERM. 0 on a clean end, EX_OSERR when the gates cannot be had."""
-        setproctitle.setproctitle("jsrpd")
-        wake = self._watch_signals()
-        self._prepare_state()
+    def adopt(self, left: Kept) -> None:
+        """Go on where the old image stood: its channels, its lease map, and its children until they are replaced."""
+        self.channels = Channels(**{name: Channel.of(*ends) for name, ends in left.channels.items()})
+        self.lease_map = LeaseMap(left.lease_map) if left.lease_map is not None else None
+        self.redundancy_mode = left.redundancy_mode
+        bodies = {"kernel": self._kernel, "gateway": self._gateway, "engine": self._engine}
+        bodies |= {"monitors": self._monitors, "sessions": self._sessions, "services": self._services}
+        for child in left.children:
+            self.children[child.name] = Child(child.name, bodies[child.name], child.pid, time.monotonic(), restarts=child.restarts)
+
+    def _replace_children(self) -> None:
+        """The engine goes when the kernel process of the new image is ready for its successor. The services process stops nothing
+        and goes between two steps, however long one takes: nobody here waits for that."""
+        for child in self.children.values():
+            if child.name == "engine" and child.pid:
+                self.retire_engine = True
+                continue
+            if child.name == "services" and child.pid:
+                self.retire_services = True
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGUSR1)
+                continue
+            if child.pid:
+                self._end(child, STOP_WAIT_S)
+            self._fork(child)
+
+    def _start(self) -> str:
+        """The first children; what keeps the gates from being had, or nothing."""
         if self.configuration is not None:
             if self.configuration.gate == "bpf":
                 try:
                     preflight.check_clock()
                     self.lease_map = LeaseMap.create()
                 except OSError as error:
-                    return _refuse(start_refused(f"the gate cannot be made: {error}"), EX_OSERR, self.waiting)
+                    return f"the gate cannot be made: {error}"
             self._add("kernel", self._kernel)
         self._add("gateway", self._gateway)
         if self.configuration is None:
             self._ready()
+        return ""
+
+    def run(self) -> int:
+        """Until SIGTERM. 0 on a clean end, EX_OSERR when the gates cannot be had."""
+        setproctitle.setproctitle("jsrpd")
+        wake = self._watch_signals()
+        self._prepare_state()
+        if self.children:
+            self._replace_children()
+            self._ready()
+        elif problem := self._start():
+            return _refuse(start_refused(problem), EX_OSERR, self.waiting)
         selector = selectors.DefaultSelector()
         selector.register(wake, selectors.EVENT_READ)
         selector.register(self.channels.parent_kernel.left, selectors.EVENT_READ)
+        selector.register(self.channels.parent_engine.left, selectors.EVENT_READ)
         selector.register(self.channels.parent_gateway.left, selectors.EVENT_READ)
         while True:
             selector.select(self._timeout())
             with contextlib.suppress(BlockingIOError):
                 wake.recv(64)
             self._read_kernel()
+            self._read_engine()
             self._read_gateway()
             signals, self.signals = self.signals, []
             if signal.SIGHUP in signals:
                 self._reload()
+            if signal.SIGUSR2 in signals:
+                self._check_new_image()
             if signal.SIGTERM in signals or signal.SIGINT in signals:
                 self._stop()
                 return 0
@@ -272,7 +339,7 @@ class Parent:
         read.setblocking(False)
         write.setblocking(False)
         signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2):
             signal.signal(number, lambda received, _frame: self.signals.append(received))
         self._wake_write = write
         return read
@@ -352,6 +419,8 @@ class Parent:
                 key=self.key,
                 syslog_path=SYSLOG_PATH,
                 copy_log=self.options.log_to_stderr,
+                redundancy_mode=self.redundancy_mode,
+                maintenance=maintenance.is_on(self.places.state),
             )
         )
 
@@ -409,7 +478,10 @@ class Parent:
             except BlockingIOError:
                 return
             message = children.decode(data)
-            if isinstance(message, children.DataPlaneReady) and "engine" not in self.children:
+            if isinstance(message, children.DataPlaneReady) and self.retire_engine:
+                with contextlib.suppress(OSError):
+                    self.channels.parent_engine.left.send(children.encode(children.RetireWanted()), socket.MSG_DONTWAIT)
+            elif isinstance(message, children.DataPlaneReady) and "engine" not in self.children:
                 self._add("engine", self._engine)
                 self._add("monitors", self._monitors)
                 self._add("sessions", self._sessions)
@@ -417,6 +489,21 @@ class Parent:
                 self._ready()
             elif isinstance(message, children.DataPlaneFailed):
                 self.syslog.send(notice(f"data plane: {message.problem}"))
+
+    def _read_engine(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message = children.decode(self.channels.parent_engine.left.recv(1 << 16, socket.MSG_DONTWAIT))
+                if isinstance(message, children.RebootWanted):
+                    self._reboot()
+
+    def _reboot(self) -> None:
+        """Ordered only; the machine ends this daemon in its own way."""
+        command = os.environ.get("JSRPD_REBOOT_COMMAND", REBOOT_COMMAND)
+        try:
+            subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, start_new_session=True)
+        except (OSError, ValueError) as error:
+            self.syslog.send(notice(f"cannot reboot by {command}: {error}"))
 
     def _reap(self) -> None:
         while True:
@@ -426,6 +513,9 @@ class Parent:
                 return
             if pid == 0:
                 return
+            if self.new_image is not None and pid == self.new_image.pid:
+                self.new_image = None
+                self._restart_in_place(os.waitstatus_to_exitcode(status))
             for child in self.children.values():
                 if child.pid == pid:
                     self._ended(child, status)
@@ -433,6 +523,15 @@ class Parent:
     def _ended(self, child: Child, status: int) -> None:
         now = time.monotonic()
         child.pid = 0
+        if child.name == "engine" and self.retire_engine:
+            self.retire_engine = False
+            self._fork(child)
+            self.syslog.send(notice(f"restarted in place, jsrpd {__version__}"))
+            return
+        if child.name == "services" and self.retire_services:
+            self.retire_services = False
+            self._fork(child)
+            return
         child.crashes = 0 if now - child.started_at > STEADY_AFTER_S else child.crashes
         delay = RESTART_DELAY_S[min(child.crashes, len(RESTART_DELAY_S) - 1)]
         child.crashes += 1
@@ -455,6 +554,40 @@ class Parent:
                     told = children.encode(children.ChildRestarted(child.name, child.restarts))
                     self.channels.parent_gateway.left.send(told, socket.MSG_DONTWAIT)
 
+    # -- restart in place ---------------------------------------------------------------------------------------
+
+    def _check_new_image(self) -> None:
+        """SIGUSR2: the new program first looks at the configuration; ``_reap`` hears of its end."""
+        if self.new_image is not None or self.retire_engine:
+            return
+        try:
+            self.new_image = restart_in_place.check()
+        except OSError as error:
+            self._answer_restart(f"the new program cannot be started: {error.strerror}")
+
+    def _restart_in_place(self, status: int) -> None:
+        if status != 0:
+            self._answer_restart(f"the new program or the configuration is not fit (exit {status}); see: jsrpd -C")
+            return
+        self._answer_restart("")
+        self.syslog.flush()
+        running = tuple(KeptChild(child.name, child.pid, child.restarts) for child in self.children.values())
+        ends = {one.name: getattr(self.channels, one.name) for one in fields(Channels)}
+        channels = {name: (channel.left.fileno(), channel.right.fileno()) for name, channel in ends.items()}
+        lease_map = self.lease_map.fd if self.lease_map is not None else None
+        try:
+            restart_in_place.become(
+                Kept(self.pid_file.descriptor, lease_map, channels, running, self.redundancy_mode), self.options
+            )
+        except OSError as error:
+            self.syslog.send(start_refused(f"restart in place: {error.strerror}; the daemon runs on as it is"))
+
+    def _answer_restart(self, problem: str) -> None:
+        if problem:
+            self.syslog.send(start_refused(f"restart in place: {problem}; the daemon runs on as it is"))
+        with contextlib.suppress(OSError):
+            self.channels.parent_gateway.left.send(children.encode(children.RestartAnswered(problem)), socket.MSG_DONTWAIT)
+
     # -- reload and stop ------------------------------------------------------------------------------------------
 
     def _read_gateway(self) -> None:
@@ -463,7 +596,9 @@ class Parent:
         with contextlib.suppress(BlockingIOError):
             while data := channel.recv(1 << 16, socket.MSG_DONTWAIT):
                 message = children.decode(data)
-                if isinstance(message, children.ReloadRequested):
+                if isinstance(message, children.RestartRequested):
+                    self._check_new_image()
+                elif isinstance(message, children.ReloadRequested):
                     channel.send(children.encode(children.Reloaded(message.number, self._reload())), socket.MSG_DONTWAIT)
 
     def _reload(self) -> str:
@@ -533,7 +668,7 @@ def _become_child(child: Child, parent: int, pid_file: PidFile) -> None:
     """In the forked child: die with the parent, drop its lock and signal handlers, run, exit."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     if os.getppid() != parent:
         os._exit(0)

@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
@@ -36,6 +36,7 @@ from jsrpd.monitors.services import (
     Step,
     StepEnded,
     StepNotRun,
+    SuccessorComes,
 )
 from jsrpd.processes.script_runner import ScriptRunner
 
@@ -46,7 +47,8 @@ MAX_WAITING = 16
 
 
 def run(engine: socket.socket, parent: socket.socket, configuration: ClusterConfiguration, runtime_directory: Path) -> None:
-    """Until SIGTERM or the parent is gone; then everything that runs here for a group is stopped first."""
+    """Until SIGTERM or the parent is gone; then everything that runs here for a group is stopped first. SIGUSR1: until the step
+    under way has ended; what runs goes on for a successor of this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     asyncio.run(Services(engine, parent, configuration, runtime_directory / MEMORY_NAME).run())
@@ -125,6 +127,7 @@ class Services:
             channel.setblocking(False)
             loop.add_reader(channel, read)
         loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(signal.SIGUSR1, lambda: self._begin(self._make_room()))
         kept = self.memory.read()
         for number in sorted({*kept, *(group.group for group in self.configuration.groups)}):
             self.groups[number] = GroupServices(number, self._configured(number), kept.get(number, ()))
@@ -180,6 +183,21 @@ class Services:
             self._report()
             self.scripts.kill_all()
             os._exit(0)
+
+    async def _make_room(self) -> None:
+        """A successor takes over what runs here (a restart in place): it finds no step half done and no change untold."""
+        for machine in self.groups.values():
+            machine.handle(clock(), SuccessorComes())
+        here = asyncio.current_task()
+        while busy := [task for task in (*self.tasks, *(told.task for told in self.told.values())) if task not in (here, None)]:
+            await asyncio.wait(busy)
+        self._remember()
+        os._exit(0)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     # -- notifications --------------------------------------------------------------------------------------------------
 
@@ -241,9 +259,7 @@ class Services:
         for action in actions:
             match action:
                 case RunStep():
-                    task = asyncio.create_task(self._step(number, action))
-                    self.tasks.add(task)
-                    task.add_done_callback(self.tasks.discard)
+                    self._begin(self._step(number, action))
                 case KillStep(run):
                     self.scripts.kill(f"{number} {run}")
                 case Remember():

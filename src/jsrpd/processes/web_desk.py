@@ -37,7 +37,8 @@ from jsrpd.processes import api_resources
 
 AT_ONCE = 4
 WAITING = 64
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 25.0
+"""A restart in place is answered when the new program has looked at the configuration."""
 FRESH_S = 0.25
 """A snapshot that is younger is shown again: many clients cost the engine no more than one."""
 MAX_BODY_BYTES = 16 * 1024

@@ -22,6 +22,7 @@ MAX_REQUESTS = 16
 MAX_VERSION_BYTES = 32
 MAX_INTERFACE_BYTES = 32
 ALL_INTERFACES = (1 << 8 * MAX_INTERFACE_BYTES) - 1
+KINDS = frozenset(RequestKind)
 STOPPED = 1
 ALONE = 1
 
@@ -111,7 +112,7 @@ def _decode_heartbeat(data: bytes) -> Heartbeat:
     count = data[at]
     if count > MAX_REQUESTS:
         raise ValueError("too many requests")
-    requests = (REQUEST.unpack_from(data, at + 1 + n * REQUEST.size) for n in range(count))
+    requests = [REQUEST.unpack_from(data, at + 1 + n * REQUEST.size) for n in range(count)]
     return Heartbeat(
         mode=RedundancyMode(mode),
         software_version=version.decode(),
@@ -123,7 +124,10 @@ def _decode_heartbeat(data: bytes) -> Heartbeat:
         paths_heard=paths,
         interfaces_up=int.from_bytes(interfaces),
         groups=tuple(groups),
-        requests=tuple(PeerRequest(number, RequestKind(kind), group, node) for number, kind, group, node in requests),
+        # A newer release may wish what this one does not know.
+        requests=tuple(
+            PeerRequest(number, RequestKind(kind), group, node) for number, kind, group, node in requests if kind in KINDS
+        ),
         stopped=bool(flags & STOPPED),
     )
 

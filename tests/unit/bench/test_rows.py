@@ -22,6 +22,8 @@ BY_NAME = {row.name: row for row in ROWS}
         ("killed", (Target("gap_ms", 11), Target("two_owners_ms", 0))),
         ("hung", (Target("gap_ms", 11), Target("two_owners_ms", 0))),
         ("continued", (Target("two_owners_ms", 0), Target("tcp_died", 0))),
+        ("restart", (Target("lost_echo", 0), Target("lost_push", 0))),
+        ("stop-start", (Target("lost_echo", 0), Target("lost_push", 0))),
         ("planned-1k", (Target("lost_echo", 0), Target("lost_push", 0))),
         ("planned-10k", (Target("lost_echo", 0), Target("lost_push", 0))),
     ],
@@ -31,7 +33,7 @@ def test_targets(name: str, targets: tuple[Target, ...]) -> None:
 
 
 def test_every_row_can_be_carried_out_and_judged() -> None:
-    assert len(BY_NAME) == len(ROWS) == 12
+    assert len(BY_NAME) == len(ROWS) == 14
     assert {row.act for row in ROWS} == set(ACTS)
     assert {target.measure for row in ROWS for target in row.targets} <= set(MEASURE)
 

@@ -83,7 +83,7 @@ def test_a_single_value_is_replaced_and_several_are_added(candidate: Candidate) 
         ("chassis cluster heartbeat-interval", "needs a value: 5..2000 ms"),
         ("chassis cluster redundancy-group", "needs 0..128"),
         ("chassis cluster redundancy-group 129", "129 is not within 0..128"),
-        ("chassis cluster control-link-recovery reboot", "is not in this release"),
+        ("chassis cluster virtual-mac child", "is not in this release"),
         ("chassis cluster reth-count [ 2 3 ]", "unknown statement 3"),
         ("interfaces a/b", "is not an interface name"),
     ],
@@ -94,6 +94,11 @@ def test_what_the_schema_has_not_is_refused_and_nothing_changes(candidate: Candi
         candidate.put([], words.split())
     assert said in str(refused.value)
     assert same(before, candidate.tree)
+
+
+def test_a_word_that_stands_alone(candidate: Candidate) -> None:
+    candidate.put(CLUSTER, ["control-link-recovery"])
+    assert "set chassis cluster control-link-recovery" in list(set_lines(candidate.tree))
 
 
 def test_the_mark_stands_under_the_wrong_word(candidate: Candidate) -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import asdict
 
 from jsrpd.configuration.schema import TOP, Statement
 from jsrpd.model.configuration import Preempt, SyslogHost
+from jsrpd.model.roles import RedundancyMode
 from tests.unit.configuration.texts import problems, read
 
 RANGES = {
@@ -15,6 +16,8 @@ RANGES = {
     "chassis cluster heartbeat-threshold": (3, 20, ""),
     "chassis cluster redundancy-group 1 node 0 priority": (1, 254, ""),
     "chassis cluster redundancy-group 1 preempt delay": (1, 21600, " s"),
+    "chassis cluster redundancy-group 1 preempt limit": (1, 50, ""),
+    "chassis cluster redundancy-group 1 preempt period": (1, 1400, " s"),
     "chassis cluster redundancy-group 1 gratuitous-arp-count": (1, 16, ""),
     "chassis cluster redundancy-group 1 hold-down-interval": (0, 1800, " s"),
     "chassis cluster redundancy-group 1 interface-monitor lan weight": (0, 255, ""),
@@ -82,14 +85,8 @@ def test_other_values(line: str, message: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "chassis cluster redundancy-mode active-backup",
-        "chassis cluster control-link-recovery",
-        "chassis cluster control-link-recovery reboot",
-        "chassis cluster control-link-recovery manual",
         "chassis cluster virtual-mac child",
         "chassis cluster arbitration probe 192.0.2.9",
-        "chassis cluster redundancy-group 1 preempt limit 3",
-        "chassis cluster redundancy-group 1 preempt period 60",
         "chassis cluster redundancy-group 1 route 198.51.100.0/24 next-hop 192.0.2.9",
         "interfaces reth0 unit 0 vlan-id 5",
     ],
@@ -100,12 +97,35 @@ def test_known_but_not_carried_out(line: str) -> None:
     assert "not in this release" in problem
 
 
+def test_how_a_node_leaves_and_comes_back() -> None:
+    """The word alone is the vendor's reboot; preempt's limit needs its period."""
+    assert read("set chassis cluster control-link-recovery").control_link_recovery == "reboot"
+    assert read("set chassis cluster control-link-recovery manual").control_link_recovery == "manual"
+    assert read("set chassis cluster redundancy-mode active-backup").redundancy_mode == RedundancyMode.ACTIVE_BACKUP
+    assert read("set chassis cluster no-fabric-monitoring").fabric_monitoring is False
+    limited = read(
+        "set chassis cluster redundancy-group 1 preempt limit 3", "set chassis cluster redundancy-group 1 preempt period 60"
+    )
+    assert limited.groups[1].preempt == Preempt(limit=3, period_s=60)
+    for lonely in ("limit 3", "period 60"):
+        (problem,) = problems(f"set chassis cluster redundancy-group 1 preempt {lonely}")
+        assert problem == "redundancy-group 1 preempt: limit and period go together"
+
+
+def test_watchdog() -> None:
+    assert (read().watchdog_device, read("set chassis cluster watchdog").watchdog_device) == ("", "/dev/watchdog")
+    other = read("set chassis cluster watchdog device /dev/watchdog1", "set chassis cluster watchdog timeout 60")
+    assert (other.watchdog_device, other.watchdog_timeout_s) == ("/dev/watchdog1", 60)
+
+
 def test_defaults() -> None:
     """Of what nobody wrote."""
     configuration = read()
     assert (configuration.heartbeat_interval_ms, configuration.heartbeat_threshold) == (100, 5)
     assert (configuration.gate, configuration.control_link_recovery) == ("bpf", "rejoin")
     assert configuration.in_band_heartbeat
+    assert configuration.fabric_monitored
+    assert configuration.redundancy_mode == RedundancyMode.ACTIVE_ACTIVE
     zero, one = configuration.groups
     assert (zero.hold_down_interval_s, one.hold_down_interval_s) == (30, 1)
     assert (one.gratuitous_arp_count, one.preempt) == (4, None)

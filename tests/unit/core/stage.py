@@ -18,6 +18,8 @@ CONFIGURATION = ClusterConfiguration(
     node_id=0,
     control_links=(ControlLink(0, "ctl0"),),
     fabric_links=(FabricLink(0, "fab", "fab"),),
+    # The peer of these tests speaks on the control link only.
+    fabric_monitoring=False,
     groups=(GroupConfiguration(0, (200, 100)), GroupConfiguration(1, (200, 100)), GroupConfiguration(2, (100, 200))),
     digest=b"same on ",
 )

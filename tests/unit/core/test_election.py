@@ -135,7 +135,7 @@ ROWS: dict[str, tuple[dict[str, object], Decision | None]] = {
     "secondary-hold: stopping": (LOST | {"state": SECONDARY_HOLD, "stopping": True}, None),
     "ineligible: peer owns it": ({"state": INELIGIBLE, "peer": report(state=PRIMARY)}, None),
     "ineligible: recovered": (
-        {"state": INELIGIBLE, "control_recovered": True, "peer": report(state=PRIMARY)},
+        {"state": INELIGIBLE, "links_recovered": True, "peer": report(state=PRIMARY)},
         Decision(SECONDARY, "Control link recovered"),
     ),
     "ineligible: peer lost": (LOST | {"state": INELIGIBLE}, Decision(PRIMARY, "Only node present")),
@@ -145,7 +145,47 @@ ROWS: dict[str, tuple[dict[str, object], Decision | None]] = {
     ),
     "ineligible: nobody owns it yet": ({"state": INELIGIBLE, "since": NOW - TIMING.dead + 1}, None),
     "ineligible: stopping": (LOST | {"state": INELIGIBLE, "stopping": True}, None),
+    "ineligible: fabric recovered": (
+        {"state": INELIGIBLE, "links_recovered": True, "by_fabric": True, "peer": report(state=PRIMARY)},
+        Decision(SECONDARY, "Fabric link recovered"),
+    ),
+    "ineligible: for long enough": (
+        {"state": INELIGIBLE, "disable_due": True, "peer": report(state=PRIMARY)},
+        Decision(DISABLED, "Ineligible timer expired"),
+    ),
+    "ineligible: well just in time": (
+        {"state": INELIGIBLE, "disable_due": True, "links_recovered": True, "peer": report(state=PRIMARY)},
+        Decision(SECONDARY, "Control link recovered"),
+    ),
     "disabled: stays, even alone": (LOST | {"state": DISABLED}, None),
+    "disabled: taken back": ({"state": DISABLED, "rejoin": True}, Decision(HOLD, "Recovered from disabled")),
+    "secondary: fabric links failed": (
+        {"fabric_failed": True, "peer": report(state=PRIMARY)},
+        Decision(INELIGIBLE, "Fabric link failure"),
+    ),
+    "secondary: fabric links failed, nobody owns it": (
+        {"fabric_failed": True},
+        Decision(PRIMARY, "Better priority (200/100)"),
+    ),
+    "secondary-hold: fabric links failed": (
+        {"state": SECONDARY_HOLD, "fabric_failed": True, "peer": report(state=PRIMARY)},
+        Decision(INELIGIBLE, "Fabric link failure"),
+    ),
+    "primary: the leader of its groups is on the peer": (
+        {"state": PRIMARY, "gate_open": True, "follows": True},
+        Decision(SECONDARY_HOLD, "Redundancy mode active-backup"),
+    ),
+    "primary: preempted too often": (
+        {
+            "state": PRIMARY,
+            "gate_open": True,
+            "effective_priority": 50,
+            "preempt": Preempt(),
+            "preempt_held": True,
+            "peer_preferred_since": NOW - SECOND,
+        },
+        None,
+    ),
 }
 
 
@@ -183,7 +223,7 @@ def every_view() -> list[GroupView]:
             first_up=first_up,
             control_failed=control_failed,
             yield_to_operator=first_up,
-            control_recovered=first_up,
+            links_recovered=first_up,
             gate_open=echoed,
         )
         for node, state, priority, peer, stopping, silent, echoed, first_up, control_failed in axes

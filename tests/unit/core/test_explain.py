@@ -122,7 +122,50 @@ def test_control_link_failure() -> None:
     assert "node1 must be secondary; it is ineligible" in owner.to_move
     assert "nothing is heard by control link ctl0" in owner.notes
     healing = explained("at 2s cut control\nat 5s heal control\nuntil 6500ms\n", 1)
-    assert "node1 is ineligible until the control links have been well for 3 s" in healing.blocks
+    assert "node1 is ineligible until its links have been well for 3 s" in healing.blocks
+
+
+def test_fabric_link_failure() -> None:
+    script = "at 2s cut fabric\nuntil 5s\n"
+    standby = explained(script, 1)
+    assert "fabric link failure: node0 is heard by control links only; mend the fabric link" in standby.blocks
+    owner = explained(script, 0)
+    assert "node1 is ineligible: it has lost the fabric links; mend them" in owner.blocks
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_a_disabled_node(asked: int) -> None:
+    cluster = "cluster control-link-recovery manual disable-after 1\n" + recorded.CLUSTER
+    told = explained("at 2s cut control\nuntil 5s\n", asked, cluster=cluster)
+    assert "node1 is disabled; once its links are mended, order there: request chassis cluster rejoin" in told.blocks
+    assert told.nodes[1].why_priority == "not the configured 100, because it is disabled"
+
+
+def test_maintenance() -> None:
+    script = "at 2s node1 maintenance on\nuntil 5s\n"
+    end = "request chassis cluster maintenance off"
+    assert f"node1 is in maintenance; end it with: {end}" in explained(script, 1).blocks
+    assert f"node1 is in maintenance; end it there with: {end}" in explained(script, 0).blocks
+
+
+def test_active_backup() -> None:
+    cluster = "cluster redundancy-mode active-backup\ngroup 2 priorities 100 200\n" + recorded.CLUSTER
+    follower = explained("until 4s\n", group=2, cluster=cluster)
+    assert follower.owner == 0
+    assert "mode active-backup: it moves with redundancy group 1" in follower.to_move
+    unfit = explained("at 2s node0 interface lan down\nuntil 5s\n", group=2, cluster=cluster)
+    assert "mode active-backup: nothing is left of the weight of redundancy group 1 on node0" in unfit.blocks
+    assert unfit.nodes[0].why_priority == (
+        "not the configured 100, because of its links or of another group: see what stands in the way"
+    )
+
+
+def test_a_preempt_limit_that_is_reached() -> None:
+    cluster = PREEMPT.replace("preempt delay 3", "preempt limit 1 period 60 hold-down 0")
+    flaps = "".join(f"at {at}s node1 interface lan down for 500ms\n" for at in (3, 6))
+    told = explained(flaps + "until 9s\n", cluster=cluster)
+    cure = "let it again with: clear chassis cluster preempt-count redundancy-group 1"
+    assert f"preempt: it has moved 1 times within 60 s; {cure}" in told.to_move
 
 
 def test_a_lost_peer() -> None:

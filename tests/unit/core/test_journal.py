@@ -156,7 +156,9 @@ def test_every_event_of_the_core_can_be_kept() -> None:
     samples: dict[type[Event], Event] = {type(event): event for _, event, _, _ in life.turns}
     for kind in get_args(Event):
         if kind not in samples:
-            fields = {name: {"configuration": CONFIGURATION, "up": True}.get(name, 1) for name in kind.__struct_fields__}
+            fields = {
+                name: {"configuration": CONFIGURATION, "up": True, "on": True}.get(name, 1) for name in kind.__struct_fields__
+            }
             samples[kind] = kind(**fields)
     packer = Packer(1)
     for event in samples.values():

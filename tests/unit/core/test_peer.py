@@ -2,7 +2,7 @@
 
 from jsrpd.core.events import AcknowledgementReceived, HeartbeatReceived, StrangerHeard
 from jsrpd.core.peer import MAX_STRANGERS, SENT_HISTORY, Peer, SentHeartbeats
-from jsrpd.model.link_messages import FIRST_FABRIC_PATH, Acknowledgement, PathId
+from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, Acknowledgement, PathId
 from jsrpd.model.time import MILLISECOND, SECOND, Instant, Timing
 from tests.unit.core.stage import OURS, THEIRS, heartbeat
 from tests.unit.core.views import TIMING, report
@@ -100,6 +100,21 @@ def test_the_run_of_the_control_links() -> None:
     assert peer.control_run_since == START + 3 + TIMING.dead
     heard(peer, 5, START + 4 + TIMING.dead, 1)
     assert peer.control_run_since == START + 3 + TIMING.dead
+
+
+def test_each_kind_of_link_has_a_silence_and_a_run_of_its_own() -> None:
+    """A run begins anew when the kind was silent for longer than T; segments belong to neither."""
+    peer = Peer(START, OURS)
+    heard(peer, 1, START + 10)
+    heard(peer, 1, START + 20, FIRST_FABRIC_PATH)
+    heard(peer, 1, START + 30, FIRST_FABRIC_PATH + 1)
+    heard(peer, 1, START + 40, FIRST_IN_BAND_PATH)
+    assert (peer.control_quiet_since, peer.control_run_since) == (START + 10, START + 10)
+    assert (peer.fabric_quiet_since, peer.fabric_run_since) == (START + 30, START + 20)
+    again = START + 31 + TIMING.dead
+    heard(peer, 2, again, FIRST_FABRIC_PATH)
+    assert (peer.fabric_quiet_since, peer.fabric_run_since) == (again, again)
+    assert peer.control_run_since == START + 10
 
 
 # -- lives that are not admitted (decision 0061) ----------------------------------------------------------------------

@@ -8,6 +8,7 @@ from jsrpd.core.what_if import (
     Committed,
     FailoverOrdered,
     InterfaceSet,
+    MaintenanceOrdered,
     Moment,
     MonitorSet,
     NodeKilled,
@@ -17,6 +18,7 @@ from jsrpd.core.what_if import (
     Outcome,
     PathsSet,
     Planned,
+    RejoinOrdered,
     ResetOrdered,
     Supposed,
     counterpart,
@@ -74,6 +76,20 @@ CASES = {
         "at 2s node1 interface lan down\n",
         plan((0, InterfaceSet(0, "lan", False)), (2, InterfaceSet(1, "lan", True))),
         "at 4s node0 interface lan down\nat 6s node1 interface lan up\n",
+    ),
+    "fabric": ("", plan((0, PathsSet(FABRIC, False)), (2, PathsSet(FABRIC, True))), "at 4s cut fabric for 2s\n"),
+    "fabric heals": ("at 2s cut fabric\n", plan((0, PathsSet(FABRIC, True))), "at 4s heal fabric\n"),
+    "maintenance": (
+        "",
+        plan((0, MaintenanceOrdered(0, True)), (3, MaintenanceOrdered(0, False))),
+        "at 4s node0 maintenance on\nat 7s node0 maintenance off\n",
+    ),
+    "maintenance ends": (
+        "at 2s node1 maintenance on\n",
+        plan(
+            (0, InterfaceSet(0, "lan", False)),
+        ),
+        "at 4s node0 interface lan down\n",
     ),
     "owner off": ("", plan((0, NodeLost(0))), "at 4s node0 power-off\n"),
     "owner killed": ("", plan((0, NodeKilled(0))), "at 4s node0 kill\n"),
@@ -284,3 +300,26 @@ def test_a_path_comes_back_with_its_interface() -> None:
     steps = plan((0, PathsSet((0,), False)), (0.1, InterfaceSet(0, "fab0", True)))
     assert {s.state for s in foretold(before, steps, 0).after if s.node == 1} == {"ineligible"}
     assert {s.state for s in foretold(before, steps[:1], 0).after if s.node == 1} == {"primary"}
+
+
+MANUAL = "cluster control-link-recovery manual disable-after 1\n" + recorded.CLUSTER
+CONTROL = (0,)
+
+
+def test_a_disabled_node_is_taken_back() -> None:
+    told = foretold("at 1500ms cut control\n", plan((1, PathsSet(CONTROL, True)), (6, RejoinOrdered(1))), 0, MANUAL)
+    assert told.at_rest
+    assert {one.state for one in told.after if one.node == 1} == {"secondary"}
+    refused = foretold("", plan((0, RejoinOrdered(1))), 0)
+    assert [m.text for m in refused.timeline if m.kind == "answer"] == ["node1 is not disabled; there is nothing to rejoin"]
+    gone = foretold("", plan((0, NodeKilled(1)), (1, RejoinOrdered(1))), 0)
+    assert "its daemon does not run" in [m.text for m in gone.timeline if m.kind == "answer"]
+
+
+def test_a_disabled_node_reboots() -> None:
+    cluster = MANUAL.replace("manual", "reboot")
+    told = foretold("at 1500ms cut control\n", plan((0, PathsSet(CONTROL, True))), 1, cluster)
+    events = [moment.text for moment in told.timeline if moment.kind == "event"]
+    assert "node 1 reboots, which is taken to last 30 s" in events
+    assert "node 1 started" in events
+    assert {one.state for one in told.after if one.node == 1} == {"secondary"}

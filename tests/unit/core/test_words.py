@@ -10,6 +10,7 @@ from jsrpd.core.actions import (
     ChangeRole,
     DrainSessions,
     Log,
+    Reboot,
     SendAcknowledgement,
     SendHeartbeat,
     Stop,
@@ -24,8 +25,11 @@ from jsrpd.core.events import (
     FailoverRequested,
     FailoverReset,
     HeartbeatReceived,
+    MaintenanceSet,
     MonitorFailed,
     MonitorRecovered,
+    PreemptCountCleared,
+    RejoinRequested,
     ServicesStopped,
     SessionLinkChanged,
     SessionsDrained,
@@ -76,6 +80,10 @@ EVENTS: dict[Event, str] = {
     FailoverRequested(1, 0): "operator: failover redundancy-group 1 node 0",
     FailoverReset(1): "operator: failover reset redundancy-group 1",
     FailoverCountCleared(): "operator: clear failover-count",
+    PreemptCountCleared(1): "operator: clear preempt-count redundancy-group 1",
+    RejoinRequested(): "operator: rejoin",
+    MaintenanceSet(True): "operator: maintenance on",
+    MaintenanceSet(False): "operator: maintenance off",
     ConfigurationChanged(CONFIGURATION): "configuration: no difference",
     ServicesStopped(1): "services of redundancy group 1 have stopped",
     SessionLinkChanged(True): "the peer's session process is heard",
@@ -94,6 +102,7 @@ ACTIONS: dict[Action, str] = {
     Log(set_intf_mon_failure(1)): "JSRPD_SET_INTF_MON_FAILURE: Interface Monitor failed for redundancy-group 1",
     StopServices(1): "RG1 stop the services",
     DrainSessions(): "drain the sessions",
+    Reboot(): "reboot",
     Stop(): "stop",
 }
 
@@ -119,6 +128,7 @@ def test_none_is_left_out() -> None:
         (RequestKind.FAILOVER, "failover redundancy-group 1 node 0"),
         (RequestKind.RESET, "failover reset redundancy-group 1"),
         (RequestKind.CLEAR_FAILOVER_COUNT, "clear failover-count"),
+        (RequestKind.CLEAR_PREEMPT_COUNT, "clear preempt-count redundancy-group 1"),
     ],
 )
 def test_requests_of_the_other_node(kind: RequestKind, text: str) -> None:

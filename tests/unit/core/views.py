@@ -54,7 +54,13 @@ def view(**changes: object) -> GroupView:
         "peer_exchanged": True,
         "first_up": False,
         "control_failed": False,
-        "control_recovered": False,
+        "fabric_failed": False,
+        "links_recovered": False,
+        "by_fabric": False,
+        "disable_due": False,
+        "rejoin": False,
+        "preempt_held": False,
+        "follows": False,
         "peer": report(),
     }
     return GroupView(**(fields | changes))  # type: ignore[arg-type]

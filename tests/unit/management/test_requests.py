@@ -4,7 +4,16 @@ import msgspec
 import pytest
 
 from jsrpd.management import children, engine_link, requests
-from jsrpd.management.requests import ClearFailoverCount, Failover, FailoverReset, Reply, ShowStatus
+from jsrpd.management.requests import (
+    ClearFailoverCount,
+    ClearPreemptCount,
+    Failover,
+    FailoverReset,
+    Maintenance,
+    Rejoin,
+    Reply,
+    ShowStatus,
+)
 from jsrpd.model.configuration import ClusterConfiguration, SyslogHost
 from jsrpd.model.status import GroupStatus
 from tests.unit.management.daemon import cluster, lost, row
@@ -13,7 +22,18 @@ PEER_LOST = cluster(GroupStatus(1, 3, (row(0, 200, "primary"), lost(1))), drops=
 
 
 @pytest.mark.parametrize(
-    "request_", [ShowStatus(), Failover(0, 0), Failover(128, 1), FailoverReset(), FailoverReset(5), ClearFailoverCount()]
+    "request_",
+    [
+        ShowStatus(),
+        Failover(0, 0),
+        Failover(128, 1),
+        FailoverReset(),
+        FailoverReset(5),
+        ClearFailoverCount(),
+        ClearPreemptCount(),
+        Maintenance(True),
+        Rejoin(),
+    ],
 )
 def test_requests(request_: requests.Request) -> None:
     line = requests.encode(request_)

@@ -68,13 +68,6 @@ FACTS = {
     "JSRPD_USAGE": ("Usage: jsrpd [-C] [-N] [-X] [-d debug-level] [-l] [-v]", EVENT, "error"),
 }
 
-NOT_YET_EMITTED = {
-    "JSRPD_NODE_STATE_CHANGE",
-    "JSRPD_REDUNDANCY_MODE_CHANGE",
-    "JSRPD_REDUNDANCY_MODE_MISMATCH",
-}
-"""Messages of monitors and modes that are not built yet. This list may only shrink."""
-
 
 def seed_facts(text: str) -> dict[str, tuple[str, str, str, str]]:
     """Tag -> text, type, severity, facility, as the commissioning document prints them."""
@@ -112,14 +105,14 @@ def constructor(tag: str) -> str:
     return tag.removeprefix("JSRPD_").lower()
 
 
-def test_messages_without_an_emitter() -> None:
+def test_every_message_has_an_emitter() -> None:
     sources = [p.read_text() for p in (ROOT / "src").rglob("*.py") if "messages" not in p.parts]
     silent = {tag for tag in FACTS if not any(constructor(tag) in source for source in sources)}
-    assert silent == NOT_YET_EMITTED
+    assert not silent
 
 
 def test_every_emitted_message_fills_its_variables() -> None:
-    for tag in set(FACTS) - NOT_YET_EMITTED:
+    for tag in FACTS:
         function = getattr(catalogue, constructor(tag))
         count = function.__code__.co_argcount
         message = function(*["7"] * count)
@@ -131,6 +124,7 @@ ADDITIONS = (
     catalogue.ha_control_link_up("ctl0"),
     catalogue.ha_control_link_down("ctl0", "no heartbeat"),
     catalogue.notice("a remark"),
+    catalogue.preempt_limit_reached(1, 2, 60),
     catalogue.foreign_change_repaired("address 192.0.2.1 on reth0"),
     catalogue.start_refused("jsrpd.conf:1:1: unexpected }"),
 )

@@ -18,6 +18,7 @@ from jsrpd.monitors.services import (
     Step,
     StepEnded,
     StepNotRun,
+    SuccessorComes,
 )
 
 WEB = Service("web", start=("web", "up"), stop=("web", "down"), timeout_s=4)
@@ -43,7 +44,7 @@ class Stage:
             elif isinstance(action, (Failed, Recovered, Remark, KillStep)):
                 self.said.append(action)
 
-    def tell(self, event: RoleTold | ServiceFailuresForgotten) -> None:
+    def tell(self, event: RoleTold | ServiceFailuresForgotten | SuccessorComes) -> None:
         self.take(self.machine.handle(self.now, event))
 
     def end(self, status: int = 0) -> None:
@@ -183,6 +184,27 @@ def test_what_cannot_be_stopped_is_a_failure_that_a_hand_over_waits_for_once() -
     stage.wait()
     stage.end()
     assert stage.said[-1] == Recovered(1, FailureCode.SV, "web", "exit 0", "exit 0")
+    assert stage.machine.deadline() is None
+
+
+def test_a_successor_finds_the_step_ended_and_begins_the_next() -> None:
+    stage = Stage(WEB, DNS)
+    stage.tell(RUN)
+    stage.tell(SuccessorComes())
+    stage.end()
+    assert stage.ran == [("web", Step.START)]
+    assert stage.machine.deadline() is None
+    successor = Stage(WEB, DNS, kept=stage.machine.kept())
+    successor.tell(RUN)
+    assert successor.ran == [("dns", Step.START)]
+
+
+def test_a_step_that_does_not_end_does_not_keep_a_successor_waiting() -> None:
+    stage = Stage(WEB)
+    stage.tell(RUN)
+    stage.tell(SuccessorComes())
+    stage.wait()
+    assert stage.said == [KillStep(1), failed("web", "start: no end within 4 s")]
     assert stage.machine.deadline() is None
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from jsrpd.core import checkpoint
 from jsrpd.core.explain import explain
-from jsrpd.management import children, engine_link
+from jsrpd.management import children, engine_link, maintenance
 from jsrpd.management.client import DaemonUnreachable, ask
 from jsrpd.management.journal import contents
 from jsrpd.management.requests import (
@@ -25,12 +25,16 @@ from jsrpd.management.requests import (
     NOT_UNDERSTOOD,
     SOCKET_NAME,
     ClearFailoverCount,
+    ClearPreemptCount,
     CoreState,
     Explain,
     Failover,
     FailoverReset,
+    Maintenance,
+    Rejoin,
     Reply,
     Request,
+    RestartDaemon,
     ShowState,
     ShowStatus,
     decode_reply,
@@ -187,6 +191,8 @@ def test_a_client_may_ask_again(running: Running) -> None:
         (Failover(5, 1), lambda number: engine_link.FailoverCommanded(number, 5, 1, ME), 1),
         (FailoverReset(5), lambda number: engine_link.FailoverResetCommanded(number, 5, ME), 0),
         (ClearFailoverCount(), lambda number: engine_link.FailoverCountsCleared(number, ME), 0),
+        (ClearPreemptCount(5), lambda number: engine_link.PreemptCountsCleared(number, 5, ME), 0),
+        (Rejoin(), lambda number: engine_link.RejoinCommanded(number, ME), 0),
     ],
 )
 @pytest.mark.parametrize(("done", "text"), [(True, "said"), (False, "error: said")])
@@ -201,6 +207,50 @@ def test_a_command_goes_to_an_engine_that_has_just_answered(
         assert question == command(number)
         running.engine.send(engine_link.encode(engine_link.CommandReplied(number, done, "said")))
         assert answer(client) == Reply(done, text, node)
+
+
+def test_maintenance_is_on_the_disk_before_the_engine_hears_of_it(tmp_path: Path) -> None:
+    running = Running(tmp_path, CONFIGURATION, tmp_path / "state" / "journal")
+    (tmp_path / "state").mkdir()
+    try:
+        assert isinstance(running.asked(), engine_link.CheckpointWanted)
+        for on in (True, False):
+            with running.connect() as client:
+                client.sendall(encode(Maintenance(on)))
+                running.answer_status()
+                question = running.asked()
+                assert question == engine_link.MaintenanceCommanded(getattr(question, "id", 0), on, ME)
+                assert maintenance.is_on(tmp_path / "state") == on
+                running.engine.send(engine_link.encode(engine_link.CommandReplied(getattr(question, "id", 0), True, "said")))
+                assert answer(client) == Reply(True, "said", 0)
+    finally:
+        running.stop()
+
+
+def test_maintenance_that_cannot_be_kept_is_not_begun(tmp_path: Path) -> None:
+    running = Running(tmp_path, CONFIGURATION, tmp_path / "gone" / "journal")
+    try:
+        assert isinstance(running.asked(), engine_link.CheckpointWanted)
+        with running.connect() as client:
+            client.sendall(encode(Maintenance(True)))
+            said = answer(client)
+        assert not said.ok
+        assert said.text == f"error: {tmp_path / 'gone' / 'maintenance'}: {os.strerror(errno.ENOENT)}, so nothing was done"
+    finally:
+        running.stop()
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [("", Reply(True, "Restarting in place", 0)), ("not fit", Reply(False, "error: not fit", 0))],
+)
+def test_a_restart_is_the_parents_business(running: Running, problem: str, expected: Reply) -> None:
+    running.parent.settimeout(PATIENCE_S)
+    with running.connect() as client:
+        client.sendall(encode(RestartDaemon()))
+        assert children.decode(running.parent.recv(1 << 16)) == children.RestartRequested()
+        running.parent.send(children.encode(children.RestartAnswered(problem)))
+        assert answer(client) == expected
 
 
 def test_the_state_of_the_core_is_handed_on(running: Running) -> None:

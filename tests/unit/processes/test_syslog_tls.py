@@ -49,9 +49,10 @@ class Relaying:
         self._thread.start()
 
     def within(self, call: Callable[[], object]) -> None:
-        done = threading.Event()
-        self.loop.call_soon_threadsafe(lambda: (call(), done.set()))
-        assert done.wait(PATIENCE_S)
+        async def called() -> None:
+            call()
+
+        asyncio.run_coroutine_threadsafe(called(), self.loop).result(PATIENCE_S)
 
     def configure(self, *hosts: SyslogHost) -> None:
         self.within(lambda: self.relay.reconfigure(hosts))

@@ -84,7 +84,6 @@ def test_every_truncation_is_malformed() -> None:
         pytest.param(changed(GROUP_AT, 0x07), id="unknown state"),
         pytest.param(changed(GROUP_AT, 0x18), id="unknown kind of priority"),
         pytest.param(changed(REQUESTS_AT, 17) + bytes(17 * REQUEST.size), id="too many requests"),
-        pytest.param(changed(REQUESTS_AT, 1) + REQUEST.pack(1, 99, 0, 0), id="unknown request"),
         pytest.param(encode_heartbeat(PLAIN)[:VERSION_AT] + b"\x01\xff" + bytes(40), id="version is not text"),
     ],
 )
@@ -146,3 +145,11 @@ def test_a_malformed_error_names_its_cause() -> None:
     with pytest.raises(MalformedError) as raised:
         decode_heartbeat(b"")
     assert isinstance(raised.value.__cause__, struct.error)
+
+
+def test_a_wish_of_a_newer_release_is_passed_over() -> None:
+    """And what else the heartbeat says counts."""
+    known = REQUEST.pack(2, RequestKind.RESET, 1, 0)
+    heard = decode_heartbeat(changed(REQUESTS_AT, 2) + REQUEST.pack(1, 99, 0, 0) + known)
+    assert heard.requests == (PeerRequest(2, RequestKind.RESET, 1, 0),)
+    assert heard.groups == PLAIN.groups
