@@ -61,6 +61,12 @@ SECONDS ?= 600
 fuzz-http: system peers
 	JSRPD_FUZZ_SECONDS=$(SECONDS) $(BIN)/pytest tests/end_to_end/test_rest_fuzz.py
 
+# The documentation as a site, in build/site.
+.PHONY: site
+site: venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(VENV)/site -r tools/site.lock
+	PYTHONPATH=$(VENV)/site $(BIN)/python -m mkdocs build --strict --quiet
+
 .PHONY: peers
 peers: venv
 	-@$(MAKE) -s $(PEERS)

@@ -27,7 +27,11 @@ from tools import completion, manual
 ROOT = Path(__file__).parents[1]
 HOME = "usr/lib/jsrpd"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
-COMMANDS = {"jsrpd": ("usr/sbin", "jsrpd.processes.parent"), "jsrp": ("usr/bin", "jsrpd.cli.main"), "jsrpd-snmp": ("usr/sbin", "jsrpd.gateway.snmp_table")}
+COMMANDS = {
+    "jsrpd": ("usr/sbin", "jsrpd.processes.parent"),
+    "jsrp": ("usr/bin", "jsrpd.cli.main"),
+    "jsrpd-snmp": ("usr/sbin", "jsrpd.gateway.snmp_table"),
+}
 DOCUMENTS = {
     "README.md": ".",
     "CHANGELOG.md": ".",
