@@ -119,6 +119,10 @@ bench: bench-system venv
 bench-sessions: bench-system venv
 	@$(BIN)/python -m bench.sessions
 
+.PHONY: bench-management
+bench-management: system venv
+	@$(BIN)/python -m bench.management
+
 clean:
 	-@$(BIN)/jsrp lab down 2>/dev/null
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -47,11 +47,11 @@ class TrapSender:
 
     def __init__(self, cluster: int, node: int, directory: Path, up_time: Callable[[], int], report: Callable[[str], None]) -> None:
         self._up_time, self._report = up_time, report
+        self._failed = ""
         self._engine = SnmpEngine(OctetString(engine_id(cluster, node)))
         (boots,) = self._engine.get_mib_builder().import_symbols("__SNMP-FRAMEWORK-MIB", "snmpEngineBoots")
         boots.syntax = boots.syntax.clone(self._next_boots(directory / BOOTS_FILE))
         self._waiting: asyncio.Queue[tuple[Trap, tuple[TrapGroup, ...]]] = asyncio.Queue(QUEUE)
-        self._failed = ""
         self._task = asyncio.get_running_loop().create_task(self._work())
 
     def send(self, traps: Sequence[Trap], groups: tuple[TrapGroup, ...]) -> None:
