@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from jsrpd.lab import demo, topology
+from jsrpd.lab.certificate import self_signed
 from jsrpd.lab.topology import SWITCH, Lab, Settings, inside, with_commands
 
 INTERVAL_MS = 10
@@ -155,10 +156,7 @@ class Load:
 
 def certificate(directory: Path) -> str:
     """Statements of a REST interface with a certificate made here."""
-    files = [directory / "tls.pem", directory / "tls.key"]
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    made = ["openssl", "req", "-x509", *curve, "-nodes", "-days", "1", "-subj", "/CN=lab"]
-    subprocess.run([*made, "-out", str(files[0]), "-keyout", str(files[1])], check=True, capture_output=True)
+    files = self_signed(directory)
     return f"system services rest https {{ address 127.0.0.1; certificate {files[0]}; private-key {files[1]}; }}\n"
 
 

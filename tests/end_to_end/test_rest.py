@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from jsrpd.lab.certificate import self_signed
 from jsrpd.lab.topology import inside
 from tests.end_to_end.process_fixtures import CONFIGURATION, DAEMON, Node, bare_node
-from tests.unit.processes.test_web_desk import make_certificate
 
 SHOW = "/api/v1/show/chassis/cluster"
 REQUEST = "/api/v1/request/chassis/cluster"
@@ -39,7 +39,7 @@ print(answer.status, answer.read().decode())
 @pytest.fixture(scope="module")
 def owner() -> Iterator[Node]:
     with bare_node() as made:
-        certificate, key = make_certificate(made.directory("etc"))
+        certificate, key = self_signed(made.directory("etc"))
         rest = f"https {{ address 127.0.0.1; certificate {certificate}; private-key {key}; }}"
         made.configure(f"{CONFIGURATION}\nsystem {{ services {{ rest {{ {rest} }} }} }}\n")
         made.start("-l")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from jsrpd.lab.certificate import self_signed
 from jsrpd.messages.catalogue import notice
 from jsrpd.model.configuration import SyslogHost
 from jsrpd.processes import syslog_stream, syslog_tls
@@ -20,7 +21,6 @@ from jsrpd.processes.syslog_stream import QUEUE_LENGTH
 from jsrpd.processes.syslog_tls import Relay, TlsDestination
 from tests.peers import LIBRARIES
 from tests.unit.processes.test_syslog_stream import FORM, PATIENCE_S, Rsyslogd
-from tests.unit.processes.test_web_desk import make_certificate
 
 CONFIGURATION = """
 global(workDirectory="{directory}" defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{certificate}"
@@ -102,7 +102,7 @@ class TlsRsyslogd(Rsyslogd):
 @pytest.mark.parametrize("structured", [False, True])
 def test_nothing_is_lost_over_a_restart(tmp_path: Path, relaying: Relaying, end: signal.Signals, structured: bool) -> None:
     """Said by one process, carried by the relay, kept by a real rsyslogd: ended while messages flow, and started again."""
-    certificate, key = make_certificate(tmp_path)
+    certificate, key = self_signed(tmp_path)
     server = TlsRsyslogd(tmp_path, certificate, key)
     host = SyslogHost("127.0.0.1", server.port, structured, "tls", str(certificate), "localhost")
     relaying.configure(host)
@@ -169,8 +169,8 @@ class TlsReceiver:
 
 def test_who_cannot_show_the_right_certificate_gets_nothing(tmp_path: Path) -> None:
     """Unknown authority, wrong name: said once, nothing sent, and tried again."""
-    certificate, key = make_certificate(tmp_path)
-    other, _ = make_certificate(tmp_path, "other")
+    certificate, key = self_signed(tmp_path)
+    other, _ = self_signed(tmp_path, "other")
     for authority, name, said in ((other, "localhost", "self-signed"), (certificate, "elsewhere", "not valid for")):
         receiver, reports = TlsReceiver(certificate, key), list[str]()
         host = SyslogHost("127.0.0.1", receiver.port, False, "tls", str(authority), name)
@@ -211,7 +211,7 @@ def test_missing_authorities_are_said(tmp_path: Path) -> None:
 
 def test_the_relay_takes_no_more_than_it_can_hold(tmp_path: Path, relaying: Relaying) -> None:
     """Nobody listens: the relay stops reading, who sends keeps the rest, and all of it arrives in the end, in order."""
-    certificate, key = make_certificate(tmp_path)
+    certificate, key = self_signed(tmp_path)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

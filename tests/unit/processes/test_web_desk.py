@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from jsrpd.gateway import http as scrape
 from jsrpd.gateway.access import ATTEMPTS, Peer, local
 from jsrpd.gateway.stream import MAX_LISTENERS
 from jsrpd.gateway.web_server import MAX_CONNECTIONS
+from jsrpd.lab.certificate import self_signed
 from jsrpd.management.requests import CoreState, Failover, FailoverReset, Reply, Request, ShowMetrics, ShowState, ShowStatus
 from jsrpd.model.access import Access
 from jsrpd.model.configuration import RestService, TlsListener
@@ -349,14 +349,6 @@ def test_others_may_read_where_it_is_configured(running: Running) -> None:
 # -- TLS and tokens -----------------------------------------------------------------------------------------------------------
 
 
-def make_certificate(directory: Path, name: str = "localhost") -> tuple[Path, Path]:
-    """Self-signed, for an hour."""
-    certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
-    command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN={name}"
-    subprocess.run([*command.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    return certificate, key
-
-
 class Tls:
     """A client of the TLS listener."""
 
@@ -364,7 +356,7 @@ class Tls:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.files = make_certificate(directory)
+        self.files = self_signed(directory)
         place = TlsListener("127.0.0.1", self.port, *map(str, self.files))
         running.configure(RestService(https=(place,)))
         running.until(self._listens, "TLS")
@@ -441,7 +433,7 @@ def test_a_renewed_certificate_is_taken_up(running: Running, tls: Tls, tmp_path:
         return ssl.get_server_certificate(("127.0.0.1", tls.port), timeout=PATIENCE_S)
 
     before = shown()
-    for new, old in zip(make_certificate(tmp_path, "renewed"), tls.files, strict=True):
+    for new, old in zip(self_signed(tmp_path, "renewed"), tls.files, strict=True):
         new.replace(old)
     assert shown() != before
     now = shown()
