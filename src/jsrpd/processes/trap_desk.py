@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jsrpd.gateway.trap_sender import TrapSender
 
 Status = Callable[[], Awaitable[ClusterStatus | None]]
+LIBRARY = "jsrpd.gateway.trap_sender"
 KEPT = 256
 """Traps that wait for the library."""
 
@@ -57,7 +58,7 @@ class TrapDesk:
                 self._looking = asyncio.get_running_loop().create_task(self._look())
 
     async def _load(self, configuration: ClusterConfiguration) -> None:
-        module = await asyncio.to_thread(importlib.import_module, "jsrpd.gateway.trap_sender")
+        module = await asyncio.to_thread(importlib.import_module, LIBRARY)
         self._sender = module.TrapSender(
             configuration.cluster_id, configuration.node_id, self._directory, self._up_time, self._report
         )
