@@ -18,8 +18,21 @@ LEFT_OUT = {
     "request chassis cluster key generate force": "as above",
     "request system api-token generate": "who has a token shall not make more of them",
     "request system api-token revoke": "as above",
+    "request chassis cluster drill": "it asks at a terminal, and takes its time",
+    "request chassis cluster drill no-confirm": "as above",
 }
 """Commands that look or order and are not offered, by their words without values."""
+ORDERS = (
+    "request chassis cluster failover",
+    "request chassis cluster failover reset",
+    "request chassis cluster what-if",
+    "request chassis cluster maintenance on",
+    "request chassis cluster maintenance off",
+    "request chassis cluster rejoin",
+    "request chassis cluster configuration-synchronize",
+    "request daemon restart",
+)
+"""What may be requested. A new request is not offered until somebody has thought about it; what shows or clears is at once."""
 VERBS = {"show": False, "request": True, "clear": True}
 """Which are offered, and whether they change something."""
 NAMED = {"redundancy-group", "node", "last", "ip-address", "interval", "access"}
@@ -42,7 +55,11 @@ ANSWERS: dict[str, Any] = {
 def resources() -> tuple[Resource, ...]:
     """All that is offered."""
     found = [_resource(entry) for entry in ENTRIES if entry.form.split()[0] in VERBS]
-    return tuple(resource for resource in found if resource.command not in LEFT_OUT)
+    return tuple(one for one in found if one.command not in LEFT_OUT and (one.command in ORDERS or not _is_request(one)))
+
+
+def _is_request(resource: Resource) -> bool:
+    return resource.command.startswith("request ")
 
 
 def line(resource: Resource, values: dict[str, str]) -> list[str]:
