@@ -6,7 +6,7 @@ foreign ``Origin`` or, on the UNIX socket that ``ssh -L`` may have brought to a 
 """
 
 import grp
-import pwd
+import ipaddress
 import socket
 import struct
 import time
@@ -26,9 +26,13 @@ MAX_GROUPS_BYTES = 1024
 """As much as Python reads: 256 groups."""
 ATTEMPTS = 5
 PER_S = 60.0
+TELL_EVERY_S = 10.0
+"""However many guess, the log has no more than that."""
+IPV6_SITE = 64
+"""Who has one IPv6 address has all of its /64."""
 MAX_SOURCES = 1024
 """Addresses whose failures are remembered; beyond, the longest quiet is forgotten."""
-LOCAL_HOSTS = ("127.0.0.1", "::1", "")
+LOCAL_HOSTS = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,6 @@ def _group() -> int | None:
         return None
 
 
-def user_name(user: int) -> str:
-    """As the system knows it."""
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"uid {user}"
-
-
 class Tokens:
     """The file, read again when it has changed, and how often each address has guessed wrong."""
 
@@ -96,10 +92,12 @@ class Tokens:
         self._known: list[ApiToken] = []
         self._seen: tuple[int, int, int] | None = None
         self._wrong: OrderedDict[str, list[float]] = OrderedDict()
+        self._told_at = float("-inf")
 
     def client(self, source: str, authorization: str) -> Client:
         """Who shows this header, from this address."""
-        wait_s = self._barred_for(source)
+        neighbourhood = _neighbourhood(source)
+        wait_s = self._barred_for(neighbourhood)
         if wait_s > 0:
             return Client(Access.NONE, source, "too many wrong tokens from this address; try again later", int(wait_s) + 1)
         kind, _, secret = authorization.partition(" ")
@@ -107,7 +105,7 @@ class Tokens:
             return Client(Access.NONE, source, "a token is needed: Authorization: Bearer TOKEN")
         token = matching(self._current(), secret.strip())
         if token is None:
-            self._note_wrong(source)
+            self._note_wrong(neighbourhood)
             return Client(Access.NONE, source, "this token is not known")
         return Client(token.access, f"{token.name} (token, from {source})")
 
@@ -138,8 +136,16 @@ class Tokens:
         self._wrong[source] = recent
         if len(self._wrong) > MAX_SOURCES:
             self._wrong.popitem(last=False)
-        if len(recent) == ATTEMPTS:
+        if len(recent) == ATTEMPTS and now - self._told_at >= TELL_EVERY_S:
+            self._told_at = now
             self._report(f"REST: {ATTEMPTS} wrong tokens from {source} within {PER_S:.0f} s; it is not heard for a while")
+
+
+def _neighbourhood(source: str) -> str:
+    """What counts as one source."""
+    if ":" not in source:
+        return source
+    return str(ipaddress.ip_network((source.partition("%")[0], IPV6_SITE), strict=False))
 
 
 def foreign_page(headers: Mapping[str, str], on_unix_socket: bool) -> str:
@@ -148,15 +154,15 @@ def foreign_page(headers: Mapping[str, str], on_unix_socket: bool) -> str:
     origin = headers.get("origin", "")
     if origin and urlsplit(origin).netloc != host:
         return f"the page of {origin} may not ask here"
-    name = (urlsplit(f"//{host}").hostname or "") if _is_host(host) else "?."
-    if on_unix_socket and "." in name and name not in LOCAL_HOSTS:
+    name = _name(host)
+    if on_unix_socket and (name is None or ("." in name and name not in LOCAL_HOSTS)):
         return f"this is not {host}; over a forwarded socket use http://localhost"
     return ""
 
 
-def _is_host(host: str) -> bool:
+def _name(host: str) -> str | None:
+    """Without the port; None for what is no host."""
     try:
-        urlsplit(f"//{host}")
+        return urlsplit(f"//{host}").hostname or ""
     except ValueError:
-        return False
-    return True
+        return None
