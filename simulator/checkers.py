@@ -23,6 +23,8 @@ OWNING = (GroupState.PRIMARY, GroupState.SECONDARY, GroupState.SECONDARY_HOLD)
 SLEEPS = ("paused", "machine paused", "stalled")
 FREEZES = (*SLEEPS, "starved")
 DEATHS = ("engine killed", "powered off")
+PLANNED = ("Preempt", "Redundancy mode", "Manual failover", "Remote is in secondary hold")
+"""Begun before, or whatever happens; ``manual_failover`` sees to it that nothing is moved unasked."""
 MAX_ELEMENTS = 2048
 """Far more than a core of four groups needs, its 512 remembered send times included."""
 
@@ -308,7 +310,7 @@ def no_failover_when_late(history: History) -> list[Violation]:
     """With calm links and nothing else going on for 3 T before and after, a node that sleeps less than L moves nothing.
 
     A primary that sleeps falls silent for its sleep and up to an interval more, so for groups it owns the sleep must be
-    shorter than T - 1.5 I. Preemption that was already due is not counted.
+    shorter than T - 1.5 I. Preemption that was already due is not counted, nor what the operator wanted before.
     """
     violations = []
     for freeze in history.disturbances:
@@ -322,7 +324,7 @@ def no_failover_when_late(history: History) -> list[Violation]:
                 continue
             for logged in turn.logged:
                 owned = history.standing_at(logged.group, freeze.node or 0, freeze.start).state == GroupState.PRIMARY
-                planned = logged.reason.startswith(("Preempt", "Redundancy mode")) or logged.reason == "Remote is in secondary hold"
+                planned = logged.reason.startswith(PLANNED)
                 if "primary" not in (logged.old, logged.new) or planned:
                     continue
                 if owned and length >= timing.dead - timing.fresh - timing.slop:

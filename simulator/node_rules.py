@@ -54,9 +54,14 @@ def disabled_in_time(history: History) -> list[Violation]:
         if logged.new != "disabled":
             continue
         configuration = history.configuration_at(turn.node, turn.at)
-        frozen = any(d.kind in FREEZES and d.node == turn.node and d.end >= turn.at > d.start for d in history.disturbances)
+        begun = since[logged.group, turn.node]
+        # A turn that was frozen counts from the time it had read before.
+        frozen = any(
+            d.kind in FREEZES and d.node == turn.node and any(d.start < at <= d.end for at in (begun, turn.at))
+            for d in history.disturbances
+        )
         wanted = configuration.disable_after_s * SECOND
-        lasted = turn.at - since[logged.group, turn.node]
+        lasted = turn.at - begun
         states = [history.standing_at(group, turn.node, turn.at).state for group in history.groups]
         if configuration.control_link_recovery == "rejoin":
             violations.append(Violation("disabled_in_time", turn.at, f"node{turn.node} was disabled in mode rejoin"))

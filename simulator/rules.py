@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from jsrpd.model.roles import MANUAL_PRIORITY, RG0, GroupState, RedundancyMode
-from jsrpd.model.time import SECOND, Instant
+from jsrpd.model.time import SECOND, Duration, Instant
 from simulator.checkers import FREEZES, TOLERANCE, Violation, calm, stopping_spans, union, within, without
 from simulator.history import History, Logged, Standing, Turn, milliseconds
 
@@ -134,8 +134,9 @@ def manual_failover(history: History) -> list[Violation]:
             continue
         for group in _moved_with(history, request.group):
             wishes.setdefault((group, request.target), []).append(request.at)
-        start, end = request.at - 2 * timing.dead, request.at + 2 * timing.dead
-        standing = history.standing_at(request.group, request.target, request.at + timing.dead)
+        patience = timing.dead + services_time(history, request.group, 1 - request.target, request.at)
+        start, end = request.at - 2 * timing.dead, request.at + timing.dead + patience
+        standing = history.standing_at(request.group, request.target, request.at + patience)
         if end <= history.ended_at and calm(history, start, end, but=request.at) and standing.state != PRIMARY:
             text = f"RG{request.group} did not move to node{request.target} as the operator asked"
             violations.append(Violation("manual_failover", request.at, text))
@@ -149,6 +150,11 @@ def manual_failover(history: History) -> list[Violation]:
     return violations
 
 
+def services_time(history: History, group: int, node: int, at: Instant) -> Duration:
+    """How long a planned hand-over of the group by the node waits for services at most."""
+    return history.configuration_at(node, at).group(group).service_stop_limit_s * SECOND
+
+
 def _moved_with(history: History, group: int) -> list[int]:
     """In mode active-backup a group takes all others along, but for group 0."""
     together = history.configuration_at(0, 0).redundancy_mode == RedundancyMode.ACTIVE_BACKUP and group != RG0
@@ -156,12 +162,15 @@ def _moved_with(history: History, group: int) -> list[int]:
 
 
 def unfit_yields(history: History) -> list[Violation]:
-    """With good links and nothing else going on, a primary with priority 0 yields to a fit peer within T + I, manual or not."""
-    bound = history.timing.dead + history.timing.interval
+    """With good links and nothing else going on, a primary with priority 0 yields to a fit peer within T + I, manual or not.
+
+    In a planned hand-over its services may take their time before.
+    """
     violations = []
     for (group, node), standings in history.standings.items():
         for standing, following in pairwise([*standings, Standing(history.ended_at, None, 0)]):
             start, end = standing.at, following.at
+            bound = history.timing.dead + history.timing.interval + services_time(history, group, node, start)
             if standing.state != PRIMARY or standing.priority > 0 or end - start <= bound:
                 continue
             end = start + bound + TOLERANCE

@@ -58,7 +58,7 @@ class PeerState(_Record, frozen=True):
     strangers: dict[Incarnation, Instant]
     stranger_since: Instant | None
     stranger_at: Instant
-    stranger_leads: frozenset[int]
+    stranger_led: dict[int, Instant | None]
     stranger_hears: bool
 
 

@@ -460,6 +460,8 @@ class Cluster:
         late = max(drained.at - now, drained.woke_late_by, now - self._due)
         if late > self._timing.lateness:
             self.peer.note_lateness(drained.at)
+        if late >= self._timing.start_up_hold:
+            self.peer.gone = False  # Time enough to come back, unheard.
         actions = self._acknowledgements()
         self._judge_paths(now)
         after: list[Action] = []

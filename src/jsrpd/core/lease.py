@@ -86,6 +86,9 @@ def renewed(
     """
     if peer_gone:
         return replace(lease, deadline=sent_at + timing.lease, alone_since=lease.alone_since or now)
+    if lease.alone_since is not None and not lease.is_open(now):
+        # Silent for so long, this node may have lost the group to a peer whose word is still under way (decision 0063).
+        return replace(lease, alone_since=None)
     heard_since_alone = lease.alone_since is not None and last_heard is not None and last_heard > lease.alone_since
     if lease.alone_since is not None and not heard_since_alone:
         return replace(lease, deadline=sent_at + timing.lease)

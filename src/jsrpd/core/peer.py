@@ -84,8 +84,8 @@ class Peer:
         self.stranger_since: Instant | None = None
         """Since when the one is heard that was heard last; None when there is none."""
         self.stranger_at: Instant = 0
-        self.stranger_leads: frozenset[int] = frozenset()
-        """Groups that it said it was primary for."""
+        self.stranger_led: dict[int, Instant | None] = {}
+        """Groups that it said it was primary for, and since when it says so no more; None while it does."""
         self.stranger_hears = False
         """It has heard this life of ours, so it is no old recording."""
 
@@ -148,16 +148,23 @@ class Peer:
         self.stranger_since, self.stranger_at = since, event.received_at
         self.stranger_hears = event.echo_sequence > 0
         leads = event.primary_groups
-        self.stranger_leads = frozenset([number for number in range(leads.bit_length()) if leads >> number & 1])
+        for number, gave_up_at in self.stranger_led.items():
+            if gave_up_at is None and not leads >> number & 1:
+                self.stranger_led[number] = event.received_at
+        self.stranger_led |= dict.fromkeys(number for number in range(leads.bit_length()) if leads >> number & 1)
 
     def stranger_may_own(self, group: int, timing: Timing) -> bool:
         """Whether a life that is not admitted said that it owns the group, or may come to: it has heard us, and will claim when it
-        no longer does; or it has not, and its start-up hold is not long over."""
+        no longer does; or it has not, and its start-up hold is not long over; or it gave the group up not long ago, and deaf as it
+        is, it claims again T later (decision 0063)."""
         since = self.stranger_since
         if since is None:
             return False
         young = self.stranger_at - since < timing.start_up_hold + 2 * timing.dead
-        return young or self.stranger_hears or group in self.stranger_leads
+        if young or self.stranger_hears:
+            return True
+        gave_up_at = self.stranger_led.get(group)
+        return group in self.stranger_led and (gave_up_at is None or self.stranger_at - gave_up_at < 2 * timing.dead)
 
     def stranger_owns(self, group: int, now: Instant, timing: Timing, shut: bool = False) -> bool:
         """Whether it must be taken to own the group: it says so, or it soon will, as our challenges have not reached it for T, so
@@ -167,7 +174,7 @@ class Peer:
         if self.stranger_since is None or now - max(self.stranger_at, self.floor) >= timing.dead:
             return False
         deaf = self.stranger_at - self.stranger_since >= timing.dead
-        known = deaf or shut or self.stranger_hears or self.incarnation is None or group in self.stranger_leads
+        known = deaf or shut or self.stranger_hears or self.incarnation is None or group in self.stranger_led
         return known and self.stranger_may_own(group, timing)
 
     def echo(self, incarnation: Incarnation, sequence: int, at: Instant) -> bool:
@@ -197,6 +204,7 @@ class Peer:
         self.led = frozenset()
         self.strangers = {}
         self.stranger_since = None
+        self.stranger_led = {}
         self.lose()
 
     def _heard(self, path: PathId, at: Instant, timing: Timing) -> None:

@@ -85,7 +85,7 @@ def test_rule_7_goes_on_with_every_heartbeat_sent() -> None:
 
 def test_rule_7_nothing_heard_since_the_claim() -> None:
     """Alone from the beginning, the peer never met."""
-    lease = claimed_alone(Lease(), NOW - SECOND, TIMING)
+    lease = claimed_alone(Lease(), NOW - TIMING.lease, TIMING)
     assert turn(lease, last_heard=None).deadline == NOW + TIMING.lease
 
 
@@ -106,10 +106,17 @@ def test_rule_8_opens_again_with_the_peers_word() -> None:
     assert turn(acknowledged(expired, NOW)).is_open(NOW)
 
 
-def test_rule_8_lone_survivor_opens_again_after_a_pause() -> None:
-    """It ran out under rule 7 and nothing newer was heard."""
-    paused = Lease(deadline=NOW - SECOND, alone_since=NOW - 3 * SECOND)
-    assert turn(paused, last_heard=NOW - 4 * SECOND).is_open(NOW)
+def test_rule_8_lone_survivor_stays_shut_after_a_pause() -> None:
+    """It ran out under rule 7: somebody may own the group by now who was not heard yet. It is claimed anew (decision 0063)."""
+    paused = Lease(deadline=NOW - 1, alone_since=NOW - 3 * SECOND)
+    assert turn(paused, last_heard=NOW - 4 * SECOND) == Lease(deadline=NOW - 1)
+    assert turn(paused, last_heard=None) == Lease(deadline=NOW - 1)
+
+
+def test_rule_8_but_opens_again_at_once_where_the_peer_has_stopped() -> None:
+    """Nobody else can be there: who starts again has a start-up hold before him."""
+    paused = Lease(deadline=NOW - 1, alone_since=NOW - 3 * SECOND)
+    assert turn(paused, last_heard=NOW - 4 * SECOND, peer_gone=True).is_open(NOW)
 
 
 def test_rule_8_survivor_that_was_replaced_stays_shut() -> None:

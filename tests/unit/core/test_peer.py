@@ -177,6 +177,20 @@ def test_a_stranger_that_does_not_claim_when_its_hold_is_over_is_no_threat() -> 
     assert owns(peer, START + over)
 
 
+def test_a_stranger_that_gives_a_group_up_may_claim_it_again() -> None:
+    """It hears nobody, so it will have waited for T (decision 0063)."""
+    peer, over = met(), TIMING.start_up_hold + 2 * TIMING.dead
+    stranger(peer, START)
+    stranger(peer, START + over, leads=2)
+    for at in (2 * over, 2 * over + 2 * TIMING.dead - 1):
+        stranger(peer, START + at)
+        assert [owns(peer, START + at, group) for group in (1, 2)] == [True, False]
+    stranger(peer, START + 2 * over + 2 * TIMING.dead)
+    assert not owns(peer, START + 2 * over + 2 * TIMING.dead)
+    stranger(peer, START + 3 * over, leads=2)
+    assert owns(peer, START + 3 * over)
+
+
 def test_a_stranger_counts_at_once_for_who_slept_who_met_nobody_and_whom_it_hears() -> None:
     peer = met()
     stranger(peer, START)
