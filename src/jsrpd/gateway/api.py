@@ -194,8 +194,9 @@ def _checked(resource: Resource, given: Values) -> dict[str, str]:
         if resource.changes and isinstance(value, int) != (known[name].within is not None):
             raise Refused(400, f"{name} must be a {'number' if known[name].within is not None else 'text'}")
         values[name] = str(value)
-        if not 0 < len(values[name]) <= known[name].schema.get("maxLength", 20) or not values[name].isprintable():
-            raise Refused(400, f"{name} is empty, too long or not printable")
+        text = values[name]
+        if not (0 < len(text) <= known[name].schema.get("maxLength", 20) and text.isascii() and text.isprintable()):
+            raise Refused(400, f"{name} is empty, too long, or not printable ASCII")
     return values
 
 

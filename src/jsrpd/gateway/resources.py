@@ -36,7 +36,7 @@ class Parameter:
             return {"type": "integer", "minimum": self.within[0], "maximum": self.within[-1]}
         if self.among:
             return {"type": "string", "enum": list(self.among)}
-        return {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+        return {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": "^[ -~]+$"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,8 @@ def test_orders_what_the_command_orders(running: Running) -> None:
         ("POST", FAILOVER, b"{}", {"Content_Type": "text/plain"}, 415, "application/json"),
         ("POST", FAILOVER, b" " * (MAX_BODY_BYTES + 1), {}, 413, "at most"),
         ("POST", "/api/v1/request/chassis/cluster/what-if", {"events": "x"}, {}, 409, "not here"),
+        ("POST", "/api/v1/request/chassis/cluster/what-if", {"events": "n\x15"}, {}, 400, "not printable ASCII"),
+        ("POST", "/api/v1/request/chassis/cluster/what-if", {"events": "n\u00e9"}, {}, 400, "not printable ASCII"),
         ("GET", f"{SHOW}/status", None, {"Origin": "http://evil.example"}, 403, "may not ask here"),
         ("GET", f"{SHOW}/status", None, {"Host": "evil.example"}, 403, "this is not evil.example"),
         ("GET", f"{SHOW}/status", None, {"Host": "[x"}, 403, "this is not"),
