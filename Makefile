@@ -39,13 +39,33 @@ lab: system venv
 
 # Programs that the tests meet are unpacked, not installed: nobody wants servers started for them.
 PEERS := $(VENV)/peers/.ready
-MET   := prometheus rsyslog libestr0 libfastjson4 openssh-server libwrap0
+MET   := prometheus rsyslog rsyslog-openssl libestr0 libfastjson4 openssh-server libwrap0
 
-$(PEERS): $(VENV)/.ready tests/peers.lock
+SNMP  := snmp snmpd snmptrapd
+
+$(PEERS): $(VENV)/.ready tests/peers.lock tests/schemathesis.lock Makefile
 	@mkdir -p $(@D) && cd $(@D) && { apt-get download -qq $(MET) 2>/dev/null || { apt-get update -qq && apt-get download -qq $(MET); }; } && \
 	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/python -r tests/peers.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/schemathesis -r tests/schemathesis.lock
+	@cd $(@D) && apt-get download -qq $(SNMP) $$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
+	  --no-replaces --no-enhances $(SNMP) 2>/dev/null | grep -E '^lib(snmp|netsnmp|sensors|mariadb|perl)[^:]*$$' | sort -u) && \
+	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done || echo "without net-snmp: its tests are skipped"
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 	@touch $@
+
+# Requests that the REST interface's own description allows, and others, against a real daemon (root).
+SECONDS ?= 600
+.PHONY: fuzz-http
+fuzz-http: system peers
+	JSRPD_FUZZ_SECONDS=$(SECONDS) $(BIN)/pytest tests/end_to_end/test_rest_fuzz.py
+
+# The documentation as a site, in build/site.
+.PHONY: site
+site: venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(VENV)/site -r tools/site.lock
+	PYTHONPATH=$(VENV)/site $(BIN)/python -m mkdocs build --strict --quiet
 
 .PHONY: peers
 peers: venv
@@ -98,6 +118,10 @@ bench: bench-system venv
 
 bench-sessions: bench-system venv
 	@$(BIN)/python -m bench.sessions
+
+.PHONY: bench-management
+bench-management: system venv
+	@$(BIN)/python -m bench.management
 
 clean:
 	-@$(BIN)/jsrp lab down 2>/dev/null

@@ -27,12 +27,18 @@ from tools import completion, manual
 ROOT = Path(__file__).parents[1]
 HOME = "usr/lib/jsrpd"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
-COMMANDS = {"jsrpd": ("usr/sbin", "jsrpd.processes.parent"), "jsrp": ("usr/bin", "jsrpd.cli.main")}
+COMMANDS = {
+    "jsrpd": ("usr/sbin", "jsrpd.processes.parent"),
+    "jsrp": ("usr/bin", "jsrpd.cli.main"),
+    "jsrpd-snmp": ("usr/sbin", "jsrpd.gateway.snmp_table"),
+}
 DOCUMENTS = {
     "README.md": ".",
     "CHANGELOG.md": ".",
     "docs/operation.md": ".",
     "docs/metrics.md": ".",
+    "docs/rest.md": ".",
+    "docs/snmp.md": ".",
     "packaging/prometheus/jsrpd.rules.yml": ".",
     "packaging/grafana/jsrpd.json": ".",
     "docs/examples/two-nodes.conf": "examples",
@@ -48,6 +54,7 @@ def build(version: str, output: Path, compression: str = "xz") -> Path:
         libraries = _libraries()
         _environment(tree, libraries)
         _documentation(tree)
+        _copy(ROOT / "packaging/snmp/JSRPD-MIB.txt", tree / "usr/share/snmp/mibs/JSRPD-MIB.txt")
         _copy(ROOT / "packaging/systemd/jsrpd.service", tree / "usr/lib/systemd/system/jsrpd.service")
         (tree / "etc/jsrpd").mkdir(parents=True)
         _control(tree, version, libraries)

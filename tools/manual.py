@@ -11,6 +11,7 @@ from jsrpd import __version__
 from jsrpd.cli.pipes import ENTRIES as PIPES
 from jsrpd.cli.tree import ENTRIES
 from jsrpd.configuration.schema import TOP, Statement
+from jsrpd.gateway.snmp_table import ROOT
 from jsrpd.messages.catalogue import CATALOGUE
 from tools.roff import heading, item, literal, paragraph, text, title
 
@@ -48,7 +49,9 @@ FILES = {
     "/etc/jsrpd/identity.conf": "Which node of which cluster this is; written by jsrp set chassis cluster.",
     "/etc/jsrpd/cluster.key": "The key of the cluster, mode 0600, the same on both nodes.",
     "/run/jsrpd/jsrpd.pid": "PID file, locked while the daemon lives. RUNTIME_DIRECTORY moves it.",
+    "/etc/jsrpd/api-tokens": "Who may use REST over TCP, mode 0600; written by jsrp request system api-token.",
     "/run/jsrpd/jsrpd.sock": "Management socket, for jsrp(1).",
+    "/run/jsrpd/http.sock": "REST, dashboard and metrics, for root and the group jsrp.",
     "/var/lib/jsrpd/owned.json": "What the daemon has put into the kernel, for jsrp release. STATE_DIRECTORY moves it.",
 }
 KEYS = {
@@ -58,6 +61,7 @@ KEYS = {
     "Ctrl-U, Ctrl-K, Ctrl-W, Ctrl-Y": "Delete the line, to its end, a word; put it back.",
     "Ctrl-L": "Clear the screen.",
 }
+AGENT_ROOT = f".{'.'.join(map(str, ROOT))}"
 NOTIFY = "NOTIFY_SOCKET: the daemon tells a service manager when it is ready, reloading and stopping, as sd_notify(3) describes."
 
 
@@ -208,7 +212,28 @@ def _page(*parts: str) -> str:
     return "\n".join(parts) + "\n"
 
 
-PAGES = {"jsrpd.8": daemon_page, "jsrp.1": command_page, "jsrpd.conf.5": configuration_page}
+def agent_page() -> str:
+    """jsrpd-snmp(8)."""
+    return _page(
+        title("jsrpd-snmp", 8, __version__),
+        _name("jsrpd-snmp", "JSRPD-MIB for the agent of net-snmp"),
+        heading("SYNOPSIS"),
+        f"\\fBpass_persist\\fR {AGENT_ROOT} \\fB/usr/sbin/jsrpd-snmp\\fR",
+        heading("DESCRIPTION"),
+        paragraph(
+            "Run by snmpd(8), as its line in snmpd.conf(5) says; nobody else starts it.",
+            "It asks jsrpd(8) over the REST socket for the status of the cluster, at most once a second, and answers from that.",
+            "While the daemon does not answer, there is nothing below its OID.",
+            "The user that snmpd runs as must be able to read: set system services rest other-users read-only.",
+        ),
+        heading("FILES"),
+        *_items({"/usr/share/snmp/mibs/JSRPD-MIB.txt": "The MIB.", "/run/jsrpd/http.sock": "RUNTIME_DIRECTORY moves it."}),
+        heading("SEE ALSO"),
+        _see(("jsrpd", 8), ("snmpd.conf", 5)),
+    )
+
+
+PAGES = {"jsrpd.8": daemon_page, "jsrpd-snmp.8": agent_page, "jsrp.1": command_page, "jsrpd.conf.5": configuration_page}
 
 
 def main(directory: Path) -> None:

@@ -153,11 +153,14 @@ def test_removal_after_a_crash(machine: Machine) -> None:
 def test_what_is_installed(machine: Machine) -> None:
     """Pages, completion and unit are where they are looked for, and no file is changed by use."""
     install(machine, "1.0")
-    for page in ("jsrpd.8", "jsrp.1", "jsrpd.conf.5"):
+    for page in ("jsrpd.8", "jsrpd-snmp.8", "jsrp.1", "jsrpd.conf.5"):
         machine.succeed("gzip", "--test", f"/usr/share/man/man{page[-1]}/{page}.gz")
     machine.succeed("bash", "-uc", "source /usr/share/bash-completion/completions/jsrp; complete -p jsrp")
     assert machine.succeed("cat", "/usr/lib/systemd/system/jsrpd.service") == UNIT
     assert machine.succeed("jsrp", "help", "syslog", "JSRPD_DUPLICATE").startswith("Name:")
+    assert machine.succeed("getent", "group", "jsrp").startswith("jsrp:")
+    assert machine.succeed("sh", "-c", "echo PING | jsrpd-snmp") == "PONG\n"
+    assert "jsrpdMIB" in machine.succeed("cat", "/usr/share/snmp/mibs/JSRPD-MIB.txt")
     assert machine.succeed("dpkg", "--verify", "jsrpd") == ""
     listed = set(machine.succeed("dpkg", "--listfiles", "jsrpd").split("\n"))
     found = machine.succeed("find", "/usr/lib/jsrpd").split("\n")

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from jsrpd.model.status import ClusterStatus, GroupStatus
 
 
+via: "ContextVar[Callable[[Request], Reply] | None]" = ContextVar("via", default=None)
+"""Who answers in place of the management socket: set by the daemon's own gateway, which runs commands for REST clients."""
 BANNER_TIMEOUT_S = 0.5
 """A prompt does not wait for a daemon that hangs."""
 
@@ -153,8 +156,9 @@ def what_if(call: Call) -> str:
     from jsrpd.core.what_if import rehearse
 
     state, cluster = core_copy()
+    candidate = _candidate if via.get() is None else _no_candidate
     try:
-        plan = what_if.parse(call.values.get("events", ""), cluster, _candidate)
+        plan = what_if.parse(call.values.get("events", ""), cluster, candidate)
     except what_if.NotUnderstood as error:
         raise CommandFailed(str(error)) from error
     outcome = rehearse(cluster, state.now, plan)
@@ -175,6 +179,11 @@ def _candidate(path: Path) -> "tuple[ClusterConfiguration, ClusterConfiguration]
         raise CommandFailed(f"error: {path} would be refused:\n{error}") from error
     except OSError as error:
         raise file_problem(error, path) from error
+
+
+def _no_candidate(_path: Path) -> "tuple[ClusterConfiguration, ClusterConfiguration]":
+    """For who is elsewhere: he shall not have files of this node read."""
+    raise CommandFailed("error: commit FILE is understood on the node only")
 
 
 def replay(call: Call) -> str:
@@ -406,8 +415,9 @@ def ask(request: "Request", timeout_s: float | None = None) -> "Reply":
     from jsrpd.management.requests import SOCKET_NAME
 
     path = directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME
+    answer = via.get()
     try:
-        reply = client.ask(path, request, timeout_s or client.TIMEOUT_S)
+        reply = answer(request) if answer is not None else client.ask(path, request, timeout_s or client.TIMEOUT_S)
     except client.DaemonUnreachable as error:
         raise CommandFailed(f"error: {error}") from error
     if not reply.ok:

@@ -13,8 +13,10 @@ from jsrpd.cli import detail_commands as detail
 from jsrpd.cli import node_commands
 from jsrpd.cli import session_commands as session
 from jsrpd.cli import statistics_commands as statistics
+from jsrpd.cli import token_commands as tokens
 from jsrpd.cli.commands import Command
 from jsrpd.cli.grammar import Entry, Word, grow
+from jsrpd.model.access import Access
 from jsrpd.model.roles import MAX_GROUP, NODE_IDS
 
 Place = Word[Command]
@@ -40,6 +42,8 @@ VALUES: Mapping[str, Place] = {
     "FILE": Word("The file", argument="files", rest=True),
     "FILES": Word("The files", argument="files", rest=True),
     "TAG": Word("One message", argument="tag"),
+    "NAME": Word("Name of the token", argument="name"),
+    "ACCESS": Word("What it may do", argument="access", among=(Access.READ.value, Access.ACT.value)),
     "TEXT": Word("Text, in quotes", argument="text"),
     "EVENTS": Word('"interface IF down; after 5s; node 0 lost …", in quotes', argument="events", rest=True),
     "JOURNAL": Word("A journal's directory or file; then --until TIME, --verbose", argument="journal", rest=True),
@@ -72,6 +76,9 @@ HELP: Mapping[str, str] = {
     "complete-on-space": "Whether the space key completes a word",
     "cli": "How this session behaves",
     "system": "This node",
+    "api-token": "Tokens for REST over TCP",
+    "request system api-token generate": "A new token for REST over TCP, shown once",
+    "access": "What its holder may do",
     "import": "Translate another product's configuration",
 }
 ENTRIES: tuple[Entry[Command], ...] = (
@@ -160,6 +167,7 @@ ENTRIES: tuple[Entry[Command], ...] = (
     ),
     Entry("show metrics", "What a monitoring system reads, as OpenMetrics", Command(do.show_metrics)),
     Entry("show configuration", "The configuration file", Command(do.show_configuration, ("set",))),
+    Entry("show system api-tokens", "Who may use REST over TCP", Command(tokens.show_tokens, JSON)),
     Entry("show cli", "How this session behaves", Command(session.show_cli)),
     Entry("show version", "Version and name of this host", Command(session.show_version, FORMATS)),
     Entry(
@@ -189,6 +197,12 @@ ENTRIES: tuple[Entry[Command], ...] = (
     ),
     Entry("request chassis cluster key generate", "Make a new cluster key", Command(do.generate_key)),
     Entry("request chassis cluster key generate force", "Replace the key", Command(do.replace_key)),
+    Entry(
+        "request system api-token generate NAME access ACCESS",
+        "A new token for REST over TCP, shown once",
+        Command(tokens.generate_token),
+    ),
+    Entry("request system api-token revoke NAME", "Take a token back", Command(tokens.revoke)),
     Entry(
         "request chassis cluster maintenance on",
         "What the other node can take moves there, also after a reboot",

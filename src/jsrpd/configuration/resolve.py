@@ -20,11 +20,15 @@ from jsrpd.model.configuration import (
     MetricsListener,
     NatPool,
     Preempt,
+    RestService,
     Reth,
     RethUnitAddress,
     SessionFilter,
     SessionSynchronization,
+    SnmpUser,
     SyslogHost,
+    TlsListener,
+    TrapGroup,
 )
 from jsrpd.model.roles import NODE_IDS, RG0, RedundancyMode
 
@@ -72,6 +76,8 @@ class Resolver:
             in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
             syslog_hosts=_syslog_hosts(view),
             metrics_listeners=_metrics_listeners(view),
+            rest=self._rest(view),
+            trap_groups=self._trap_groups(view),
             session_synchronization=self._session_synchronization(cluster, {group.group for group in groups}),
             watchdog_device=_value(watchdog, "/dev/watchdog", "device") if watchdog is not None else "",
             watchdog_timeout_s=int(_value(watchdog, "30", "timeout")),
@@ -96,6 +102,47 @@ class Resolver:
         """``interfaces NAME`` as a node sees them."""
         stated = self.views[node_id].find("interfaces")
         return stated.children if stated else {}
+
+    def _rest(self, view: Node) -> RestService:
+        """``system services rest``. TLS without a certificate would be nothing, so that is refused."""
+        service = view.find("system", "services", "rest")
+        others_read = _value(service, "none", "other-users") == "read-only"
+        https = service.find("https") if service is not None else None
+        addresses = https.find("address") if https is not None else None
+        if https is None or addresses is None:
+            return RestService(others_read)
+        certificate, private_key = (_value(https, "", word) for word in ("certificate", "private-key"))
+        if not (certificate and private_key):
+            self._missing(https.word, "services rest https", "needs certificate FILE and private-key FILE")
+        listeners = (
+            TlsListener(address, int(_value(node, "9470", "port")), certificate, private_key)
+            for address, node in addresses.children.items()
+        )
+        return RestService(others_read, tuple(listeners))
+
+    def _trap_groups(self, view: Node) -> tuple[TrapGroup, ...]:
+        stated = view.find("snmp", "trap-group")
+        return tuple(self._trap_group(view, name, node) for name, node in (stated.children if stated else {}).items())
+
+    def _trap_group(self, view: Node, name: str, node: Node) -> TrapGroup:
+        user = None
+        if _value(node, "v2", "version") == "v3":
+            user = self._snmp_user(view, node, _value(node, "", "user"), f"snmp trap-group {name}")
+        if not _words(node, "targets"):
+            self._missing(node.word, f"snmp trap-group {name}", "needs targets ADDRESS")
+        return TrapGroup(name, tuple(_words(node, "targets")), int(_value(node, "162", "destination-port")), user)
+
+    def _snmp_user(self, view: Node, node: Node, name: str, path: str) -> SnmpUser | None:
+        stated = view.find("snmp", "v3", "usm", "local-engine", "user", name) if name else None
+        if stated is None:
+            self._missing(node.word, path, "version v3 needs user U, and that in snmp v3 usm local-engine user U")
+            return None
+        for kind in ("sha256", "sha"):
+            password = _value(stated, "", f"authentication-{kind}", "authentication-password")
+            if password:
+                return SnmpUser(name, kind, password, _value(stated, "", "privacy-aes128", "privacy-password"))
+        self._missing(stated.word, f"snmp v3 usm local-engine user {name}", "needs authentication-sha256 authentication-password P")
+        return None
 
     # -- groups ---------------------------------------------------------------------------------------------------
 
@@ -376,10 +423,14 @@ def _prefixes_of(texts: Iterable[str]) -> tuple[RethUnitAddress, ...]:
 
 def _syslog_hosts(view: Node) -> tuple[SyslogHost, ...]:
     hosts = view.find("system", "syslog", "host")
-    return tuple(
-        SyslogHost(address, int(_value(node, "514", "port")), "structured-data" in node.children, _value(node, "udp", "transport"))
-        for address, node in (hosts.children if hosts else {}).items()
-    )
+    return tuple(_syslog_host(address, node) for address, node in (hosts.children if hosts else {}).items())
+
+
+def _syslog_host(address: str, node: Node) -> SyslogHost:
+    transport = _value(node, "udp", "transport")
+    port = int(_value(node, "6514" if transport == "tls" else "514", "port"))
+    authority, name = _value(node, "", "certificate-authority"), _value(node, "", "server-name")
+    return SyslogHost(address, port, "structured-data" in node.children, transport, authority, name)
 
 
 def _metrics_listeners(view: Node) -> tuple[MetricsListener, ...]:

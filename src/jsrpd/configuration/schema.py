@@ -329,7 +329,29 @@ SYSTEM = {
                         below={"port": Statement("TCP port", value=integer(1024, 65535), default="9469")},
                     )
                 },
-            )
+            ),
+            "rest": Statement(
+                "REST interface and dashboard; on the UNIX socket always",
+                below={
+                    "other-users": Statement(
+                        "what a local user may who is neither root nor of group jsrp",
+                        value=choice("none", "read-only"),
+                        default="none",
+                    ),
+                    "https": Statement(
+                        "over TLS, for who has a token",
+                        below={
+                            "address": Statement(
+                                "address to listen at",
+                                key=ADDRESS,
+                                below={"port": Statement("TCP port", value=integer(1024, 65535), default="9470")},
+                            ),
+                            "certificate": Statement("PEM file with the certificate and its chain", value=PATH),
+                            "private-key": Statement("PEM file with its key", value=PATH),
+                        },
+                    ),
+                },
+            ),
         },
     ),
     "syslog": Statement(
@@ -340,13 +362,12 @@ SYSTEM = {
                 key=ADDRESS,
                 below={
                     "structured-data": Statement("RFC 5424 form"),
-                    "port": Statement("port of the receiver", value=integer(1, 65535), default="514"),
-                    "transport": Statement(
-                        "how to send",
-                        value=choice("udp", "tcp", "tls"),
-                        default="udp",
-                        refuse_values={"tls": NOT_YET},
+                    "port": Statement("port of the receiver, 514 or with tls 6514", value=integer(1, 65535)),
+                    "transport": Statement("how to send", value=choice("udp", "tcp", "tls"), default="udp"),
+                    "certificate-authority": Statement(
+                        "PEM file with the authorities that may vouch for a receiver over tls; else the system's", value=PATH
                     ),
+                    "server-name": Statement("name in the receiver's certificate, where it is not the address", value=NAME),
                     "any": Statement("facility and severity", value=choice("any")),
                 },
             )
@@ -354,7 +375,50 @@ SYSTEM = {
     ),
 }
 
+PASSWORD = Value("8 to 64 printable characters without blanks", lambda text: bool(re.fullmatch(r"[!-~]{8,64}", text)))
+"""RFC 3414, 11.2: at least eight."""
+AUTHENTICATION = {"authentication-password": Statement("password for it", value=PASSWORD)}
+SNMP = {
+    "trap-group": Statement(
+        "receivers of traps; its name is the community of version v2",
+        key=NAME,
+        below={
+            "version": Statement("of SNMP", value=choice("v2", "v3"), default="v2"),
+            "user": Statement("of version v3", value=NAME),
+            "targets": Statement("receiver", value=ADDRESS, many=True),
+            "destination-port": Statement("UDP port of the receivers", value=integer(1, 65535), default="162"),
+            "categories": Statement("which traps", value=choice("chassis-cluster"), default="chassis-cluster"),
+        },
+    ),
+    "v3": Statement(
+        "version 3",
+        below={
+            "usm": Statement(
+                "user-based security (RFC 3414)",
+                below={
+                    "local-engine": Statement(
+                        "users that send",
+                        below={
+                            "user": Statement(
+                                "a user",
+                                key=NAME,
+                                below={
+                                    "authentication-sha": Statement("with HMAC-SHA-96", below=AUTHENTICATION),
+                                    "authentication-sha256": Statement("with HMAC-192-SHA-256", below=AUTHENTICATION),
+                                    "privacy-aes128": Statement(
+                                        "encrypted", below={"privacy-password": Statement("password for it", value=PASSWORD)}
+                                    ),
+                                },
+                            )
+                        },
+                    )
+                },
+            )
+        },
+    ),
+}
 TOP = {
+    "snmp": Statement("traps", below=SNMP),
     "system": Statement("the node itself", below=SYSTEM),
     "chassis": Statement("chassis", below={"cluster": Statement("chassis cluster", below=CLUSTER)}),
     "interfaces": Statement("interfaces", below={"": Statement("an interface", key=INTERFACE, below=INTERFACE_STATEMENTS)}),

@@ -1,13 +1,14 @@
 """``jsrp lab``: build the two-node cluster on this machine, break it, measure it, look around in it, remove it."""
 
 import argparse
+import asyncio
 import json
 import os
 import sys
 import time
 from datetime import datetime
 
-from jsrpd.lab import demo, faults, topology, traffic
+from jsrpd.lab import demo, faults, forward, topology, traffic
 from jsrpd.lab.topology import MEMBERS, NODES, Lab, LabError, Settings
 
 EX_USAGE, EX_NOPERM = 64, 77
@@ -49,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     fault.add_argument("name", metavar="NAME", choices=[*faults.FAULTS, "loss", "heal"], help="see below")
     fault.add_argument("node", metavar="NODE|PERCENT", nargs="?", default="", help="default: the primary of group 1")
     fault.set_defaults(command=_fault)
+
+    page = commands.add_parser("dashboard", help="serve both nodes' dashboards to a browser on this machine")
+    page.add_argument("--port", type=int, default=forward.FIRST_PORT, help="of node0; node1 has the next")
+    page.set_defaults(command=_dashboard)
 
     run = commands.add_parser("traffic", help="send packets both ways and print what was lost, as JSON")
     run.add_argument("--seconds", type=float, default=10.0)
@@ -121,6 +126,24 @@ def _status(lab: Lab, _arguments: argparse.Namespace) -> int:
         print(f"{datetime.fromtimestamp(at / 1e9):%H:%M:%S.%f} {entry['fault']}")
     print(demo.status_text(lab), end="")
     return 0
+
+
+def _dashboard(lab: Lab, arguments: argparse.Namespace) -> int:
+    if not topology.is_up(lab):
+        raise LabError(f"the lab {lab.name} is not up; start it with: jsrp lab up")
+    try:
+        asyncio.run(_serve_dashboards(lab, arguments.port))
+    except OSError as error:
+        raise LabError(f"{error.strerror or error}; choose another: --port PORT") from error
+    return 0
+
+
+async def _serve_dashboards(lab: Lab, first: int) -> None:
+    for node, port in zip(NODES, range(first, first + len(NODES)), strict=True):
+        await forward.forward(lab.node_directory(node, "run") / "http.sock", port)
+        print(f"{node}: http://localhost:{port}/", flush=True)
+    print("Ctrl-C ends it", flush=True)
+    await asyncio.Event().wait()
 
 
 def _fault(lab: Lab, arguments: argparse.Namespace) -> int:

@@ -181,7 +181,11 @@ class SyslogHost(msgspec.Struct, frozen=True):
     port: int = 514
     structured_data: bool = False
     transport: str = "udp"
-    """``udp`` or ``tcp``."""
+    """``udp``, ``tcp`` or ``tls``."""
+    certificate_authority: str = ""
+    """Over TLS: PEM file; empty: the system's."""
+    server_name: str = ""
+    """Over TLS: as the certificate has it; empty: the address."""
 
 
 class MetricsListener(msgspec.Struct, frozen=True):
@@ -189,6 +193,40 @@ class MetricsListener(msgspec.Struct, frozen=True):
 
     address: str
     port: int
+
+
+class TlsListener(msgspec.Struct, frozen=True):
+    """A TCP address of this node at which the REST interface is served; paths of PEM files."""
+
+    address: str
+    port: int
+    certificate: str
+    private_key: str
+
+
+class RestService(msgspec.Struct, frozen=True):
+    """``system services rest``. ``others_read``: local users who are neither root nor of group jsrp may read."""
+
+    others_read: bool = False
+    https: tuple[TlsListener, ...] = ()
+
+
+class SnmpUser(msgspec.Struct, frozen=True):
+    """``authentication``: ``sha`` or ``sha256``; ``privacy_password`` empty: not encrypted."""
+
+    name: str
+    authentication: str
+    authentication_password: str
+    privacy_password: str = ""
+
+
+class TrapGroup(msgspec.Struct, frozen=True):
+    """Receivers of traps. ``user`` None: version 2c, with the name as community."""
+
+    name: str
+    targets: tuple[str, ...]
+    port: int = 162
+    user: SnmpUser | None = None
 
 
 class SessionFilter(msgspec.Struct, frozen=True):
@@ -241,6 +279,8 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     """Hello frames on the segments of the reths."""
     syslog_hosts: tuple[SyslogHost, ...] = ()
     metrics_listeners: tuple[MetricsListener, ...] = ()
+    rest: RestService = RestService()
+    trap_groups: tuple[TrapGroup, ...] = ()
     spu_monitoring: SpuMonitoring | None = None
     npc_monitoring: NpcMonitoring | None = None
     hardware_monitoring: HardwareMonitoring | None = None

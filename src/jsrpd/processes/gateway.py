@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import errno
 import functools
+import grp
+import importlib
 import os
 import pwd
 import signal
@@ -13,12 +15,14 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from jsrpd.core import checkpoint
 from jsrpd.core.explain import explain
 from jsrpd.gateway import families, http, listening, processes
+from jsrpd.gateway.access import GROUP
 from jsrpd.gateway.scrape import Scrape
 from jsrpd.management import children, engine_link, maintenance
 from jsrpd.management.events import newest
@@ -57,10 +61,10 @@ from jsrpd.management.requests import (
     decode_request,
     encode,
 )
-from jsrpd.messages.catalogue import LogMessage, socket_creation_failure, socket_listen_failure
-from jsrpd.model.configuration import ClusterConfiguration, MetricsListener
+from jsrpd.messages.catalogue import LogMessage, notice, socket_creation_failure, socket_listen_failure
+from jsrpd.model.configuration import ClusterConfiguration, MetricsListener, RestService
 from jsrpd.model.details import Details
-from jsrpd.model.journal import encode_events
+from jsrpd.model.journal import JournalEvent, encode_events
 from jsrpd.model.status import ClusterStatus
 from jsrpd.model.survey import Survey
 from jsrpd.processes.commit_desk import CommitDesk, Commits, Session
@@ -69,8 +73,14 @@ from jsrpd.processes.monitor_questions import MonitorQuestions
 from jsrpd.processes.privileges import drop_all
 from jsrpd.processes.survey_desk import SurveyDesk
 from jsrpd.processes.syslog import SyslogSender
+from jsrpd.processes.syslog_tls import Relay
+from jsrpd.processes.trap_desk import TrapDesk
+
+if TYPE_CHECKING:
+    from jsrpd.processes.web_desk import WebDesk
 
 HTTP_SOCKET_NAME = "http.sock"
+
 MAX_CLIENTS = 32
 CLIENT_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 5.0
@@ -105,6 +115,7 @@ def run(
     commits: Commits | None = None,
 ) -> None:
     """Until SIGTERM or the parent is gone. ``configuration`` None: the node is not clustered. ``restarts``: by child."""
+    _join_group()
     drop_all()
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -114,7 +125,15 @@ def run(
     gateway = Gateway(engine, parent, configuration, path, syslog, journal, restarts, monitors)
     if commits is not None:
         gateway.desk = CommitDesk(commits, state_directory, configuration, gateway)
+        gateway.rest_directory = commits.directory
     asyncio.run(gateway.run())
+
+
+def _join_group() -> None:
+    """So that the socket can be given to the group, without the right to give files away: chown(2) lets a file's owner choose
+    among his own groups. Under systemd the unit has said so already, and we may not."""
+    with contextlib.suppress(KeyError, PermissionError):
+        os.setgroups([*os.getgroups(), grp.getgrnam(GROUP).gr_gid])
 
 
 class Gateway:
@@ -149,7 +168,12 @@ class Gateway:
         self.restarts = dict(restarts or {})
         self.scrape = Scrape(self._status, lambda: processes.statuses(os.getppid(), self.restarts))
         self.http = http.Server(self.scrape.answer)
-        self.http_listeners: dict[MetricsListener | None, asyncio.Task[None]] = {}
+        self.http_listeners: dict[MetricsListener, asyncio.Task[None]] = {}
+        self.rest_directory: Path | None = None
+        """Where the tokens are; None: without REST."""
+        self.web: WebDesk | None = None
+        self.traps: TrapDesk | None = None
+        self.relay = Relay(path.parent, self._note)
         self.journal_directory = journal_directory
         self.journal: JournalWriter | None = None
         self.desk: CommitDesk | None = None
@@ -171,15 +195,27 @@ class Gateway:
         if threading.current_thread() is threading.main_thread():
             loop.add_signal_handler(signal.SIGTERM, self._end)
         if self.journal_directory is not None:
-            self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, functools.partial(self._tell_log, loop))
+            tell_log, tell_others = functools.partial(self._tell_log, loop), functools.partial(self._tell_others, loop)
+            self.traps = TrapDesk(self.journal_directory.parent, self.status, self._note)
+            self.traps.reconfigure(self.configuration)
+            self.journal = JournalWriter(self.journal_directory, self._want_checkpoint, tell_log, tell_others)
         loop.add_reader(self.engine, self._read_engine)
         loop.add_reader(self.parent, self._read_parent)
         if self.monitors is not None:
             self.monitors.listen(loop)
+        self.relay.reconfigure(self.configuration.syslog_hosts if self.configuration is not None else ())
         self._flush_log()
         self._listen_for_http()
         if self.desk is not None:
             self.desk.start()
+        web = loop.create_task(self._serve_web(self.rest_directory)) if self.rest_directory is not None else None
+        try:
+            await self._serve()
+        finally:
+            if web is not None:
+                web.cancel()
+
+    async def _serve(self) -> None:
         attempt = 0
         while True:
             listener = self._listener()
@@ -191,17 +227,42 @@ class Gateway:
             attempt += 1
 
     def _listen_for_http(self) -> None:
-        """On the UNIX socket, and at the addresses that are configured now."""
-        configured = self.configuration.metrics_listeners if self.configuration is not None else ()
-        wanted: set[MetricsListener | None] = {None, *configured}
+        """At the addresses that are configured now."""
+        wanted = set(self.configuration.metrics_listeners if self.configuration is not None else ())
         for gone in set(self.http_listeners) - wanted:
             self.http_listeners.pop(gone).cancel()
         for place in wanted - set(self.http_listeners):
-            serving = listening.serve(partial(self._http_socket, place), self.http.client, http.MAX_HEAD_BYTES, self._no_http)
+            bind = partial(listening.tcp, place.address, place.port)
+            serving = listening.serve(bind, self.http.client, http.MAX_HEAD_BYTES, self._no_http)
             self.http_listeners[place] = asyncio.get_running_loop().create_task(serving)
+        if self.web is not None:
+            self.web.reconfigure(self.configuration.rest if self.configuration is not None else RestService())
 
-    def _http_socket(self, place: MetricsListener | None) -> socket.socket:
-        return listening.tcp(place.address, place.port) if place else listening.unix(self.path.with_name(HTTP_SOCKET_NAME))
+    async def _serve_web(self, directory: Path) -> None:
+        """Its libraries are loaded aside: ``jsrp`` is answered meanwhile, and no other process has them in its memory."""
+        desk = await asyncio.to_thread(importlib.import_module, "jsrpd.processes.web_desk")
+        services = desk.Services(self._answer, self.scrape.answer, self._note, _user, self._no_http)
+        self.web = desk.WebDesk(services, directory, self.path.with_name(HTTP_SOCKET_NAME))
+        self._listen_for_http()
+
+    def _tell_others(self, loop: asyncio.AbstractEventLoop, events: tuple[JournalEvent, ...]) -> None:
+        """From the journal's thread."""
+        loop.call_soon_threadsafe(self._happened, events)
+
+    def _happened(self, events: tuple[JournalEvent, ...]) -> None:
+        if self.web is not None:
+            self.web.happened(events)
+        if self.traps is not None:
+            self.traps.happened(events)
+
+    async def _answer(self, request: Request, by: str) -> Reply:
+        """As a client of the management socket gets it, for who asks by REST."""
+        if isinstance(request, CONFIGURATION_REQUESTS) and self.desk is not None:
+            return await self.desk.reply(request, by, Session()) or Reply(False, NOT_UNDERSTOOD)
+        return await self._reply(request, by)
+
+    def _note(self, text: str) -> None:
+        self.syslog.send(notice(text))
 
     def _no_http(self, error: OSError) -> None:
         self._report(socket_listen_failure(_reason(error)))
@@ -209,6 +270,8 @@ class Gateway:
     def _end(self) -> None:
         """The engine has ended before us: what it handed over last is still in the channel."""
         self._read_engine()
+        self.syslog.flush()
+        self.relay.close()
         if self.journal is not None:
             self.journal.close()
         os._exit(0)
@@ -462,7 +525,10 @@ class Gateway:
                 if isinstance(message, children.ConfigurationLoaded):
                     self.configuration = message.configuration
                     self.syslog.reconfigure(message.configuration.syslog_hosts)
+                    self.relay.reconfigure(message.configuration.syslog_hosts)
                     self._listen_for_http()
+                    if self.traps is not None:
+                        self.traps.reconfigure(message.configuration)
                     if self.desk is not None:
                         self.desk.reconfigure(message.configuration)
                 elif isinstance(message, children.Reloaded):

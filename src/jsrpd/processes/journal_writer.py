@@ -15,7 +15,7 @@ from jsrpd.core.journal import Batch, CheckpointTaken, JournalError, LifeStarted
 from jsrpd.core.narrator import Narrator
 from jsrpd.management.journal import EVENTS, INPUTS, SegmentWriter
 from jsrpd.messages.catalogue import LogMessage, notice
-from jsrpd.model.journal import encode_events
+from jsrpd.model.journal import JournalEvent, encode_events
 
 INPUT_SEGMENT_BYTES, INPUT_BYTES = 4 << 20, 64 << 20
 EVENT_SEGMENT_BYTES, EVENT_BYTES = 1 << 20, 8 << 20
@@ -26,15 +26,22 @@ CLOSE_WITHIN_S = 2.0
 
 
 class JournalWriter:
-    """``want_checkpoint`` asks the engine for one; ``report`` tells the log. Both are called in the thread."""
+    """``want_checkpoint`` asks the engine for one; ``report`` tells the log; ``told`` gets what happened, in words. All are
+    called in the thread."""
 
-    def __init__(self, directory: Path, want_checkpoint: Callable[[], None], report: Callable[[LogMessage], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        want_checkpoint: Callable[[], None],
+        report: Callable[[LogMessage], None],
+        told: Callable[[tuple[JournalEvent, ...]], None] = lambda _events: None,
+    ) -> None:
         self.directory = directory
         self.inputs = SegmentWriter(directory, INPUTS, INPUT_SEGMENT_BYTES, INPUT_BYTES)
         self.events = SegmentWriter(directory, EVENTS, EVENT_SEGMENT_BYTES, EVENT_BYTES)
         self.lost = 0
         """Batches that were not written since the last one that was."""
-        self._want_checkpoint, self._report = want_checkpoint, report
+        self._want_checkpoint, self._report, self._told = want_checkpoint, report, told
         self._narrator = Narrator()
         self._queue: queue.Queue[bytes | None] = queue.Queue(QUEUE_LENGTH)
         self._asked = False
@@ -72,6 +79,8 @@ class JournalWriter:
         begins = any(isinstance(record, LifeStarted | CheckpointTaken) for record in batch.records[:1])
         self._asked = self._asked and not begins
         told = self._narrator.tell(batch)
+        if told:
+            self._told(told)
         if time.monotonic() < self._not_before:
             self.lost += 1
             return

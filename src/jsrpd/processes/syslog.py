@@ -14,6 +14,7 @@ from pathlib import Path
 from jsrpd.messages.catalogue import LogMessage
 from jsrpd.messages.rendering import render_bsd, render_rfc5424
 from jsrpd.model.configuration import SyslogHost
+from jsrpd.processes.directories import directories
 from jsrpd.processes.syslog_stream import StreamDestination
 
 QUEUE_LENGTH = 1024
@@ -84,13 +85,22 @@ class Destination:
             self._socket = None
 
 
-def _destination(host: SyslogHost) -> Destination | StreamDestination:
+def relay_path(runtime: Path, host: SyslogHost) -> Path:
+    """Where the gateway takes messages for a receiver over TLS."""
+    return runtime / f"{host.address}-{host.port}.syslog"
+
+
+def _destination(host: SyslogHost, runtime: Path) -> Destination | StreamDestination:
     place = host.address, host.port
+    if host.transport == "tls":
+        # The gateway carries it on: encryption is nothing for a process that must be punctual.
+        return Destination(str(relay_path(runtime, host)))
     return StreamDestination(place) if host.transport == "tcp" else Destination(place)
 
 
 class SyslogSender:
-    """Never blocks, never raises. ``flush`` is called again while ``pending``."""
+    """Never blocks, never raises. ``flush`` is called again while ``pending``. ``runtime``: where the gateway takes messages
+    for receivers over TLS; the daemon's own directory unless said otherwise."""
 
     def __init__(
         self,
@@ -99,7 +109,9 @@ class SyslogSender:
         copy_to_stderr: bool = False,
         *,
         now: Callable[[], float] = time.time,
+        runtime: Path | None = None,
     ) -> None:
+        self._runtime = runtime or directories().runtime
         self._local = Destination(str(path))
         self._remote: dict[SyslogHost, Destination | StreamDestination] = {}
         self._copy = copy_to_stderr
@@ -109,7 +121,7 @@ class SyslogSender:
 
     def reconfigure(self, hosts: Iterable[SyslogHost]) -> None:
         """Other remote hosts; the queues of those that stay are kept."""
-        wanted = {host: self._remote.get(host) or _destination(host) for host in hosts}
+        wanted = {host: self._remote.get(host) or _destination(host, self._runtime) for host in hosts}
         for host in set(self._remote) - set(wanted):
             self._remote[host].close()
         self._remote = wanted

@@ -16,6 +16,7 @@ import termios
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 QUEUE_LENGTH = 1024
 SETTLE_S = 2.0
@@ -31,6 +32,16 @@ def frame(message: bytes) -> bytes:
     return b"%d %b" % (len(message), message)
 
 
+class Stream(Protocol):
+    """A connection that stands. Whatever would block raises BlockingIOError."""
+
+    def send(self, data: bytes, /) -> int:
+        """How much was taken."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Empty at the end."""
+
+
 class StreamDestination:
     """One receiver over TCP. The queue and what is not settled yet hold ``QUEUE_LENGTH`` messages together."""
 
@@ -41,6 +52,8 @@ class StreamDestination:
         self.dropped = 0
         self._address, self._clock = address, clock
         self._socket: socket.socket | None = None
+        self._stream: Stream | None = None
+        """What is written to once the connection stands."""
         self._connected = False
         self._rest = b""
         """What the kernel has not taken yet of the first frame in the queue, when it has taken some."""
@@ -98,7 +111,7 @@ class StreamDestination:
         """Drop the connection, keep the messages."""
         if self._socket is not None:
             self._socket.close()
-        self._socket, self._connected, self._rest = None, False, b""
+        self._socket, self._stream, self._connected, self._rest = None, None, False, b""
         self.queue.extendleft(message for _, message in reversed(self.sent))
         self.sent.clear()
 
@@ -123,7 +136,13 @@ class StreamDestination:
             if result not in (0, errno.EISCONN):
                 raise OSError(result, os.strerror(result))
             self._connected = True
+        if self._stream is None:
+            self._stream = self._opened(self._socket)
         return True
+
+    def _opened(self, connection: socket.socket) -> Stream:
+        """What messages are written to."""
+        return connection
 
     def _made(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
@@ -137,17 +156,17 @@ class StreamDestination:
 
     def _look_for_the_end(self) -> None:
         """A receiver that has closed has said so by an end of file, and still lets us send into nothing."""
-        assert self._socket is not None
+        assert self._stream is not None
         with contextlib.suppress(BlockingIOError):
-            while self._socket.recv(4096):
+            while self._stream.recv(4096):
                 pass
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
     def _send(self) -> None:
-        assert self._socket is not None
+        assert self._stream is not None
         while self.queue:
             rest = self._rest or frame(self.queue[0])
-            self._rest = rest[self._socket.send(rest) :]
+            self._rest = rest[self._stream.send(rest) :]
             if self._rest:
                 return
             self.sent.append((self._clock(), self.queue.popleft()))
