@@ -88,9 +88,9 @@ def parts_of(message: bytes) -> Parts:
     unpack = ATTRIBUTE.unpack_from
     while at + 4 <= end:
         length, kind = unpack(message, at)
-        if length < 4 or at + length > end:
-            break
         step = (length + 3) & ~3
+        if length < 4 or at + step > end:  # The kernel pads the last one, too.
+            break
         found[kind & TYPE_MASK] = message[at : at + step]
         at += step
     if TUPLE_ORIG not in found:

@@ -40,9 +40,9 @@ def expectation_of(message: bytes) -> Parts:
     at, end = PREFIX, len(message)
     while at + 4 <= end:
         length, kind = ATTRIBUTE.unpack_from(message, at)
-        if length < 4 or at + length > end:
-            break
         step = (length + 3) & ~3
+        if length < 4 or at + step > end:
+            break
         found[kind & TYPE_MASK] = message[at : at + step]
         at += step
     if MASTER not in found or EXPECTED_TUPLE not in found:

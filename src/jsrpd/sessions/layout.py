@@ -80,9 +80,9 @@ class Layout:
         at, end = PREFIX, len(event)
         while at + 4 <= end:
             length, kind = ATTRIBUTE.unpack_from(event, at)
-            if length < 4 or at + length > end:
+            step = (length + 3) & ~3
+            if length < 4 or at + step > end:
                 break
-            step = min((length + 3) & ~3, end - at)
             self.slices[kind & TYPE_MASK] = slice(at, at + step)
             form.append(f"I{step - 4}x")
             at += step

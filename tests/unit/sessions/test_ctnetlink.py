@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jsrpd.sessions.ctnetlink import (
@@ -270,6 +270,7 @@ def test_only_connections_are_injectable() -> None:
 # -- garbage ----------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.sampled_from([event for events in LIVING.values() for event in events]), st.data())
 def test_mutilated_messages_are_refused_or_survive(event: bytes, data: st.DataObject) -> None:
     cut = data.draw(st.integers(PREFIX, len(event)))
