@@ -71,7 +71,10 @@ def hold_down(history: History) -> list[Violation]:
                 continue
             left = turns[node, end.at, group, SECONDARY]
             peer, silent = left.known.peer(group), left.known.judged - left.known.taken
-            owned = peer is not None and peer.state == PRIMARY and silent < left.configuration.timing.dead - TOLERANCE
+            # Its last words may call it the owner still: it stops whether anybody has taken the group or not.
+            stopped = left.known.word is not None and left.known.word.stopped
+            heard = silent < left.configuration.timing.dead - TOLERANCE
+            owned = peer is not None and peer.state == PRIMARY and heard and not stopped
             if owned and lasted < hold - hold // 1000:
                 text = f"node{node} RG{group} left secondary-hold after {milliseconds(lasted)} of {milliseconds(hold)}"
                 violations.append(Violation("hold_down", end.at, text))
