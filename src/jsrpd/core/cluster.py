@@ -585,7 +585,11 @@ class Cluster:
             group.state_sent_at = None
         primary = group.state == GroupState.PRIMARY
         shut_while_heard = primary and not group.lease.is_open(now) and not self._peer_silent(now)
-        group.gate_shut_since = (group.gate_shut_since or now) if shut_while_heard else None
+        shut_since = group.gate_shut_since or now
+        if (self.peer.last_heard or 0) < self.peer.floor:
+            # Not heard since we slept: it may be silent, and silence is counted from there, too.
+            shut_since = max(shut_since, self.peer.floor)
+        group.gate_shut_since = shut_since if shut_while_heard else None
         report = self.peer.reports.get(group.number)
         preferred = primary and report is not None and report.state == GroupState.SECONDARY and report.effective_priority > priority
         group.peer_preferred_since = (group.peer_preferred_since or now) if preferred else None
