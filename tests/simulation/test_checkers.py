@@ -25,7 +25,7 @@ PLANTED: list[tuple[str, ClusterFactory, str]] = [
     ("one_primary_after_healing", planted.NobodyYieldsInHealing, "seed 1"),
     ("no_owner", planted.NeverClaimsBySilence, "first-up"),
     ("standby_death_costs_nothing", planted.NeverAlone, "standby-killed-and-restarted"),
-    ("no_failover_when_late", planted.IgnoresLateness, "seed 312"),
+    ("no_failover_when_late", planted.IgnoresLateness, "standby-machine-paused"),
     ("lost_datagram_costs_nothing", planted.MovesForOneLoss, "lost-heartbeat"),
     ("hold_down", planted.LeavesHoldDownEarly, "hold-down"),
     ("hold_down", planted.StaysInHoldDown, "timeline-t2-split-and-heal"),
