@@ -11,11 +11,12 @@ from jsrpd.core.election import GroupView
 from jsrpd.core.events import AcknowledgementReceived, Event, HeartbeatReceived, SocketsDrained, StrangerHeard
 from jsrpd.core.lease import AdoptedLease
 from jsrpd.core.redundancy_group import RedundancyGroup
+from jsrpd.core.together import Joint
 from jsrpd.messages.catalogue import set_intf_mon_failure
 from jsrpd.model.configuration import ClusterConfiguration, Preempt
 from jsrpd.model.link_messages import GroupReport, Incarnation
 from jsrpd.model.roles import FailureCode, GroupState
-from jsrpd.model.time import Instant
+from jsrpd.model.time import NOT_SOON, SECOND, Instant
 
 
 class RenewsByOwnClock(Cluster):
@@ -236,3 +237,25 @@ class ElectsByUnechoedPriority(Cluster):
     def _note_conditions(self, now: Instant, group: RedundancyGroup) -> None:
         group.priority_judged = self.effective_priority(group)
         super()._note_conditions(now, group)
+
+
+class PreemptsWithoutLimit(Cluster):
+    """Is not kept from it by having preempted often enough."""
+
+    def _view(self, now: Instant, group: RedundancyGroup) -> GroupView:
+        return replace(super()._view(now, group), preempt_held=False)
+
+
+class GivesUpEarly(Cluster):
+    """Disabled as soon as it is ineligible."""
+
+    def disabled_at(self) -> Instant:
+        at = super().disabled_at()
+        return at if at == NOT_SOON else at - self.configuration.disable_after_s * SECOND
+
+
+class GroupsStayApart(Cluster):
+    """Mode active-backup: no group follows the one that leads."""
+
+    def _joint_of(self, group: RedundancyGroup) -> Joint | None:
+        return None
