@@ -258,4 +258,4 @@ class GroupsStayApart(Cluster):
     """Mode active-backup: no group follows the one that leads."""
 
     def _joint_of(self, group: RedundancyGroup) -> Joint | None:
-        return None
+        return None if group.number else super()._joint_of(group)
