@@ -175,7 +175,9 @@ def test_a_commit_on_a_full_disk(node: Node) -> None:
 def test_a_reload_of_a_file_without_end(node: Node) -> None:
     """The old configuration runs on, and every command answers."""
     node.start()
-    node.wait_for_answer()
+    # Whoever answers has not always logged it yet.
+    for group in (0, 1):
+        node.log.wait_for("JSRPD_RG_STATE_CHANGE", f"Redundancy-group {group} transitioned from 'secondary' to 'primary'")
     with unharmed(node):
         os.truncate(node.directory("etc") / "jsrpd.conf", 100 << 20)
         os.kill(int(node.pid_file.read_text()), signal.SIGHUP)

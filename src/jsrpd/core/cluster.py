@@ -71,7 +71,7 @@ from jsrpd.model.link_messages import (
 )
 from jsrpd.model.roles import FULL_WEIGHT, RG0, FailureCode, GroupState
 from jsrpd.model.status import ClusterStatus
-from jsrpd.model.time import MILLISECOND, NOT_SOON, SECOND, Instant, Timing
+from jsrpd.model.time import MILLISECOND, NOT_SOON, SECOND, SHORTEST_START_UP_HOLD, Instant, Timing
 
 REPEAT = 2 * MILLISECOND
 """How often ``secondary-hold`` and ``primary`` are repeated in a hand-over until answered (LEASE 16)."""
@@ -460,8 +460,8 @@ class Cluster:
         late = max(drained.at - now, drained.woke_late_by, now - self._due)
         if late > self._timing.lateness:
             self.peer.note_lateness(drained.at)
-        if late >= self._timing.start_up_hold:
-            self.peer.gone = False  # Time enough to come back, unheard.
+        if late >= SHORTEST_START_UP_HOLD:
+            self.peer.gone = False  # Time enough to come back, unheard, whatever its timers are by then.
         actions = self._acknowledgements()
         self._judge_paths(now)
         after: list[Action] = []

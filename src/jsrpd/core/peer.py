@@ -161,8 +161,10 @@ class Peer:
         if since is None:
             return False
         young = self.stranger_at - since < timing.start_up_hold + 2 * timing.dead
-        if young or self.stranger_hears:
-            return True
+        return young or self.stranger_hears or self._stranger_leads(group, timing)
+
+    def _stranger_leads(self, group: int, timing: Timing) -> bool:
+        """It says so, or said so less than 2 T ago."""
         gave_up_at = self.stranger_led.get(group)
         return group in self.stranger_led and (gave_up_at is None or self.stranger_at - gave_up_at < 2 * timing.dead)
 
@@ -174,7 +176,7 @@ class Peer:
         if self.stranger_since is None or now - max(self.stranger_at, self.floor) >= timing.dead:
             return False
         deaf = self.stranger_at - self.stranger_since >= timing.dead
-        known = deaf or shut or self.stranger_hears or self.incarnation is None or group in self.stranger_led
+        known = deaf or shut or self.stranger_hears or self.incarnation is None or self._stranger_leads(group, timing)
         return known and self.stranger_may_own(group, timing)
 
     def echo(self, incarnation: Incarnation, sequence: int, at: Instant) -> bool:

@@ -21,6 +21,9 @@ MICROSECOND: Duration = 1_000
 MILLISECOND: Duration = 1_000_000
 SECOND: Duration = 1_000_000_000
 
+SHORTEST_START_UP_HOLD: Duration = SECOND
+"""However short the timers are: nobody who has just started claims sooner (LEASE 21)."""
+
 
 def seconds(length: Duration) -> str:
     """A duration as operators read it: ``2.41 ms``, ``1.5 s``, ``4 min``."""
@@ -69,7 +72,7 @@ class Timing:
     @cached_property
     def start_up_hold(self) -> Duration:
         """Longest stay in hold after start when no peer answers."""
-        return max(3 * self.dead, 1 * SECOND)
+        return max(3 * self.dead, SHORTEST_START_UP_HOLD)
 
     @cached_property
     def lateness(self) -> Duration:

@@ -362,7 +362,7 @@ class Engine:
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
         drained = clock()
-        self.lateness.note(judged, max(late, drained - judged))
+        self.lateness.note(judged, drained - judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(drained, late)))
         retires = self.retirement.due(judged, self.cluster)
         for remark in self.watchdog.turn(judged, owner=bool(self._owned())):
