@@ -158,6 +158,11 @@ def services_time(history: History, group: int, node: int, at: Instant) -> Durat
     return history.configuration_at(node, at).group(group).service_stop_limit_s * SECOND
 
 
+def _in_maintenance(history: History, node: int, at: Instant) -> bool:
+    words = [d.kind for d in history.disturbances if d.node == node and d.kind.startswith("maintenance") and d.start <= at]
+    return bool(words) and words[-1] == "maintenance on"
+
+
 def _moved_with(history: History, group: int) -> list[int]:
     """In mode active-backup a group takes all others along, but for group 0."""
     together = history.configuration_at(0, 0).redundancy_mode == RedundancyMode.ACTIVE_BACKUP and group != RG0
@@ -167,13 +172,15 @@ def _moved_with(history: History, group: int) -> list[int]:
 def unfit_yields(history: History) -> list[Violation]:
     """With good links and nothing else going on, a primary with priority 0 yields to a fit peer within T + I, manual or not.
 
-    In a planned hand-over its services may take their time before.
+    Only in maintenance its services may take their time before: that hand-over is planned.
     """
     violations = []
     for (group, node), standings in history.standings.items():
         for standing, following in pairwise([*standings, Standing(history.ended_at, None, 0)]):
             start, end = standing.at, following.at
-            bound = history.timing.dead + history.timing.interval + services_time(history, group, node, start)
+            bound = history.timing.dead + history.timing.interval
+            if _in_maintenance(history, node, start):
+                bound += services_time(history, group, node, start)
             if standing.state != PRIMARY or standing.priority > 0 or end - start <= bound:
                 continue
             end = start + bound + TOLERANCE
