@@ -17,7 +17,7 @@ venv: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml requirements.lock
 	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(MAKE) -s python-system
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@# Where Python may not write beside its sources, every command would compile what it imports, each time anew.
 	$(BIN)/python -m compileall -q src $(VENV)/lib
