@@ -200,6 +200,12 @@ def restart(lab: Lab, node: str) -> None:
     faults.inject(lab, "power-on", node)
 
 
+def restart_without_fabric(lab: Lab, node: str) -> None:
+    """And without a way to get any: with one, few are there before anybody has asked for them."""
+    faults.inject(lab, "silent-fabric")
+    restart(lab, node)
+
+
 def configure(lab: Lab, node: str, text: str) -> None:
     """A file that is put in place, and the signal to read it."""
     before = log_of(lab, node).count("configuration reloaded")
@@ -258,7 +264,11 @@ CLUSTER = {
         (("self", "JSRPD_UNSET_SPU_MON_FAILURE"),),
     ),
     "no sessions yet": Condition(
-        restart, (("self", "JSRPD_SET_CS_MON_FAILURE"), ("self", "JSRPD_UNSET_CS_MON_FAILURE")), to_primary=False
+        restart_without_fabric,
+        (("self", "JSRPD_SET_CS_MON_FAILURE"),),
+        lambda lab, _node: faults.heal(lab),
+        (("self", "JSRPD_UNSET_CS_MON_FAILURE"),),
+        to_primary=False,
     ),
     "flapping card": Condition(
         flap,

@@ -173,6 +173,9 @@ class Keeper:
             time.sleep(AUDIT_S)
             self._read_parent()
             self.reconcile()
+        if self.configuration.session_synchronization.on:
+            for name, value in SESSION_SYSCTLS.items():
+                _set(name, value)
         self._tell(self.parent, children.DataPlaneReady())
 
     def _read_parent(self) -> None:
@@ -271,8 +274,9 @@ class Keeper:
         """Sysctls and gates for what exists now and did not when we last looked."""
         links = self.rtnetlink.links()
         for name, value in wanted_sysctls(self.configuration, frozenset(links)).items():
-            if sysctl.read(name) != value:
-                sysctl.write(name, value)
+            # The session process puts its own back: it must know that it was told nothing meanwhile (decision 0122).
+            if name not in SESSION_SYSCTLS:
+                _set(name, value)
         if self.gate is None:
             return
         for reth in self.configuration.reths:
@@ -305,6 +309,11 @@ class Keeper:
     def _tell(self, channel: socket.socket, message: children.Message) -> None:
         with contextlib.suppress(OSError):
             channel.send(children.encode(message), socket.MSG_DONTWAIT)
+
+
+def _set(name: str, value: str) -> None:
+    if sysctl.read(name) != value:
+        sysctl.write(name, value)
 
 
 def wanted_sysctls(configuration: ClusterConfiguration, present: frozenset[str]) -> dict[str, str]:

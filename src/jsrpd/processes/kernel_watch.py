@@ -3,6 +3,7 @@
 from jsrpd.kernel import sysctl
 
 PREFIX = "net/netfilter/nf_conntrack_"
+EVENTS, WANTED = f"{PREFIX}events", "1"
 WATCHED = ("tcp_loose", "tcp_be_liberal", "max")
 """Of which a change is told: a connection that another kernel brought is judged by them."""
 ROOM = 0.95
@@ -18,9 +19,12 @@ class KernelWatch:
         self._former = {name: sysctl.read(PREFIX + name) for name in WATCHED}
 
     def listen(self) -> None:
-        """To be called several times a second: the kernel process puts it back within one."""
-        silent = sysctl.read(f"{PREFIX}events") == "0"
-        self.was_silent |= self._silent and not silent
+        """To be called several times a second. Who puts it back must be who learns that nothing was told meanwhile."""
+        value = sysctl.read(EVENTS)
+        silent = value == "0"
+        if value not in (None, WANTED):
+            silent &= not sysctl.write(EVENTS, WANTED)
+        self.was_silent |= value == "0" and not silent
         self._silent = silent
 
     def look(self) -> list[str]:

@@ -259,7 +259,8 @@ class Sessions:
         if now >= self.listen_at:
             # Something is due that often anyway.
             self.listen_at = now + LISTEN_INTERVAL
-            self.kernel_watch.listen()
+            if self.configuration.session_synchronization.on:
+                self.kernel_watch.listen()
         if now >= self.check_at:
             self._check_kernel(now)
         yielded = _due(self.yield_at, now)
