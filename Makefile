@@ -78,7 +78,7 @@ test: system peers test-unit
 	$(BIN)/pytest tests $(COVERED:%=--ignore=%)
 
 test-unit: venv
-	$(BIN)/pytest $(COVERED) --cov --cov-report=term
+	$(BIN)/pytest $(COVERED) --cov --cov-report=term -n auto
 
 test-lab: system venv
 	$(BIN)/pytest tests/end_to_end

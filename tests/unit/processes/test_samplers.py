@@ -18,7 +18,11 @@ from jsrpd.model.configuration import (
 )
 from jsrpd.processes.samplers import HardwareSampler, NpcSampler, SpuSampler, active_units, groups_by_card, owning_groups
 
-OWN_NAME = Path("/proc/self/comm").read_text().strip()
+
+@pytest.fixture
+def own_name() -> str:
+    """Now: a test runner may change it from test to test."""
+    return Path("/proc/self/comm").read_text().strip()
 
 
 def test_cpus_memory_disk() -> None:
@@ -30,10 +34,10 @@ def test_cpus_memory_disk() -> None:
     assert drops is None or drops >= 0
 
 
-def test_processes() -> None:
-    pid = machine.process_of(OWN_NAME)
+def test_processes(own_name: str) -> None:
+    pid = machine.process_of(own_name)
     assert pid > 0
-    assert machine.process_of(OWN_NAME, pid) == pid
+    assert machine.process_of(own_name, pid) == pid
     assert machine.process_of("no-such-process-here") == 0
     assert machine.process_of("no-such-process-here", os.getpid()) == 0
 
@@ -88,9 +92,9 @@ def test_what_sensors_and_tables_tell(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert machine.cpus_online() == frozenset({0, 1, 2, 5})
 
 
-def test_rounds() -> None:
+def test_rounds(own_name: str) -> None:
     async def rounds() -> list[str]:
-        configuration = SpuMonitoring(softnet_drop_limit=1, conntrack_limit_percent=90, processes=(OWN_NAME, "no-such-process"))
+        configuration = SpuMonitoring(softnet_drop_limit=1, conntrack_limit_percent=90, processes=(own_name, "no-such-process"))
         spu = SpuSampler(configuration, (1,))
         npc = NpcSampler(NpcMonitoring(flap_limit=1), {"lo": (1,), "no-such-card": (1,)})
         hardware = HardwareSampler(HardwareMonitoring(100, (("/", 100),), 150), (0, 1))
@@ -101,7 +105,7 @@ def test_rounds() -> None:
 
     found = asyncio.run(rounds())
     expected = {
-        f"process {OWN_NAME} True (1,)",
+        f"process {own_name} True (1,)",
         "process no-such-process False (1,)",
         "lo flaps True (1,)",
         "memory True (0, 1)",
