@@ -427,7 +427,8 @@ class SimulatedNode:
         if stranger is not None:
             primary = sum(1 << report.group for report in stranger.groups if report.state == GroupState.PRIMARY)
             echo = stranger.echo_sequence if stranger.echo_incarnation == self.link.incarnation else 0
-            self._handle(judged, StrangerHeard(path, datagram.incarnation, at, primary, echo))
+            dead = stranger.timing.dead
+            self._handle(judged, StrangerHeard(path, datagram.incarnation, at, primary, echo, dead))
         age = self.world.now - datagram.sent_at
         sender = self.world.nodes[1 - self.number]
         silent = not sender.up or sender.link.incarnation != datagram.incarnation or self.world.now < sender.frozen_until

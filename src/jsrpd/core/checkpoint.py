@@ -19,7 +19,7 @@ from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration
 from jsrpd.model.link_messages import GroupReport, Heartbeat, Incarnation, PathId, PeerRequest
 from jsrpd.model.roles import FailureCode, GroupState, RedundancyMode
-from jsrpd.model.time import Instant, Timing
+from jsrpd.model.time import Duration, Instant, Timing
 
 T = TypeVar("T")
 
@@ -60,6 +60,8 @@ class PeerState(_Record, frozen=True):
     stranger_at: Instant
     stranger_led: dict[int, Instant | None]
     stranger_hears: bool
+    stranger_dead: Duration = 0
+    """Later than the others: checkpoints of former versions have none."""
 
 
 class SentState(_Record, frozen=True):

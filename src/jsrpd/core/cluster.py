@@ -213,7 +213,7 @@ class Cluster:
         if not self.peer.heartbeat_received(event, self._timing):
             return
         heartbeat = event.heartbeat
-        told = Timing(heartbeat.interval_ms * MILLISECOND, heartbeat.threshold)
+        told = heartbeat.timing
         if told != self._told_timing:
             self._told_timing = told
             self._set_timings()

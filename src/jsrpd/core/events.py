@@ -10,7 +10,7 @@ import msgspec
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import Acknowledgement, Heartbeat, Incarnation, PathId
 from jsrpd.model.roles import FailureCode
-from jsrpd.model.time import Instant
+from jsrpd.model.time import Duration, Instant
 
 
 class HeartbeatReceived(msgspec.Struct, frozen=True):
@@ -43,6 +43,8 @@ class StrangerHeard(msgspec.Struct, frozen=True):
     """Bit g set: it says that it is primary for group g."""
     echo_sequence: int
     """Which heartbeat of this life of ours it echoes; 0: it has not heard it."""
+    dead: Duration = 0
+    """The dead time it says that it has; 0: older journals do not tell."""
 
 
 class SocketsDrained(msgspec.Struct, frozen=True):

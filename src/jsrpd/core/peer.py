@@ -88,6 +88,8 @@ class Peer:
         """Groups that it said it was primary for, and since when it says so no more; None while it does."""
         self.stranger_hears = False
         """It has heard this life of ours, so it is no old recording."""
+        self.stranger_dead: Duration = 0
+        """The dead time that it has, as it says; 0 while that is not known."""
 
     @property
     def quiet_since(self) -> Instant:
@@ -146,7 +148,7 @@ class Peer:
         if since is None or event.received_at - since >= max(60 * SECOND, 2 * timing.start_up_hold):
             return
         self.stranger_since, self.stranger_at = since, event.received_at
-        self.stranger_hears = event.echo_sequence > 0
+        self.stranger_hears, self.stranger_dead = event.echo_sequence > 0, event.dead
         leads = event.primary_groups
         for number, gave_up_at in self.stranger_led.items():
             if gave_up_at is None and not leads >> number & 1:
@@ -175,7 +177,8 @@ class Peer:
         not counted."""
         if self.stranger_since is None or now - max(self.stranger_at, self.floor) >= timing.dead:
             return False
-        deaf = self.stranger_at - self.stranger_since >= timing.dead
+        # It counts by its own dead time; ours may rest on what a former life of it told us.
+        deaf = self.stranger_at - self.stranger_since >= min(timing.dead, self.stranger_dead or timing.dead)
         known = deaf or shut or self.stranger_hears or self.incarnation is None or self._stranger_leads(group, timing)
         return known and self.stranger_may_own(group, timing)
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from jsrpd.model.roles import GroupState, RedundancyMode
+from jsrpd.model.time import MILLISECOND, Timing
 
 PathId: TypeAlias = int
 Incarnation: TypeAlias = int
@@ -103,6 +104,11 @@ class Heartbeat(msgspec.Struct, frozen=True):
     requests: tuple[PeerRequest, ...] = ()
     stopped: bool = False
     """Last words of a daemon that ends on purpose: its gates are shut, this life of it claims nothing any more."""
+
+    @property
+    def timing(self) -> Timing:
+        """What its interval and threshold mean."""
+        return Timing(self.interval_ms * MILLISECOND, self.threshold)
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):

@@ -471,7 +471,8 @@ class Engine:
         if stranger is not None:
             primary = sum(1 << r.group for r in stranger.heartbeat.groups if r.state == GroupState.PRIMARY)
             echo = stranger.heartbeat.echo_sequence if stranger.heartbeat.echo_incarnation == self.link.incarnation else 0
-            self.cluster.handle(judged, StrangerHeard(path, stranger.incarnation, at, primary, echo))
+            dead = stranger.heartbeat.timing.dead
+            self.cluster.handle(judged, StrangerHeard(path, stranger.incarnation, at, primary, echo, dead))
 
     def _receive_failure(self, path: PathId, error: OSError) -> None:
         """Once per path until it is heard again; a refused connection repeats with every datagram."""
