@@ -154,7 +154,10 @@ class Keeper:
             ready = {key.fileobj for key, _ in selector.select(AUDIT_S)}
             if self.parent in ready:
                 self._read_parent()
+            before = frozenset(self.primary)
             ours = self.engine in ready and self._read_engine()
+            if ours:
+                self._follow_roles(before)
             if self.notifications in ready and not ours:
                 time.sleep(DEBOUNCE_S)
             told = self._drain_notifications()
@@ -210,6 +213,15 @@ class Keeper:
                 told = True
 
     # -- observe, plan, execute -----------------------------------------------------------------------------------
+
+    def _follow_roles(self, before: frozenset[int]) -> None:
+        """What the change of roles alone calls for, at once: with groups on both nodes packets wait for it (decision 0134).
+
+        Whatever is refused because the kernel did not look as it should, the look that follows sees.
+        """
+        reths = frozenset(reth.name for reth in self.configuration.reths)
+        was, wanted = (desired(self.configuration, primary) for primary in (before, frozenset(self.primary)))
+        self.rtnetlink.execute(plan(wanted, was, reths, self.movable), self.rtnetlink.links())
 
     def reconcile(self) -> None:
         """Make the kernel look as wanted. Reths first, so that gates and sysctls stand before their links go up."""
