@@ -17,8 +17,10 @@ from dataclasses import astuple
 from pathlib import Path
 
 from jsrpd.data_plane.plan import Add, Address, MacVlan, Operation, Remove, describe, desired, movable_addresses, plan
+from jsrpd.data_plane.transit import carried
 from jsrpd.kernel import sysctl
 from jsrpd.kernel.gate import Gate, LeaseMap
+from jsrpd.kernel.nftables import CarriedTable
 from jsrpd.kernel.rtnetlink import Observed, RtNetlink, concerns_us
 from jsrpd.management import children
 from jsrpd.model.configuration import ClusterConfiguration
@@ -126,6 +128,7 @@ class Keeper:
         self.configuration = configuration
         self.gate = Gate(lease_map) if lease_map is not None else None
         self.rtnetlink = RtNetlink()
+        self.carried_table = CarriedTable()
         self.journal = Journal(state_directory)
         # A successor of a crashed kernel process finds the roles where the engine keeps them.
         self.primary = {g.group for g in configuration.groups if lease_map is not None and _is_primary(lease_map, g.group)}
@@ -147,7 +150,7 @@ class Keeper:
         self._load_gate()
         self._make_ready()
         selector = selectors.DefaultSelector()
-        for source in (self.engine, self.parent, self.notifications):
+        for source in (self.engine, self.parent, self.notifications, self.carried_table.notifications):
             selector.register(source, selectors.EVENT_READ)
         looked = time.monotonic()
         while True:
@@ -166,6 +169,8 @@ class Keeper:
             if ours or told or not self.settled or time.monotonic() - looked >= OBSERVE_S:
                 self.reconcile()
                 looked = time.monotonic()
+            elif self.carried_table.notifications in ready:
+                self._keep_carried()
             elif not ready:
                 self._prepare_interfaces()
 
@@ -240,7 +245,23 @@ class Keeper:
                 asked = [op for op in present if isinstance(op, Add)]
                 self.hopeless = not there and bool(asked) and all(op in refused for op in asked)
                 self._prepare_interfaces()
+        self._keep_carried()
         self.settled = True
+
+    def _keep_carried(self) -> None:
+        """The table of what passes untracked is as wanted, whatever somebody did to the packet filter."""
+        wanted = carried(self.configuration)
+        self.carried_table.drain()
+        try:
+            if self.carried_table.stands(wanted):
+                return
+            number = self.carried_table.replace(wanted)
+        except OSError as error:
+            number = error.errno or errno.EIO
+        if number == 0 and self.settled:
+            self._repaired("packet filter table jsrpd")
+        if number and wanted:
+            self._report("add packet filter table jsrpd", number)
 
     def _link_names(self) -> frozenset[str]:
         return _path_interfaces(self.configuration) | {reth.child for reth in self.configuration.reths}
@@ -258,14 +279,13 @@ class Keeper:
                     self._repaired(what)
             elif result not in HARMLESS:
                 refused.append(operation)
-                self._report(operation, what, result)
+                self._report(f"{'add' if isinstance(operation, Add) else 'remove'} {what}", result)
         return refused
 
-    def _report(self, operation: Operation, what: str, number: int) -> None:
+    def _report(self, what: str, number: int) -> None:
         if what not in self.reported:
             self.reported.add(what)
-            verb = "add" if isinstance(operation, Add) else "remove"
-            self._tell(self.parent, children.DataPlaneFailed(f"cannot {verb} {what}: {os.strerror(number)}"))
+            self._tell(self.parent, children.DataPlaneFailed(f"cannot {what}: {os.strerror(number)}"))
 
     def _note(self, operations: list[Operation], reths: frozenset[str]) -> None:
         c = self.configuration
