@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from jsrpd.data_plane.transit import Carried
-from jsrpd.kernel.netlink import ACK, APPEND, CREATE, DUMP, HEADER, NLMSG_DONE, NLMSG_ERROR, REQUEST, attribute, attributes, messages
+from jsrpd.kernel.netlink import (
+    ACK,
+    APPEND,
+    CREATE,
+    DUMP,
+    HEADER,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    REQUEST,
+    attribute,
+    attributes,
+    messages,
+)
 
 NETFILTER = 12
 SUBSYSTEM = 10 << 8

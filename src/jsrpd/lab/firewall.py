@@ -59,6 +59,7 @@ def ruleset(lan: "Segment", wan: "Segment") -> str:
             f"iifname {FABRIC} oifname {lan.reth} ct state untracked accept",
             f"{_from(lan)} meta l4proto tcp {FIRST_OF_TCP} ct state new accept",
             f"iifname {wan.reth} tcp dport {PUBLISHED_PORT} {FIRST_OF_TCP} ct state new accept",
+            f"iifname {wan.reth} udp dport {PUBLISHED_PORT} ct state new accept",
             f"{_from(lan)} meta l4proto != tcp ct state new accept",
             "}",
             "chain input {",
@@ -99,5 +100,5 @@ def _destination(lan: "Segment", wan: "Segment", family: int, nat: str) -> str:
 
 def _published(lan: "Segment", wan: "Segment", family: int) -> str:
     protocol, number = ("ip", 0) if family == 4 else ("ip6", 1)
-    asked = f"{protocol} daddr {wan.gateways[number]} tcp dport {PUBLISHED_PORT}"
+    asked = f"{protocol} daddr {wan.gateways[number]} meta l4proto {{ tcp, udp }} th dport {PUBLISHED_PORT}"
     return f"iifname {wan.reth} {asked} dnat {protocol} to {lan.hosts[number]}"

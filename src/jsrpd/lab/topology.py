@@ -66,7 +66,7 @@ class Settings:
     firewall: bool = False
     """Whether the nodes have a strict firewall with NAT towards the WAN."""
     both_active: bool = False
-    """Whether group 1 has the WAN alone, first on node 0, and group 2 the LAN, first on node 1; else group 1 has both."""
+    """Whether group 1 has the WAN alone, rather on node 0, and group 2 the LAN, rather on node 1; else group 1 has both."""
     daemons: bool = True
     """Whether the nodes run jsrpd; without, somebody else starts on them what they run."""
 
@@ -323,11 +323,9 @@ def configuration(settings: Settings) -> str:
     links = "\n".join(
         f"        control-link {n} {{\n            interface ctl{n};\n        }}" for n in range(settings.control_links)
     )
-    if settings.both_active:
-        # NAT uses addresses of the WAN: its group is the lower one (decision 0135).
-        groups = _group(1, 200, 100, WAN) + _group(2, 100, 200, LAN)
-    else:
-        groups = _group(1, 200, 100, LAN, WAN)
+    # NAT uses addresses of the WAN: its group is the lower one (decision 0135).
+    split = _group(1, 200, 100, WAN) + _group(2, 100, 200, LAN)
+    groups = split if settings.both_active else _group(1, 200, 100, LAN, WAN)
     return f"""chassis {{
     cluster {{
         reth-count 2;
