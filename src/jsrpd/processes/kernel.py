@@ -21,7 +21,7 @@ from jsrpd.data_plane.transit import carried
 from jsrpd.kernel import sysctl
 from jsrpd.kernel.gate import Gate, LeaseMap
 from jsrpd.kernel.nftables import CarriedTable
-from jsrpd.kernel.rtnetlink import Observed, RtNetlink, concerns_us
+from jsrpd.kernel.rtnetlink import Link, Observed, RtNetlink, concerns_us
 from jsrpd.management import children
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.roles import GroupState
@@ -33,6 +33,8 @@ AUDIT_S = 1.0
 OBSERVE_S = 30.0
 """Everything else is told. A look at it all the same, for what nobody thought of."""
 REPAIR_LOG_S = 10.0
+NICE = -10
+"""With groups on both nodes packets wait for this process when one moves."""
 NOTIFICATIONS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x80000
 """Links, IPv4 addresses, routes and rules, IPv6 addresses, routes and rules."""
 GROUP_SYSCTLS = {
@@ -78,6 +80,8 @@ def run(
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     keeper = Keeper(engine, parent, configuration, lease_map, state_directory)
     keeper.run()
 
@@ -133,6 +137,8 @@ class Keeper:
         # A successor of a crashed kernel process finds the roles where the engine keeps them.
         self.primary = {g.group for g in configuration.groups if lease_map is not None and _is_primary(lease_map, g.group)}
         self.settled = False
+        self.links: dict[str, Link] = {}
+        """As last observed."""
         self.hopeless = False
         """The kernel refused every reth that it was asked for, and none is there."""
         self.reported: set[str] = set()
@@ -226,7 +232,7 @@ class Keeper:
         """
         reths = frozenset(reth.name for reth in self.configuration.reths)
         was, wanted = (desired(self.configuration, primary) for primary in (before, frozenset(self.primary)))
-        self.rtnetlink.execute(plan(wanted, was, reths, self.movable), self.rtnetlink.links())
+        self.rtnetlink.execute(plan(wanted, was, reths, self.movable), self.links)
 
     def reconcile(self) -> None:
         """Make the kernel look as wanted. Reths first, so that gates and sysctls stand before their links go up."""
@@ -234,6 +240,7 @@ class Keeper:
         wanted = desired(self.configuration, frozenset(self.primary))
         for only_macvlans in (True, False):
             observed = self.rtnetlink.observe(reths, self._link_names())
+            self.links = observed.links
             operations = plan(wanted, frozenset(observed.things), reths, self.movable)
             if only_macvlans:
                 operations = [op for op in operations if isinstance(op.thing, MacVlan)]
