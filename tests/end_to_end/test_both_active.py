@@ -116,12 +116,17 @@ def visits(hosts: Hosts) -> dict[str, Talk]:
     }
 
 
-def give(lab: Lab, segment: str, node: str) -> None:
-    """The operator moves a segment's group to a node, and all is well again."""
+def move(lab: Lab, segment: str, node: str) -> None:
+    """The operator moves a segment's group to a node."""
     group = str(GROUPS[segment])
     for each in NODES:
         faults.request(lab, each, "failover", "reset", "redundancy-group", group)
     faults.request(lab, faults.peer_of(node), "failover", "redundancy-group", group, "node", str(NODES.index(node)))
+
+
+def give(lab: Lab, segment: str, node: str) -> None:
+    """The same, and all is well again."""
+    move(lab, segment, node)
     wait_until(lambda: is_covered(lab) and split(lab)[segment] == node, PATIENCE_S, f"the {segment} on {node}")
 
 
@@ -205,7 +210,7 @@ def test_nothing_goes_to_and_fro_while_neither_node_is_primary(lab: Lab, hosts: 
     noticing = process(lab, NODES[0], "jsrpd: kernel")
     os.kill(noticing, signal.SIGSTOP)
     try:
-        faults.request(lab, NODES[1], "failover", "redundancy-group", "2", "node", "0")
+        move(lab, "lan", NODES[0])
         leads_back = ["ip", "-n", lab.namespace(NODES[1]), "route", "get", LAN.hosts[0]]
         wait_until(lambda: "dev fab" in run(*leads_back), PATIENCE_S, "the other node takes the LAN for its peer's")
         wire = Wire(lab.namespace(SWITCH), port_of(NODES[0], "fab"))
@@ -229,3 +234,17 @@ def test_nothing_goes_to_and_fro_while_neither_node_is_primary(lab: Lab, hosts: 
         os.kill(noticing, signal.SIGCONT)
     wait_until(lambda: is_covered(lab) and split(lab)["lan"] == NODES[0], PATIENCE_S, "the LAN on the other node")
     assert all(talk() for talk in visits(hosts).values())
+
+
+def test_a_packet_filter_loaded_anew_takes_nothing_away(lab: Lab, hosts: Hosts) -> None:
+    """The table of what passes untracked is put back at once and said; ``jsrp release`` takes it away."""
+    talks = connect(hosts)
+    for node in NODES:
+        filters = run(*inside(lab.namespace(node), "nft", "list", "table", "inet", "firewall"))
+        run(*inside(lab.namespace(node), "nft", "-f", "-"), text=f"flush ruleset\n{filters}")
+    said = "JSRPD_REPAIRED: Foreign change undone: packet filter table jsrpd"
+    wait_until(lambda: all(said in topology.log_file(lab, node).read_text() for node in NODES), PATIENCE_S, "the repair")
+    assert dead(talks) == []
+    faults.inject(lab, "kill", NODES[1])
+    run(*inside(lab.namespace(NODES[1]), "jsrp", "release"), env=lab.environment(NODES[1]))
+    assert "table inet jsrpd" not in run(*inside(lab.namespace(NODES[1]), "nft", "list", "tables"))
