@@ -262,6 +262,7 @@ class Engine:
         self.schedule = ScheduleDesk(self.cluster, self.configuration)
         self.coverage = Coverage(now, self.configuration.session_synchronization.on)
         self.uncovered: frozenset[int] = frozenset()
+        self.refused_reths: frozenset[tuple[int, str]] = frozenset()
         self.ownership_told: children.OwnershipTold | None = None
         self.session_status: SessionStatus | None = None
         self.drain_number = 0
@@ -502,6 +503,8 @@ class Engine:
             message = children.decode(data)
             if isinstance(message, children.Repaired):
                 self.syslog.send(foreign_change_repaired(message.object))
+            elif isinstance(message, children.RethsRefused):
+                self._judge_reths(judged, message.names)
             elif isinstance(message, children.Notice):
                 self.syslog.send(notice(message.text))
         for remark in (*self.monitors.drain(judged), *self.services.drain(judged)):
@@ -539,6 +542,15 @@ class Engine:
         for group in sorted(self.uncovered - failing):
             self.cluster.handle(now, MonitorRecovered(group, FailureCode.CS, "sessions"))
         self.uncovered = failing
+
+    def _judge_reths(self, now: Instant, refused: tuple[str, ...]) -> None:
+        """A node that cannot have one of a group's reths serves that group worse than a node that has them all."""
+        failing = frozenset((reth.group, reth.name) for reth in self.configuration.reths if reth.name in refused)
+        for group, name in sorted(failing - self.refused_reths):
+            self.cluster.handle(now, MonitorFailed(group, FailureCode.IF, name, FULL_WEIGHT))
+        for group, name in sorted(self.refused_reths - failing):
+            self.cluster.handle(now, MonitorRecovered(group, FailureCode.IF, name))
+        self.refused_reths = failing
 
     def _tell_ownership(self) -> None:
         """Kept until the session process takes it; it asks again after a restart."""
