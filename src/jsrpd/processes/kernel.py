@@ -141,6 +141,7 @@ class Keeper:
         """As last observed."""
         self.hopeless = False
         """The kernel refused every reth that it was asked for, and none is there."""
+        self.refused_reths: tuple[str, ...] = ()
         self.reported: set[str] = set()
         self.repaired_at: dict[str, float] = {}
         self.movable = movable_addresses(configuration)
@@ -251,6 +252,7 @@ class Keeper:
                 there = any(isinstance(thing, MacVlan) for thing in observed.things)
                 asked = [op for op in present if isinstance(op, Add)]
                 self.hopeless = not there and bool(asked) and all(op in refused for op in asked)
+                self._tell_refused([op.thing.name for op in refused if isinstance(op, Add) and isinstance(op.thing, MacVlan)])
                 self._prepare_interfaces()
         self._keep_carried()
         self.settled = True
@@ -269,6 +271,13 @@ class Keeper:
             self._repaired("packet filter table jsrpd")
         if number and wanted:
             self._report("add packet filter table jsrpd", number)
+
+    def _tell_refused(self, names: list[str]) -> None:
+        """An engine that has been restarted meanwhile learns of them at the next look."""
+        refused = tuple(sorted(names))
+        if refused or refused != self.refused_reths:
+            self._tell(self.engine, children.RethsRefused(refused))
+        self.refused_reths = refused
 
     def _link_names(self) -> frozenset[str]:
         return _path_interfaces(self.configuration) | {reth.child for reth in self.configuration.reths}
