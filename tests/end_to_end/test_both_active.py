@@ -116,6 +116,12 @@ def visits(hosts: Hosts) -> dict[str, Talk]:
     }
 
 
+def has_all(lab: Lab, node: str) -> bool:
+    """It is primary for every group, as it says."""
+    states = topology.group_states(lab, node)
+    return bool(states) and all(state[NODES.index(node)] == "primary" for state in states.values())
+
+
 def move(lab: Lab, segment: str, node: str) -> None:
     """The operator moves a segment's group to a node."""
     group = str(GROUPS[segment])
@@ -173,8 +179,7 @@ def test_every_connection_survives(lab: Lab, hosts: Hosts, victim: str) -> None:
     other = faults.peer_of(victim)
     (segment,) = [segment for segment, node in split(lab).items() if node == victim]
     faults.inject(lab, "power-off", victim)
-    states = lambda: [state[NODES.index(other)] for group, state in topology.group_states(lab, other).items() if group]  # noqa: E731
-    wait_until(lambda: states() == ["primary", "primary"], PATIENCE_S, "both groups on the other node")
+    wait_until(lambda: has_all(lab, other), PATIENCE_S, "both groups on the other node")
     assert dead(talks) == [], "after the failover"
     faults.heal(lab)
     wait_until(lambda: is_covered(lab), PATIENCE_S, "the node is back and has everything")
