@@ -89,7 +89,7 @@ def steps(settings: Settings) -> list[Step]:
         Step("handover", "the operator moves group 1 to the other node", _fault("handover"), wait_s),
         Step(
             "both-active",
-            "both nodes active, the WAN's group on one, the LAN's on the other, which is powered off",
+            "both nodes active, one group each; the one with the LAN is powered off",
             _fault_of_the_other("power-off"),
             wait_s,
             both_active=True,
