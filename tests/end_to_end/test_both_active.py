@@ -253,3 +253,21 @@ def test_a_packet_filter_loaded_anew_takes_nothing_away(lab: Lab, hosts: Hosts) 
     faults.inject(lab, "kill", NODES[1])
     run(*inside(lab.namespace(NODES[1]), "jsrp", "release"), env=lab.environment(NODES[1]))
     assert "table inet jsrpd" not in run(*inside(lab.namespace(NODES[1]), "nft", "list", "tables"))
+
+
+def test_a_takeover_of_both_groups_waits_for_no_route(lab: Lab, hosts: Hosts) -> None:
+    """What a node needs that owned nothing stands behind its gates: every connection goes on, translated as before, while the
+    process that changes routes is stopped."""
+    give(lab, "lan", NODES[0])
+    talks = connect(hosts) | visits(hosts)
+    wait_until(lambda: is_covered(lab), PATIENCE_S, "everything with the peer")
+    keeper = process(lab, NODES[1], "jsrpd: kernel")
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        faults.inject(lab, "power-off", NODES[0])
+        wait_until(lambda: has_all(lab, NODES[1]), PATIENCE_S, "both groups on the other node")
+        assert dead(talks) == []
+        assert "dev fab" in run("ip", "-n", lab.namespace(NODES[1]), "route", "get", LAN.hosts[0]), "its own view has not changed"
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    wait_until(lambda: senders(lab) == dict.fromkeys(GROUPS, NODES[1]), PATIENCE_S, "all by this node")
