@@ -1,8 +1,10 @@
 """The data plane as it shall be, and what to do about the difference. Level-triggered: plan(desired, observed).
 
-Both nodes hold all reths, addresses and the *owner's table* all the time, behind the gates; only the node's own view
-(table ``local`` and ``main``) changes with a role (SPEC section 7). So nothing here stands between the opening of a
-gate and the first forwarded packet. Objects are values; a plan is a list of operations on them.
+Both nodes hold all reths, addresses and an *owner's table* per group all the time, behind the gates (SPEC section 7). The
+table of a group that is not primary here is as if the peer were lost, so nothing stands between the opening of a gate and
+the first forwarded packet. With a role change the node's own view (table ``local`` and ``main``), and in the tables of the
+groups that are primary here the ways to those that are not: by the fabric link (decision 0134). Objects are values; a plan
+is a list of operations on them.
 """
 
 import ipaddress
@@ -15,10 +17,14 @@ from jsrpd.model.addressing import (
     fabric_address_v4,
     fabric_address_v6,
 )
-from jsrpd.model.configuration import ClusterConfiguration, Reth
+from jsrpd.model.configuration import ClusterConfiguration, Reth, RethUnitAddress
+from jsrpd.model.roles import MAX_GROUP
 
-OWNER_TABLE, MAIN_TABLE, LOCAL_TABLE = 1000, 254, 255
-RULE_IIF, RULE_FROM, RULE_LOCAL = 50, 51, 100
+OWNER_TABLES = range(1001, 1001 + MAX_GROUP)
+"""One per group, from group 1 on: see ``owner_table``."""
+PEER_TABLE, MAIN_TABLE, LOCAL_TABLE = 1000, 254, 255
+"""``PEER_TABLE`` is for what comes from the peer by a fabric link. Until each group had an owner's table it was that of all."""
+RULE_IIF, RULE_FROM, RULE_PEER, RULE_LOCAL = 50, 51, 52, 100
 NODE_LOCAL_METRIC = 100
 """Worse than the reth's prefix route, which must win while both exist (kernel facts)."""
 LINK_LOCAL_PREFIX = 64
@@ -51,7 +57,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``destination`` as CIDR text. ``kind``: ``unicast`` or ``local``. ``via`` and ``source`` empty where there is none."""
+    """``destination`` as CIDR text. ``kind``: ``unicast``, ``local`` or ``blackhole``, which has no interface. ``via`` and
+    ``source`` empty where there is none."""
 
     table: int
     destination: str
@@ -103,6 +110,7 @@ def desired(configuration: ClusterConfiguration, primary: frozenset[int]) -> Sta
     for reth in configuration.reths:
         things |= _pre_provisioned(reth)
         things |= _own_view(configuration, reth, reth.group in primary)
+        things |= _owners_view(configuration, reth, primary)
         if reth.group not in primary:
             things |= _secondary_addresses(configuration, reth)
     return frozenset(things)
@@ -151,6 +159,7 @@ def _links(c: ClusterConfiguration) -> set[Thing]:
             Address(fabric.interface, link_local, LINK_LOCAL_PREFIX),
             Route(MAIN_TABLE, _network(v4, 30), fabric.interface),
             Route(MAIN_TABLE, _network(v6, 64), fabric.interface),
+            *(Rule(family, RULE_PEER, PEER_TABLE, iif=fabric.interface) for family in (4, 6)),
         }
     return things
 
@@ -161,7 +170,7 @@ def _pre_provisioned(reth: Reth) -> set[Thing]:
         LinkUp(reth.child),
         MacVlan(reth.name, reth.child, reth.mac),
         LinkUp(reth.name),
-        *(Rule(family, RULE_IIF, OWNER_TABLE, iif=reth.name) for family in (4, 6)),
+        *(Rule(family, RULE_IIF, owner_table(reth.group), iif=reth.name) for family in (4, 6)),
     }
     for own in reth.node_local_addresses:
         things.add(Address(reth.child, own.address, own.prefix_length))
@@ -170,17 +179,40 @@ def _pre_provisioned(reth: Reth) -> set[Thing]:
     for unit in reth.addresses:
         things |= {
             Address(reth.name, unit.address, unit.prefix_length),
-            Rule(_family(unit.address), RULE_FROM, OWNER_TABLE, source=_host(unit.address)),
-            Route(OWNER_TABLE, _host(unit.address), reth.name, "local"),
-            Route(OWNER_TABLE, _network(unit.address, unit.prefix_length), reth.name, source=unit.address),
+            Rule(_family(unit.address), RULE_FROM, owner_table(reth.group), source=_host(unit.address)),
         }
+    return things
+
+
+def owner_table(group: int) -> int:
+    """Where the ways of what enters by a group's reths, or comes from its addresses, stand."""
+    return PEER_TABLE + group
+
+
+def _owners_view(c: ClusterConfiguration, reth: Reth, primary: frozenset[int]) -> set[Thing]:
+    """The ways to a reth in the owner's table of every group.
+
+    By the fabric only where this group is primary here and the reth's is not: there a gate is shut in the way. As long as a
+    group is not primary here nothing enters by it, and when that begins, the peer may be lost: all direct then.
+    """
+    things: set[Thing] = set()
+    for group in {each.group for each in c.reths}:
+        table = owner_table(group)
+        for unit in reth.addresses:
+            if group in primary and reth.group not in primary and c.fabric_links:
+                things |= _by_the_fabric(c, table, unit)
+            else:
+                things.add(Route(table, _host(unit.address), reth.name, "local"))
+                things.add(Route(table, _network(unit.address, unit.prefix_length), reth.name, source=unit.address))
     return things
 
 
 def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
     """What the node itself sees: its own addresses when primary, else the way to the peer through the fabric.
 
-    Without a fabric link a standby has no way to the gateway addresses.
+    Without a fabric link a standby has no way to the gateway addresses. What the peer sends by the fabric for a group that is
+    not primary here must not go back there: for a moment in a failover neither node is primary, and each packet would go
+    to and fro until its hop limit ends, on a link that carries heartbeats.
     """
     things: set[Thing] = set()
     for unit in reth.addresses:
@@ -189,14 +221,22 @@ def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
             things.add(Route(LOCAL_TABLE, _host(unit.address), reth.name, "local"))
             things.add(Route(MAIN_TABLE, prefix, reth.name, source=unit.address))
         elif c.fabric_links:
-            fabric = c.fabric_links[0]
-            # Source selection would prefer the destination itself, which this node holds as well (kernel facts).
-            fabric_address = fabric_address_v4 if _family(unit.address) == 4 else fabric_address_v6
-            via = fabric_address(c.cluster_id, fabric.index, c.peer_id)
-            source = fabric_address(c.cluster_id, fabric.index, c.node_id)
-            for destination in (_host(unit.address), prefix):
-                things.add(Route(MAIN_TABLE, destination, fabric.interface, via=via, source=source))
+            things |= _by_the_fabric(c, MAIN_TABLE, unit)
+            things.add(Route(PEER_TABLE, prefix, "", "blackhole"))
     return things
+
+
+def _by_the_fabric(c: ClusterConfiguration, table: int, unit: RethUnitAddress) -> set[Thing]:
+    """The way to an address and its neighbours by the peer.
+
+    With a source: selection would prefer the destination itself, which this node holds as well (kernel facts).
+    """
+    fabric = c.fabric_links[0]
+    fabric_address = fabric_address_v4 if _family(unit.address) == 4 else fabric_address_v6
+    via = fabric_address(c.cluster_id, fabric.index, c.peer_id)
+    source = fabric_address(c.cluster_id, fabric.index, c.node_id)
+    destinations = (_host(unit.address), _network(unit.address, unit.prefix_length))
+    return {Route(table, destination, fabric.interface, via=via, source=source) for destination in destinations}
 
 
 def plan(wanted: State, observed: State, reths: frozenset[str], movable: frozenset[str] = frozenset()) -> list[Operation]:
@@ -262,7 +302,7 @@ def describe(thing: Thing) -> str:
             return f"interface {interface} up"
         case Address(interface, address, length):
             return f"address {address}/{length} on {interface}"
-        case Route(table, destination, interface):
-            return f"route {destination} by {interface} in table {table}"
+        case Route(table, destination, interface, kind):
+            return f"route {destination} by {interface or kind} in table {table}"
         case Rule(family, priority):
             return f"IPv{family} rule {priority}"

@@ -1,6 +1,7 @@
 """What the data plane shall look like in each role, and the steps from any state to it (SPEC section 7)."""
 
 import ipaddress
+import itertools
 
 import msgspec
 import pytest
@@ -11,10 +12,11 @@ from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
     NODE_LOCAL_METRIC,
-    OWNER_TABLE,
+    PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
     RULE_LOCAL,
+    RULE_PEER,
     Add,
     Address,
     LinkUp,
@@ -28,6 +30,7 @@ from jsrpd.data_plane.plan import (
     describe,
     desired,
     movable_addresses,
+    owner_table,
     plan,
 )
 from jsrpd.model.addressing import fabric_address_v4, fabric_address_v6
@@ -143,11 +146,12 @@ def test_whatever_the_role_all_stands_behind_the_gates(primary: frozenset[int]) 
         MacVlan("reth0", "lan", LAN_MAC),
         MacVlan("reth1", "wan", WAN_MAC),
         *(LinkUp(name) for name in ("ctl", "fab", "lan", "wan", "reth0", "reth1")),
-        *(Rule(family, RULE_IIF, OWNER_TABLE, iif=reth) for family in (4, 6) for reth in RETHS),
+        *(Rule(family, RULE_IIF, owner_table(reth.group), iif=reth.name) for family in (4, 6) for reth in CONFIGURATION.reths),
         *(Rule(family, RULE_LOCAL, LOCAL_TABLE) for family in (4, 6)),
-        *(Rule(6 if ":" in address else 4, RULE_FROM, OWNER_TABLE, source=host(address)) for address in GATEWAYS),
-        *(Route(OWNER_TABLE, host(address), "reth0", "local") for address in GATEWAYS),
-        *(Route(OWNER_TABLE, prefix, "reth0", source=address) for address, prefix in GATEWAYS.items()),
+        *(Rule(family, RULE_PEER, PEER_TABLE, iif="fab") for family in (4, 6)),
+        *(Rule(6 if ":" in address else 4, RULE_FROM, owner_table(1), source=host(address)) for address in GATEWAYS),
+        *(Route(owner_table(1), host(address), "reth0", "local") for address in GATEWAYS),
+        *(Route(owner_table(1), prefix, "reth0", source=address) for address, prefix in GATEWAYS.items()),
         Address("reth0", V4, 24),
         Address("reth0", V6, 64),
         Address("reth1", "198.51.100.1", 24),
@@ -155,18 +159,63 @@ def test_whatever_the_role_all_stands_behind_the_gates(primary: frozenset[int]) 
     assert always <= desired(CONFIGURATION, primary)
 
 
+ADDRESSES = {**dict.fromkeys(GATEWAYS, 1), "198.51.100.1": 2}
+"""Group by gateway address."""
+
+
+def ways(state: State, table: int, address: str) -> dict[str, tuple[str, str, str]]:
+    """Kind, interface and next hop by destination: to a gateway address and to its prefix."""
+    wanted = {host(address), GATEWAYS.get(address, "198.51.100.0/24")}
+    found = [thing for thing in state if isinstance(thing, Route) and thing.table == table and thing.destination in wanted]
+    assert len(found) == len({route.destination for route in found})
+    return {route.destination: (route.kind, route.interface, route.via) for route in found}
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_who_owns_a_group_reaches_the_others_on_the_peer(address: str, group: int, primary: frozenset[int]) -> None:
+    """A group that is not primary here has all direct, as if the peer were lost: its takeover waits for no route. So has one
+    that is, but for the reths of groups that are not: their gates are shut here."""
+    found = ways(desired(CONFIGURATION, primary), owner_table(group), address)
+    if group in primary and ADDRESSES[address] not in primary:
+        via = (fabric_address_v6 if ":" in address else fabric_address_v4)(7, 0, 1)
+        assert set(found.values()) == {("unicast", "fab", via)}
+        assert len(found) == 2
+    else:
+        reth = f"reth{ADDRESSES[address] - 1}"
+        assert found.pop(host(address)) == ("local", reth, "")
+        assert list(found.values()) == [("unicast", reth, "")]
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+def test_without_a_fabric_all_is_direct(primary: frozenset[int]) -> None:
+    alone = msgspec.structs.replace(CONFIGURATION, fabric_links=())
+    assert {thing for thing in desired(alone, primary) if isinstance(thing, Route) and thing.interface == "fab"} == set()
+    for group, address in itertools.product((1, 2), ADDRESSES):
+        assert len(ways(desired(alone, primary), owner_table(group), address)) == 2
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+def test_what_the_peer_sends_does_not_go_back(primary: frozenset[int]) -> None:
+    """Of the prefixes that are not primary here nothing from the fabric link is forwarded; of the others everything."""
+    state = desired(CONFIGURATION, primary)
+    prefixes = {GATEWAYS.get(address, "198.51.100.0/24") for address, group in ADDRESSES.items() if group not in primary}
+    dropped = {thing for thing in state if isinstance(thing, Route) and thing.table == PEER_TABLE}
+    assert dropped == {Route(PEER_TABLE, prefix, "", "blackhole") for prefix in prefixes}
+
+
 @pytest.mark.parametrize("old", ROLES, ids=str)
 @pytest.mark.parametrize("new", ROLES, ids=str)
-def test_a_role_changes_the_nodes_own_view_only(old: frozenset[int], new: frozenset[int]) -> None:
-    """No routing change stands between the gate's opening and the first packet; groups do not touch one another."""
+def test_a_role_changes_routes_only(old: frozenset[int], new: frozenset[int]) -> None:
+    """The own view, the ways between groups that are now, or were, on different nodes, and what the peer may send. The table
+    of a group that takes over changes only where the peer keeps, or kept, something."""
     operations = plan(desired(CONFIGURATION, new), desired(CONFIGURATION, old), RETHS)
-    moved = {prefix.rpartition(".")[0] for group, prefix in ((1, V4), (2, "198.51.100.1")) if group in old ^ new}
-    moved |= {"2001:db8:"} if 1 in old ^ new else set()
+    split = {role for role in (old, new) if len(role) == 1}
     for operation in operations:
         thing = operation.thing
         assert isinstance(thing, Route)
-        assert thing.table in (MAIN_TABLE, LOCAL_TABLE)
-        assert thing.destination.startswith(tuple(moved))
+        assert thing.table in (MAIN_TABLE, LOCAL_TABLE, PEER_TABLE) or split
     assert bool(operations) == (old != new)
 
 
@@ -182,7 +231,7 @@ def test_the_kernels_rule_for_local_is_not_wanted() -> None:
     """It would let every node answer for all addresses before the rules of the owner's table are asked."""
     rules = {thing for thing in desired(CONFIGURATION, frozenset()) if isinstance(thing, Rule)}
     assert not rules & KERNELS_OWN
-    assert all(rule.priority < RULE_LOCAL for rule in rules if rule.table == OWNER_TABLE)
+    assert all(rule.priority < RULE_LOCAL for rule in rules if rule.table != LOCAL_TABLE)
 
 
 def test_links_get_the_derived_addresses_of_this_node() -> None:
@@ -278,8 +327,10 @@ def test_one_missing_object_is_one_operation(lost: Thing) -> None:
     [
         Address("reth0", "192.0.2.66", 24),
         Route(LOCAL_TABLE, "192.0.2.66/32", "reth0", "local"),
-        Route(OWNER_TABLE, "203.0.113.0/24", "reth0"),
-        Rule(4, RULE_FROM, OWNER_TABLE, source="203.0.113.9/32"),
+        Route(owner_table(1), "203.0.113.0/24", "reth0"),
+        Route(PEER_TABLE, "203.0.113.0/24", "", "blackhole"),
+        Rule(4, RULE_FROM, owner_table(2), source="203.0.113.9/32"),
+        Rule(4, RULE_IIF, PEER_TABLE, iif="reth0"),
         Rule(6, 0, LOCAL_TABLE),
         MacVlan("reth7", "lan", LAN_MAC),
     ],
@@ -320,6 +371,7 @@ def test_a_reth_that_is_no_longer_configured_goes_with_all_that_lies_on_it() -> 
         (LinkUp("reth0"), "interface reth0 up"),
         (Address("reth0", V6, 64), "address 2001:db8::1/64 on reth0"),
         (Route(LOCAL_TABLE, "192.0.2.1/32", "reth0", "local"), "route 192.0.2.1/32 by reth0 in table 255"),
+        (Route(PEER_TABLE, "192.0.2.0/24", "", "blackhole"), "route 192.0.2.0/24 by blackhole in table 1000"),
         (Rule(6, RULE_LOCAL, LOCAL_TABLE), "IPv6 rule 100"),
     ],
     ids=lambda value: type(value).__name__,
