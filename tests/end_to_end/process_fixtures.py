@@ -215,8 +215,8 @@ class Node:
     # -- what is seen -------------------------------------------------------------------------------------------------
 
     def pids(self) -> dict[str, int]:
-        """Process of each title; a receiver of the log is no part of the node."""
-        return {title: pid for pid, title in topology.processes(self.lab, NODE).items() if "rsyslogd" not in title}
+        """Process of each title; a receiver of the log is no part of the node, and what is about to end has no title."""
+        return {title: pid for pid, title in topology.processes(self.lab, NODE).items() if title and "rsyslogd" not in title}
 
     def answers(self, address: str = GATEWAY) -> bool:
         """The host gets an echo reply from an address."""

@@ -303,7 +303,7 @@ DAMAGES: dict[str, tuple[Callable[[str], None], str]] = {
     "IPv6 address": (words(f"address delete {V6}/64 dev reth0"), f"address {V6}/64 on reth0"),
     "IPv4 local route": (words(f"route delete local {WAN_V4} table local"), f"route {WAN_V4}/32 by reth1 in table 255"),
     "IPv6 local route": (words(f"-6 route delete local {WAN_V6} table local"), f"route {WAN_V6}/128 by reth1 in table 255"),
-    "owner's table": (words("route flush table 1001", "-6 route flush table 1001"), "route 10.2.0.0/24 by reth1 in table 1001"),
+    "owner's table": (words("route flush table 1000", "-6 route flush table 1000"), "route 10.2.0.0/24 by reth1 in table 1000"),
     "rules": (words("rule delete pref 50 iif reth0", "-6 rule delete pref 50 iif reth0"), "IPv6 rule 50"),
     "rule for local": (words("rule delete pref 100"), "IPv4 rule 100"),
     "child's gate": (lambda namespace: detach_gates(namespace, "lan"), "gate of lan"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
-    OWNER_TABLES,
+    OWNER_TABLE,
     PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
@@ -47,7 +47,6 @@ ONLINK = 4
 FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_TABLE = 2, 3, 6, 15
 TO_TABLE = 1
 IPV6_DEFAULT_METRIC = 1024
-OWN_TABLES = frozenset((PEER_TABLE, *OWNER_TABLES))
 ROUTES_OF_INTEREST = (
     (0, PROTOCOL, 0),
     (MAIN_TABLE, KERNEL_PROTOCOL, UNICAST),
@@ -151,7 +150,7 @@ def concerns_us(notification: bytes) -> bool:
             return True
         _family, _dst, _src, _tos, table, protocol, _scope, _type, _flags = ROUTE.unpack_from(body)
         table = _number(attributes(body, ROUTE.size).get(RTA_TABLE)) or table
-        if protocol in (PROTOCOL, KERNEL_PROTOCOL) or table in OWN_TABLES or table == LOCAL_TABLE:
+        if protocol in (PROTOCOL, KERNEL_PROTOCOL) or table in (OWNER_TABLE, PEER_TABLE, LOCAL_TABLE):
             return True
     return False
 
@@ -276,7 +275,7 @@ def _route(body: bytes, names: dict[int, str], reths: frozenset[str]) -> Route |
     local_of_reth = table == LOCAL_TABLE and kind == LOCAL
     prefix_of_reth = table == MAIN_TABLE and kind == UNICAST and protocol == KERNEL_PROTOCOL
     in_the_way = name in reths and (local_of_reth or prefix_of_reth)
-    ours = protocol == PROTOCOL and (table in OWN_TABLES or table in (MAIN_TABLE, LOCAL_TABLE))
+    ours = protocol == PROTOCOL and table in (OWNER_TABLE, PEER_TABLE, MAIN_TABLE, LOCAL_TABLE)
     if not ours and not in_the_way:
         return None
     zero = bytes(4 if family == socket.AF_INET else 16)
@@ -303,9 +302,13 @@ def _rule(body: bytes) -> Rule | None:
     found = attributes(body, RULE.size)
     priority = _number(found.get(FRA_PRIORITY))
     table = _number(found.get(FRA_TABLE)) or table
-    of_owners = priority in (RULE_IIF, RULE_FROM) and table in OWN_TABLES
-    others = {(RULE_PEER, PEER_TABLE), (RULE_LOCAL, LOCAL_TABLE), (0, LOCAL_TABLE)}
-    if family not in FAMILIES.values() or not (of_owners or (priority, table) in others):
+    if family not in FAMILIES.values() or (priority, table) not in {
+        (RULE_IIF, OWNER_TABLE),
+        (RULE_FROM, OWNER_TABLE),
+        (RULE_PEER, PEER_TABLE),
+        (RULE_LOCAL, LOCAL_TABLE),
+        (0, LOCAL_TABLE),
+    }:
         return None
     source = found.get(FRA_SRC)
     return Rule(

@@ -1,7 +1,6 @@
 """What the data plane shall look like in each role, and the steps from any state to it (SPEC section 7)."""
 
 import ipaddress
-import itertools
 
 import msgspec
 import pytest
@@ -12,6 +11,7 @@ from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
     NODE_LOCAL_METRIC,
+    OWNER_TABLE,
     PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
@@ -30,7 +30,6 @@ from jsrpd.data_plane.plan import (
     describe,
     desired,
     movable_addresses,
-    owner_table,
     plan,
 )
 from jsrpd.model.addressing import fabric_address_v4, fabric_address_v6
@@ -146,12 +145,10 @@ def test_whatever_the_role_all_stands_behind_the_gates(primary: frozenset[int]) 
         MacVlan("reth0", "lan", LAN_MAC),
         MacVlan("reth1", "wan", WAN_MAC),
         *(LinkUp(name) for name in ("ctl", "fab", "lan", "wan", "reth0", "reth1")),
-        *(Rule(family, RULE_IIF, owner_table(reth.group), iif=reth.name) for family in (4, 6) for reth in CONFIGURATION.reths),
         *(Rule(family, RULE_LOCAL, LOCAL_TABLE) for family in (4, 6)),
         *(Rule(family, RULE_PEER, PEER_TABLE, iif="fab") for family in (4, 6)),
-        *(Rule(6 if ":" in address else 4, RULE_FROM, owner_table(1), source=host(address)) for address in GATEWAYS),
-        *(Route(owner_table(1), host(address), "reth0", "local") for address in GATEWAYS),
-        *(Route(owner_table(1), prefix, "reth0", source=address) for address, prefix in GATEWAYS.items()),
+        *(Route(OWNER_TABLE, host(address), "reth0", "local") for address in GATEWAYS),
+        *(Route(OWNER_TABLE, prefix, "reth0", source=address) for address, prefix in GATEWAYS.items()),
         Address("reth0", V4, 24),
         Address("reth0", V6, 64),
         Address("reth1", "198.51.100.1", 24),
@@ -163,37 +160,45 @@ ADDRESSES = {**dict.fromkeys(GATEWAYS, 1), "198.51.100.1": 2}
 """Group by gateway address."""
 
 
-def ways(state: State, table: int, address: str) -> dict[str, tuple[str, str, str]]:
-    """Kind, interface and next hop by destination: to a gateway address and to its prefix."""
-    wanted = {host(address), GATEWAYS.get(address, "198.51.100.0/24")}
-    found = [thing for thing in state if isinstance(thing, Route) and thing.table == table and thing.destination in wanted]
-    assert len(found) == len({route.destination for route in found})
-    return {route.destination: (route.kind, route.interface, route.via) for route in found}
+def asks_owners_table(state: State, group: int) -> set[Rule]:
+    """What of a group asks the owner's table."""
+    (reth,) = [reth for reth in CONFIGURATION.reths if reth.group == group]
+    sources = {host(unit.address) for unit in reth.addresses}
+    rules = {thing for thing in state if isinstance(thing, Rule) and thing.table == OWNER_TABLE}
+    return {rule for rule in rules if rule.iif == reth.name or rule.source in sources}
 
 
 @pytest.mark.parametrize("primary", ROLES, ids=str)
 @pytest.mark.parametrize("group", [1, 2])
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_who_owns_a_group_reaches_the_others_on_the_peer(address: str, group: int, primary: frozenset[int]) -> None:
-    """A group that is not primary here has all direct, as if the peer were lost: its takeover waits for no route. So has one
-    that is, but for the reths of groups that are not: their gates are shut here."""
-    found = ways(desired(CONFIGURATION, primary), owner_table(group), address)
-    if group in primary and ADDRESSES[address] not in primary:
-        via = (fabric_address_v6 if ":" in address else fabric_address_v4)(7, 0, 1)
-        assert set(found.values()) == {("unicast", "fab", via)}
-        assert len(found) == 2
+def test_who_owns_a_group_reaches_the_others_on_the_peer(group: int, primary: frozenset[int]) -> None:
+    """By the node's own view. A group that is not primary here asks the owner's table, as if the peer were lost: its takeover
+    waits for nothing. So does one that is primary together with all others."""
+    (reth,) = [reth for reth in CONFIGURATION.reths if reth.group == group]
+    found = asks_owners_table(desired(CONFIGURATION, primary), group)
+    if group in primary and len(primary) == 1:
+        assert found == set()
     else:
-        reth = f"reth{ADDRESSES[address] - 1}"
-        assert found.pop(host(address)) == ("local", reth, "")
-        assert list(found.values()) == [("unicast", reth, "")]
+        assert found == {
+            *(Rule(family, RULE_IIF, OWNER_TABLE, iif=reth.name) for family in (4, 6)),
+            *(Rule(6 if ":" in u.address else 4, RULE_FROM, OWNER_TABLE, source=host(u.address)) for u in reth.addresses),
+        }
 
 
 @pytest.mark.parametrize("primary", ROLES, ids=str)
-def test_without_a_fabric_all_is_direct(primary: frozenset[int]) -> None:
-    alone = msgspec.structs.replace(CONFIGURATION, fabric_links=())
-    assert {thing for thing in desired(alone, primary) if isinstance(thing, Route) and thing.interface == "fab"} == set()
-    for group, address in itertools.product((1, 2), ADDRESSES):
-        assert len(ways(desired(alone, primary), owner_table(group), address)) == 2
+def test_without_a_fabric_all_ask_the_owners_table(primary: frozenset[int]) -> None:
+    state = desired(msgspec.structs.replace(CONFIGURATION, fabric_links=()), primary)
+    assert all(asks_owners_table(state, group) for group in (1, 2))
+    assert not [thing for thing in state if isinstance(thing, Route) and thing.interface == "fab"]
+
+
+@pytest.mark.parametrize("old", ROLES, ids=str)
+@pytest.mark.parametrize("new", ROLES, ids=str)
+def test_nothing_asks_the_own_view_before_it_is_as_it_shall_be(old: frozenset[int], new: frozenset[int]) -> None:
+    """Whoever is to ask the owner's table does so before the first route changes, whoever is not any more, after the last."""
+    operations = plan(desired(CONFIGURATION, new), desired(CONFIGURATION, old), RETHS)
+    kinds = [(type(operation), isinstance(operation.thing, Rule)) for operation in operations]
+    order = [(Add, True), (Remove, False), (Add, False), (Remove, True)]
+    assert kinds == sorted(kinds, key=order.index)
 
 
 @pytest.mark.parametrize("primary", ROLES, ids=str)
@@ -207,15 +212,15 @@ def test_what_the_peer_sends_does_not_go_back(primary: frozenset[int]) -> None:
 
 @pytest.mark.parametrize("old", ROLES, ids=str)
 @pytest.mark.parametrize("new", ROLES, ids=str)
-def test_a_role_changes_routes_only(old: frozenset[int], new: frozenset[int]) -> None:
-    """The own view, the ways between groups that are now, or were, on different nodes, and what the peer may send. The table
-    of a group that takes over changes only where the peer keeps, or kept, something."""
+def test_a_role_changes_the_nodes_own_view_only(old: frozenset[int], new: frozenset[int]) -> None:
+    """No routing change stands between the gate's opening and the first packet. Who asks the owner's table changes where groups
+    come to be, or were, on different nodes."""
     operations = plan(desired(CONFIGURATION, new), desired(CONFIGURATION, old), RETHS)
     split = {role for role in (old, new) if len(role) == 1}
     for operation in operations:
         thing = operation.thing
-        assert isinstance(thing, Route)
-        assert thing.table in (MAIN_TABLE, LOCAL_TABLE, PEER_TABLE) or split
+        assert isinstance(thing, Route) or (split and isinstance(thing, Rule))
+        assert thing.table in (MAIN_TABLE, LOCAL_TABLE, PEER_TABLE) or isinstance(thing, Rule)
     assert bool(operations) == (old != new)
 
 
@@ -327,10 +332,10 @@ def test_one_missing_object_is_one_operation(lost: Thing) -> None:
     [
         Address("reth0", "192.0.2.66", 24),
         Route(LOCAL_TABLE, "192.0.2.66/32", "reth0", "local"),
-        Route(owner_table(1), "203.0.113.0/24", "reth0"),
+        Route(OWNER_TABLE, "203.0.113.0/24", "reth0"),
         Route(PEER_TABLE, "203.0.113.0/24", "", "blackhole"),
-        Rule(4, RULE_FROM, owner_table(2), source="203.0.113.9/32"),
-        Rule(4, RULE_IIF, PEER_TABLE, iif="reth0"),
+        Rule(4, RULE_FROM, OWNER_TABLE, source="203.0.113.9/32"),
+        Rule(4, RULE_PEER, PEER_TABLE, iif="reth0"),
         Rule(6, 0, LOCAL_TABLE),
         MacVlan("reth7", "lan", LAN_MAC),
     ],
@@ -371,7 +376,7 @@ def test_a_reth_that_is_no_longer_configured_goes_with_all_that_lies_on_it() -> 
         (LinkUp("reth0"), "interface reth0 up"),
         (Address("reth0", V6, 64), "address 2001:db8::1/64 on reth0"),
         (Route(LOCAL_TABLE, "192.0.2.1/32", "reth0", "local"), "route 192.0.2.1/32 by reth0 in table 255"),
-        (Route(PEER_TABLE, "192.0.2.0/24", "", "blackhole"), "route 192.0.2.0/24 by blackhole in table 1000"),
+        (Route(PEER_TABLE, "192.0.2.0/24", "", "blackhole"), "route 192.0.2.0/24 by blackhole in table 1001"),
         (Rule(6, RULE_LOCAL, LOCAL_TABLE), "IPv6 rule 100"),
     ],
     ids=lambda value: type(value).__name__,
@@ -426,7 +431,8 @@ def test_they_move_with_the_role_and_nothing_else_on_the_child_does() -> None:
         Address("lan", SECOND_V6, 128),
     }
     assert not {op.thing for op in plan(owner, standby, RETHS) if isinstance(op, Remove) and isinstance(op.thing, Address)}
-    added = [op.thing for op in plan(standby, owner, RETHS, movable_addresses(MONITORED)) if isinstance(op, Add)]
+    operations = plan(standby, owner, RETHS, movable_addresses(MONITORED))
+    added = [op.thing for op in operations if isinstance(op, Add) and not isinstance(op.thing, Rule)]
     assert [thing for thing in added if isinstance(thing, Address)] == added[:2], "addresses before the routes that use them"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
-    OWNER_TABLES,
+    OWNER_TABLE,
     PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
@@ -63,7 +63,7 @@ def routes(draw: st.DrawFn) -> Route:
     hosts = st.just("") | BY_VERSION[version].map(str)
     metric = draw(st.integers(0, 1 << 31).filter(lambda metric: metric != rtnetlink.IPV6_DEFAULT_METRIC))
     return Route(
-        table=draw(st.sampled_from([OWNER_TABLES[0], OWNER_TABLES[-1], PEER_TABLE, MAIN_TABLE, LOCAL_TABLE])),
+        table=draw(st.sampled_from([OWNER_TABLE, PEER_TABLE, MAIN_TABLE, LOCAL_TABLE])),
         destination=draw(networks(version)),
         interface="" if kind == "blackhole" else draw(st.sampled_from(["reth0", "fab"])),
         kind=kind,
@@ -98,11 +98,10 @@ def test_no_duplicate_detection_and_no_prefix_route() -> None:
 
 
 RULES = [
-    Rule(4, RULE_IIF, OWNER_TABLES[0], iif="reth0"),
-    Rule(6, RULE_IIF, OWNER_TABLES[-1], iif="reth0"),
-    Rule(4, RULE_FROM, OWNER_TABLES[0], source="192.0.2.1/32"),
-    Rule(6, RULE_FROM, OWNER_TABLES[-1], source="2001:db8::1/128"),
-    Rule(4, RULE_IIF, PEER_TABLE, iif="reth0"),
+    Rule(4, RULE_IIF, OWNER_TABLE, iif="reth0"),
+    Rule(6, RULE_IIF, OWNER_TABLE, iif="reth0"),
+    Rule(4, RULE_FROM, OWNER_TABLE, source="192.0.2.1/32"),
+    Rule(6, RULE_FROM, OWNER_TABLE, source="2001:db8::1/128"),
     Rule(6, RULE_PEER, PEER_TABLE, iif="fab"),
     Rule(4, RULE_LOCAL, LOCAL_TABLE),
     Rule(6, 0, LOCAL_TABLE),
@@ -119,10 +118,10 @@ def test_rule_round_trip(rule: Rule) -> None:
 def test_rules_of_others_are_not_seen() -> None:
     """Neither another priority nor another table, nor another family (multicast routing has rules too)."""
     foreign = (
-        Rule(4, 10, OWNER_TABLES[0], iif="reth0"),
-        Rule(4, RULE_PEER, OWNER_TABLES[0], iif="fab"),
+        Rule(4, 10, OWNER_TABLE, iif="reth0"),
+        Rule(4, RULE_PEER, OWNER_TABLE, iif="fab"),
         Rule(4, RULE_IIF, MAIN_TABLE),
-        Rule(4, RULE_IIF, OWNER_TABLES[-1] + 1),
+        Rule(4, RULE_IIF, PEER_TABLE, iif="reth0"),
         Rule(4, 32766, MAIN_TABLE),
     )
     for rule in foreign:
