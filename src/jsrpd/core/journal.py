@@ -123,10 +123,11 @@ class TurnEnded(_Record, frozen=True, tag=6):
 
 
 class Told(_Record, frozen=True, tag=7):
-    """Any other event by its name and fields."""
+    """Any other event by its name and fields. ``wide``: of the groups' bitmap of ``StrangerHeard`` what is beyond ``NARROW``."""
 
     name: str
     event: msgspec.Raw
+    wide: bytes = b""
 
 
 class InterfacesChanged(_Record, frozen=True, tag=9):
@@ -227,6 +228,11 @@ def _narrowed_acknowledgement(echo: Acknowledgement) -> tuple[Acknowledgement, b
     return (echo, b"") if groups <= NARROW else (replace(echo, primary_groups=groups & NARROW), bits(groups >> 63))
 
 
+def _narrowed_stranger(event: StrangerHeard) -> tuple[StrangerHeard, bytes]:
+    groups = event.primary_groups
+    return (event, b"") if groups <= NARROW else (replace(event, primary_groups=groups & NARROW), bits(groups >> 63))
+
+
 def _widened(narrow: int, wide: bytes) -> int:
     return narrow | int.from_bytes(wide) << 63
 
@@ -280,7 +286,8 @@ class Packer:
             self._put(InterfacesChanged(after, bits(event.up)))
             self.readable = True
         else:
-            self._put(Told(after, type(event).__name__, msgspec.Raw(_encoder.encode(event))))
+            told, wide = _narrowed_stranger(event) if type(event) is StrangerHeard else (event, b"")
+            self._put(Told(after, type(event).__name__, msgspec.Raw(_encoder.encode(told)), wide))
             self.readable = True
 
     def close(self, wall_offset: Duration) -> bytes:
@@ -377,8 +384,10 @@ def unpack(batch: Batch) -> Iterator[tuple[Instant, Record, Event | None]]:
                 event = SocketsDrained(now + drained, late)
             case InterfacesChanged(_, up):
                 event = WatchedInterfacesChanged(int.from_bytes(up))
-            case Told(_, name, fields):
+            case Told(_, name, fields, wide):
                 event = _told(name, fields)
+                if wide and isinstance(event, StrangerHeard):
+                    event = replace(event, primary_groups=_widened(event.primary_groups, wide))
             case LifeStarted() | CheckpointTaken() | Commanded():
                 pass
         yield now, record, event

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from jsrpd.model.configuration import ClusterConfiguration
 
+MOST_NETWORKS = 32
+"""A rule of nftables holds 128 expressions, and each network takes three."""
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:
@@ -23,12 +26,14 @@ class Carried:
 
 
 def carried(c: ClusterConfiguration) -> tuple[Carried, ...]:
-    """Of every reth whose group is not the lowest. Nothing without a fabric link: no packet crosses."""
+    """Of every reth whose group is not the lowest. Nothing without a fabric link: no packet crosses. Nor of a reth with more
+    networks in the groups above than a rule can name: what crosses there is tracked by both nodes (decision 0135)."""
     lowest = min((reth.group for reth in c.reths), default=0)
     if not c.fabric_links:
         return ()
     fabric = c.fabric_links[0].interface
-    return tuple(Carried(reth.name, fabric, _of_higher(c, reth.group)) for reth in c.reths if reth.group > lowest)
+    every = (Carried(reth.name, fabric, _of_higher(c, reth.group)) for reth in c.reths if reth.group > lowest)
+    return tuple(one for one in every if len(one.but) <= MOST_NETWORKS)
 
 
 def _of_higher(c: ClusterConfiguration, group: int) -> tuple[str, ...]:
@@ -36,4 +41,6 @@ def _of_higher(c: ClusterConfiguration, group: int) -> tuple[str, ...]:
     units = [unit for reth in c.reths if reth.group > group for unit in reth.addresses]
     units += [pool.prefix for pool in c.session_synchronization.nat_pools if pool.group > group]
     networks = {ipaddress.ip_network(f"{unit.address}/{unit.prefix_length}", strict=False) for unit in units}
-    return tuple(sorted(map(str, networks)))
+    v4 = ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv4Network))
+    v6 = ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv6Network))
+    return tuple(map(str, (*v4, *v6)))

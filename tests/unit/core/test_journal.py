@@ -16,6 +16,7 @@ from jsrpd.core.events import (
     FailoverRequested,
     MonitorFailed,
     SocketsDrained,
+    StrangerHeard,
     WatchedInterfacesChanged,
 )
 from jsrpd.core.journal import (
@@ -177,3 +178,12 @@ def test_more_groups_and_interfaces_than_an_integer_of_msgpack_has_bits() -> Non
     told = [event for batch in recorded.batches(standby) for _, _, event in unpack(batch) if event is not None]
     assert told == [event for _, event, _, _ in standby.turns]
     assert max(e.acknowledgement.primary_groups for e in told if isinstance(e, AcknowledgementReceived)).bit_length() == 128
+
+
+def test_who_is_not_admitted_may_lead_any_group() -> None:
+    """Its bitmap has 128 bits like that of an acknowledgement; an engine that cannot write it down must not end by it."""
+    strangers = [StrangerHeard(0, 7, 5, groups, 3, 500) for groups in (0, (1 << 63) - 1, 1 << 63, 1 << 127 | 1, (1 << 128) - 1)]
+    packer = Packer(1)
+    for event in strangers:
+        packer.event(1, event, [])
+    assert [event for _, _, event in unpack(read_batch(packer.close(0)))] == strangers

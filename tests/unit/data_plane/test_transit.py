@@ -2,7 +2,7 @@
 
 import msgspec
 
-from jsrpd.data_plane.transit import Carried, carried
+from jsrpd.data_plane.transit import MOST_NETWORKS, Carried, carried
 from jsrpd.model.configuration import (
     ClusterConfiguration,
     ControlLink,
@@ -37,7 +37,7 @@ def configured(*reths: Reth) -> ClusterConfiguration:
 def test_the_lowest_group_tracks_everything() -> None:
     """Each other reth is carried, towards all but those of the groups above."""
     assert carried(CONFIGURATION) == (
-        Carried("reth1", "fab", ("2001:db8:1::/64", "203.0.113.0/25")),
+        Carried("reth1", "fab", ("203.0.113.0/25", "2001:db8:1::/64")),
         Carried("reth2", "fab"),
     )
 
@@ -46,6 +46,14 @@ def test_pools_count_as_their_groups_networks() -> None:
     pools = (NatPool(RethUnitAddress("198.18.0.0", 28), 3), NatPool(RethUnitAddress("198.18.1.0", 28), 2))
     with_pools = msgspec.structs.replace(configured(WAN, LAN), session_synchronization=SessionSynchronization(nat_pools=pools))
     assert carried(with_pools) == (Carried("reth1", "fab", ("198.18.0.0/28",)),)
+
+
+def test_what_is_too_much_for_a_rule_is_not_carried() -> None:
+    """A hundred groups: those with many networks above are tracked on both nodes; the kernel is asked for what it takes."""
+    every = [reth(n, n + 1, RethUnitAddress(f"10.0.{2 * n}.1", 24)) for n in range(MOST_NETWORKS + 3)]
+    assert [one.reth for one in carried(configured(*every))] == [one.name for one in every[2:]]
+    adjacent = [reth(n, n + 1, RethUnitAddress(f"10.1.{n}.1", 24)) for n in range(128)]
+    assert len(carried(configured(*adjacent))) == 127, "neighbouring networks are one"
 
 
 def test_one_group_crosses_nothing() -> None:
