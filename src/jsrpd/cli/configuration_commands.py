@@ -1,6 +1,5 @@
 """The operational commands around configurations: entering configuration mode, the history of commits, importing."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -69,7 +68,7 @@ def show_commits(call: Call) -> str:
     if call.display == "json":
         import msgspec
 
-        return json.dumps({"commits": msgspec.to_builtins(commits)}, indent=2) + "\n"
+        return msgspec.json.format(msgspec.json.encode({"commits": commits}), indent=2).decode() + "\n"
     return "".join(f"{line}\n" for one in commits for line in _lines(one))
 
 

@@ -282,7 +282,7 @@ def test_an_interrupt_ends_quietly(capsys: pytest.CaptureFixture[str], monkeypat
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jsrpd.management.client.ask", interrupt)
+    monkeypatch.setattr("jsrpd.management.client.begun", interrupt)
     assert fails(capsys, "show chassis cluster status", 130) == ""
 
 
