@@ -69,11 +69,11 @@ class Operational:
 
 
 class Session:
-    """A stack of modes over a terminal."""
+    """A stack of modes over a terminal; it ends when the first one is left."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, first: Mode | None = None) -> None:
         self.terminal = terminal
-        self.modes: list[Mode] = [Operational()]
+        self.modes: list[Mode] = [first or Operational()]
         self.history: list[str] = []
 
     def run(self) -> int:
@@ -176,6 +176,12 @@ def run() -> int:
     if sys.stdin.isatty() and sys.stdout.isatty():
         return Session(Terminal()).run()
     return batch()
+
+
+def run_mode(enter: Enter) -> int:
+    """The session of this terminal, in one mode only, as a command of the one-shot form has begun it."""
+    sys.stdout.write(enter.text)
+    return Session(Terminal(), enter.mode).run()
 
 
 def batch() -> int:
