@@ -33,6 +33,10 @@ class CommandFailed(Exception):
         self.shown, self.code = shown, code
 
 
+class InputFailed(CommandFailed):
+    """Of a command that reads lines of standard input: those behind the one that failed were meant for it and for nobody else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """The values among the words, by name, within their ranges; ``display``: the format asked for, empty for text."""

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsrpd.cli.commands import Call, CommandFailed, ask, configuration_directory, directory
+from jsrpd.cli.commands import Call, CommandFailed, InputFailed, ask, configuration_directory, directory
 
 if TYPE_CHECKING:
     from jsrpd.cli.configure import ConfigureMode
@@ -56,7 +56,7 @@ def _run(mode: "ConfigureMode") -> str:
     sys.stdout.flush()
     printed, failed = run_script(mode, sys.stdin)
     if failed:
-        raise CommandFailed(failed, printed)
+        raise InputFailed(failed, printed)
     return printed
 
 

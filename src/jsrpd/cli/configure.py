@@ -228,6 +228,8 @@ class ConfigureMode:
         if own and "compare".startswith(own[0][0]):
             return pipeline.apply(self._compare(own[0][1:]))
         path = self._path(words)
+        if path is None:
+            return pipeline.apply("")
         node, place = self.candidate.find(path) if path else (self.candidate.tree, TOP_PLACE)
         if own:
             return pipeline.apply(self._display(own[0][1:], path))
@@ -237,16 +239,16 @@ class ConfigureMode:
             return pipeline.apply("".join(f"{line}\n" for line in lines_of(node, place)))
         return pipeline.apply(text_of(node, place))
 
-    def _path(self, words: list[str]) -> list[str]:
+    def _path(self, words: list[str]) -> list[str] | None:
+        """None: nothing stands there, as at a level that was entered to make it."""
         path = list(self.level)
         for word in words:
             place = walk(path)[-1].place if path else TOP_PLACE
             path.append(in_full(place, word))
         if path and self.candidate.tree.find(*path) is None:
             walk(path)
-            if path != self.level:
-                raise CommandFailed("")
-        return path if self.candidate.tree.find(*path) is not None else []
+            return None
+        return path
 
     def _display(self, words: list[str], path: list[str]) -> str:
         wanted = next((name for name in ("set", "json", "yaml") if words and name.startswith(words[0])), "")
@@ -469,12 +471,14 @@ def _some(words: list[str], form: str) -> list[str]:
 def run_script(mode: ConfigureMode, lines: Iterable[str]) -> tuple[str, str]:
     """Every line, until one fails: what was printed, and the error. For scripts and pipes: nothing is asked."""
     printed = list[str]()
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
             printed.append(mode.execute(line.rstrip("\n")))
         except (CommandFailed, GrammarError) as error:
             mode.close()
-            return "".join(printed), str(error)
+            return "".join(
+                printed
+            ), f"{error}\nline {number} of the input failed: {line.strip()}; nothing behind it was carried out"
         if mode.finished:
             break
     with contextlib.suppress(CommandFailed):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jsrpd.cli import completion, pipes
-from jsrpd.cli.commands import CommandFailed, banner, known_values
+from jsrpd.cli.commands import CommandFailed, InputFailed, banner, known_values
 from jsrpd.cli.editor import Asked, Editor, Ended, Interrupted
 from jsrpd.cli.grammar import GrammarError, Word
 from jsrpd.cli.main import answer
@@ -204,6 +204,8 @@ def batch() -> int:
             sys.stdout.write(getattr(error, "shown", ""))
             sys.stdout.flush()
             sys.stderr.write(f"{error}\n")
+            if isinstance(error, InputFailed):
+                break
         except Enter as enter:
             modes.append(enter.mode)
         except Leave:

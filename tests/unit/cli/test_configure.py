@@ -231,10 +231,18 @@ def test_completion_comes_from_the_schema_and_the_candidate(mode: ConfigureMode)
     assert parse(mode.grammar, ["commit", "confirmed", "5", "comment", "x"])[0] == "commit"
 
 
+@pytest.mark.parametrize("line", ["show", "show preempt", "show | display set"])
+def test_nothing_is_shown_of_what_is_not_there(mode: ConfigureMode, line: str) -> None:
+    """Neither an error, nor everything else, at a level that was entered to make it."""
+    drive(mode, "edit chassis cluster redundancy-group 9")
+    assert drive(mode, line) == ""
+
+
 def test_a_script_stops_at_the_first_error(mode: ConfigureMode, desk: Desk) -> None:
     printed, failed = run_script(mode, ["set chassis cluster heartbeat-interval 50\n", "set bogus\n", "commit\n"])
     assert printed == ""
     assert "unknown statement bogus" in failed
+    assert failed.endswith("line 2 of the input failed: set bogus; nothing behind it was carried out")
     assert desk.asked == []
     assert desk.closed
 

@@ -1,6 +1,7 @@
 """An interactive session in a real pseudo-terminal: prompt, banner, completion, pages, Ctrl-C, and without a terminal."""
 
 import contextlib
+import io
 import os
 import pty
 import select
@@ -20,6 +21,7 @@ import pytest
 from jsrpd import __version__
 from jsrpd.cli import main as main_module
 from jsrpd.cli import shell
+from jsrpd.cli.commands import InputFailed
 from jsrpd.cli.grammar import Word
 from jsrpd.cli.modes import Enter
 from jsrpd.cli.terminal import Hangup, Terminal
@@ -158,6 +160,25 @@ def test_the_banner_tells_the_role(tmp_path: Path) -> None:
         assert "{primary:node0}\n" in made.type("version\r")
         os.write(made.master, b"exit\r")
         assert made.end() == 0
+
+
+def test_lines_for_configuration_mode_are_never_taken_for_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake ends configuration mode; what was meant for it must not be carried out by operational mode."""
+    done = list[str]()
+
+    def answered(words: list[str]) -> str:
+        done.extend(words)
+        if words == ["configure"]:
+            raise InputFailed("syntax error")
+        return ""
+
+    monkeypatch.setattr(shell, "answer", answered)
+    monkeypatch.setattr("sys.stdin", io.StringIO("show version\nconfigure\nrequest daemon restart\n"))
+    assert shell.run() == 1
+    assert done == ["show version", "configure"]
+    assert capsys.readouterr().err == "syntax error\n"
 
 
 def test_without_a_terminal_one_command_a_line(tmp_path: Path) -> None:
