@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 via: "ContextVar[Callable[[Request], Reply] | None]" = ContextVar("via", default=None)
 """Who answers in place of the management socket: set by the daemon's own gateway, which runs commands for REST clients."""
+NO_REBOOT = "No reboot is needed, and none is made.\n"
 BANNER_TIMEOUT_S = 0.5
 """A prompt does not wait for a daemon that hangs."""
 
@@ -313,6 +314,16 @@ def _write_identity(cluster_id: int, node: int) -> str:
     except OSError as error:
         raise file_problem(error, directory) from error
     return f"Successfully {'enabled' if cluster_id else 'disabled'} chassis cluster. Restart jsrpd for this to take effect.\n"
+
+
+def set_identity_reboot(call: Call) -> str:
+    """``set chassis cluster cluster-id N node M reboot``, as hands know it: nothing here needs a reboot, so there is none."""
+    return set_identity(call) + NO_REBOOT
+
+
+def disable_reboot(call: Call) -> str:
+    """``set chassis cluster disable reboot``."""
+    return disable(call) + NO_REBOOT
 
 
 def help_index(_call: Call) -> str:

@@ -252,7 +252,13 @@ ENTRIES: tuple[Entry[Command], ...] = (
         Command(do.clear_service_failures),
     ),
     Entry("set chassis cluster cluster-id ID node NODE", "This node's number", Command(do.set_identity)),
+    Entry(
+        "set chassis cluster cluster-id ID node NODE reboot",
+        "As on an SRX; nothing is rebooted",
+        Command(do.set_identity_reboot),
+    ),
     Entry("set chassis cluster disable", "Disable clustering", Command(do.disable)),
+    Entry("set chassis cluster disable reboot", "As on an SRX; nothing is rebooted", Command(do.disable_reboot)),
     Entry("set cli screen-length LINES", "After how many lines to stop", Command(session.set_screen_length)),
     Entry("set cli screen-width COLUMNS", "How many columns there are", Command(session.set_screen_width)),
     Entry("set cli complete-on-space on", "Complete", Command(session.complete_on_space)),
