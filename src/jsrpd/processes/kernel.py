@@ -132,6 +132,7 @@ class Keeper:
         self.settled = False
         self.hopeless = False
         """The kernel refused every reth that it was asked for, and none is there."""
+        self.refused_reths: tuple[str, ...] = ()
         self.reported: set[str] = set()
         self.repaired_at: dict[str, float] = {}
         self.movable = movable_addresses(configuration)
@@ -227,8 +228,16 @@ class Keeper:
                 there = any(isinstance(thing, MacVlan) for thing in observed.things)
                 asked = [op for op in present if isinstance(op, Add)]
                 self.hopeless = not there and bool(asked) and all(op in refused for op in asked)
+                self._tell_refused([op.thing.name for op in refused if isinstance(op, Add) and isinstance(op.thing, MacVlan)])
                 self._prepare_interfaces()
         self.settled = True
+
+    def _tell_refused(self, names: list[str]) -> None:
+        """An engine that has been restarted meanwhile learns of them at the next look."""
+        refused = tuple(sorted(names))
+        if refused or refused != self.refused_reths:
+            self._tell(self.engine, children.RethsRefused(refused))
+        self.refused_reths = refused
 
     def _link_names(self) -> frozenset[str]:
         return _path_interfaces(self.configuration) | {reth.child for reth in self.configuration.reths}
