@@ -220,15 +220,15 @@ def _engine(status: ClusterStatus) -> Line:
 
 
 def _events(node: int, events: Sequence[JournalEvent], room: int) -> list[Line]:
-    """Of the answering node's journal."""
+    """Of the answering node's journal; what happened on the other one, as far as it was told, says so."""
     head: list[Line] = [[(f"Last events of node{node}", Style.HEAD)]]
-    return head + [_event(event) for event in (events[-room:] if room > 0 else ())]
+    return head + [_event(node, event) for event in (events[-room:] if room > 0 else ())]
 
 
-def _event(event: JournalEvent) -> Line:
+def _event(node: int, event: JournalEvent) -> Line:
     at = datetime.fromtimestamp(event.at // NANOSECONDS).astimezone()
     groups = ",".join(f"RG{group}" for group in event.groups)
-    text = event.text.split("\n")[0]
+    text = ("" if event.node == node else f"node{event.node}: ") + event.text.split("\n")[0]
     moved = event.kind.value == "transition"
     return [
         (f"{at:%H:%M:%S}.{event.at % NANOSECONDS // 1_000_000:03} {groups:<6.6} ", Style.FAINT),

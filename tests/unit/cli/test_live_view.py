@@ -139,6 +139,13 @@ def test_what_is_cut_has_a_sign_of_it() -> None:
     assert len(line) == 80
 
 
+def test_what_happened_on_the_other_node_says_so() -> None:
+    told = JournalEvent(NOW, 1, EventKind.MONITOR, "interface lan down", (1,))
+    lines = screen(view(HEALTHY, events=[told, *EVENTS[-1:]]), 80, 24, colour=False)[-2:]
+    assert lines[0].endswith("RG1    node1: interface lan down")
+    assert lines[1].endswith("        event 39")
+
+
 def test_failures_that_do_not_fit_are_counted() -> None:
     many = GroupStatus(1, 1, (row(0, 0, "secondary", failures=IF | IP | 1, weight=0), row(1, 100, "primary", failures=IF | IP)))
     (line,) = [line for line in screen(view(cluster(many)), 80, 24, colour=False) if line.startswith("RG1")]
