@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from jsrpd.doctor.checks import COMMIT_HERE, MANY_RESTARTS
 from jsrpd.kernel import bpf, gate
 from jsrpd.kernel.netlink import Netlink, attribute
 from jsrpd.kernel.rtnetlink import LINK, RtNetlink
@@ -21,7 +22,7 @@ from jsrpd.lab.topology import SWITCH, Lab, Settings, ip_batch, run, wait_until
 from tests.end_to_end.test_gate import inside
 
 SETTINGS = Settings(interval_ms=100, threshold=5)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 OF_THE_MACHINE = {"clock", "lateness", "disk", "kernel"}
 """Checks whose outcome is the machine's, not the cluster's, unless a test provokes it."""
 NOTHING: set[tuple[str, int | None]] = set()
@@ -177,6 +178,35 @@ def test_filters_that_do_not(lab: Lab) -> None:
     assert found(lab, "node0") == NOTHING
 
 
+def test_a_filter_that_drops_commits_and_echoes(lab: Lab) -> None:
+    """The nodes hear each other as ever, and cannot ask each other any more."""
+    text = """
+    table inet strict { chain in {
+      type filter hook input priority 0;
+      tcp dport 7276 drop
+      tcp sport 7276 drop
+      iifname "fab" icmpv6 type echo-request drop
+    }; }
+    """
+    with ruleset(lab, "node1", text=text):
+        wait_found(lab, "node0", ("paths", 0), ("peer", 1))
+        assert "the other node does not answer on fabric link 0 (fab): no echo comes back" in causes(lab, "node0")
+        assert ("firewall", 1) in found(lab, "node1")
+        assert "nftables drops commits on control link 0 (ctl0): inet strict in, handle" in causes(lab, "node1")
+    wait_until(lambda: found(lab, "node0") == NOTHING, PATIENCE_S, "the management connection")
+
+
+def test_a_filter_that_is_not_understood_to_its_end(lab: Lab) -> None:
+    text = """
+    table inet limits { chain in { type filter hook input priority 0; udp dport 7273 limit rate over 100000/second drop; }; }
+    """
+    with ruleset(lab, *topology.NODES, text=text):
+        (one, other) = [one for one in findings(lab, "node0") if one["check"] == "firewall"]
+        assert {one["node"], other["node"]} == {0, 1}
+        assert one["severity"] == "note"
+        assert "nftables may drop heartbeats on control link 0 (ctl0): inet limits in" in str(one["cause"])
+
+
 def test_a_flowtable(lab: Lab) -> None:
     text = 'table inet fast { flowtable ft { hook ingress priority 0; devices = { "lan", "wan" }; }; }'
     try:
@@ -223,6 +253,18 @@ def test_a_gate_that_is_gone(lab: Lab) -> None:
         assert ("gates", 1) in found(lab, "node0")
         assert "the gate of wan is not there" in causes(lab, "node0")
     wait_until(lambda: found(lab, "node0") == NOTHING, PATIENCE_S, "the gate to be attached again")
+
+
+def test_an_interface_that_is_set_down_and_a_reth_that_is_gone(lab: Lab) -> None:
+    with stopped(lab, "node1", "jsrpd: kernel"):
+        ip_batch(lab.namespace("node1"), ["link del reth1", "link set wan down"])
+        assert ("interfaces", 1) in found(lab, "node0")
+        said = causes(lab, "node0")
+        assert "interface reth1 (reth) is missing" in said
+        assert "interface wan (child of reth1) is set down" in said
+        ip_batch(lab.namespace("node1"), ["link set wan up"])
+    wait_until(lambda: found(lab, "node0") == NOTHING, PATIENCE_S, "the kernel process to make it anew")
+    demo.settle(lab, "the interface")
 
 
 def test_an_xdp_program(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +321,38 @@ def test_a_file_that_was_edited(lab: Lab) -> None:
         file.write_text(before)
 
 
+def test_an_edited_file_that_was_loaded(lab: Lab) -> None:
+    """It does not travel (decision 0093): the nodes differ until somebody commits."""
+    file = lab.node_directory("node0", "etc") / "jsrpd.conf"
+    before = file.read_text()
+    (parent,) = [pid for pid, title in topology.daemon_processes(lab, "node0").items() if title == "jsrpd"]
+    try:
+        file.write_text(before.replace("node 0 priority 200", "node 0 priority 201"))
+        os.kill(parent, signal.SIGHUP)
+        wait_found(lab, "node1", ("configuration drift", None))
+        (one,) = [one for one in findings(lab, "node1") if one["check"] == "configuration drift"]
+        assert one["mend"] == COMMIT_HERE, "there is no commit that could be taken up"
+    finally:
+        file.write_text(before)
+        os.kill(parent, signal.SIGHUP)
+    wait_until(lambda: found(lab, "node1") == NOTHING, PATIENCE_S, "the file as it was")
+
+
+def test_a_process_that_does_not_stay(lab: Lab) -> None:
+    """Each time a moment later: the parent waits longer before it starts it again."""
+
+    def monitors() -> list[int]:
+        return [pid for pid, title in topology.daemon_processes(lab, "node0").items() if title == "jsrpd: monitors"]
+
+    for _ in range(MANY_RESTARTS):
+        wait_until(lambda: bool(monitors()), PATIENCE_S, "its start")
+        (pid,) = monitors()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda pid=pid: pid not in monitors(), PATIENCE_S, "its end")  # type: ignore[misc]
+    said = f"the monitors process was restarted {MANY_RESTARTS} times since the daemon started"
+    wait_until(lambda: said in causes(lab, "node1"), PATIENCE_S, "the restarts")
+
+
 def test_an_engine_that_is_not_real_time(lab: Lab) -> None:
     (pid,) = [pid for pid, title in topology.daemon_processes(lab, "node1").items() if title == "jsrpd: engine"]
     policy, parameters = os.sched_getscheduler(pid), os.sched_getparam(pid)
@@ -332,6 +406,78 @@ def test_a_daemon_that_does_not_run(lab: Lab, dead: str) -> None:
     wait_found(lab, "node0", ("peer", 1))
 
 
+def test_a_configuration_that_cannot_be_used(lab: Lab, dead: str) -> None:
+    """Which node this is says the identity, not the file: it is not taken for one in no cluster."""
+    file = lab.node_directory(dead, "etc") / "jsrpd.conf"
+    before = file.read_text()
+    file.write_text(before.replace("priority", "prioriti"))
+    try:
+        report = doctor(lab, dead)
+        said = causes(lab, dead)
+    finally:
+        file.write_text(before)
+    assert report["examined"] == [1]
+    assert {("daemon", 1), ("configuration", 1)} <= {(one["check"], one["node"]) for one in report["findings"]}  # type: ignore[attr-defined]
+    assert "prioriti" in said
+    assert "not in a cluster" not in said
+
+
+def test_a_node_in_no_cluster(lab: Lab, dead: str) -> None:
+    identity = lab.node_directory(dead, "etc") / "identity.conf"
+    aside = identity.rename(identity.with_suffix(".aside"))
+    try:
+        said = causes(lab, dead)
+    finally:
+        aside.rename(identity)
+    assert "this node is not in a cluster" in said
+    assert "jsrpd does not run" not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(None, "cluster.key is missing"), ("00", "cluster.key"), ("x" * 64, "cluster.key")]
+)
+def test_a_key_that_is_none(lab: Lab, dead: str, content: str | None, expected: str) -> None:
+    key = lab.node_directory(dead, "etc") / "cluster.key"
+    aside = key.rename(key.with_suffix(".aside"))
+    try:
+        if content is not None:
+            key.touch(0o600)
+            key.write_text(content)
+        (one,) = [one for one in findings(lab, dead) if one["check"] == "key"]
+    finally:
+        aside.rename(key)
+    assert one["severity"] == "critical"
+    assert expected in str(one["cause"])
+
+
+def pretending(tmp_path: Path, files: dict[str, str]) -> tuple[str, ...]:
+    """Words in front of a command that sees these contents where the kernel's files are."""
+    mounts = []
+    for number, (path, content) in enumerate(files.items()):
+        (tmp_path / str(number)).write_text(content)
+        mounts.append(f"mount --bind {tmp_path / str(number)} {path}")
+    return ("unshare", "--mount", "sh", "-ec", f'{"; ".join(mounts)}; exec "$@"', "sh")
+
+
+def test_a_connection_table_that_is_nearly_full(lab: Lab, dead: str, tmp_path: Path) -> None:
+    """The limit is the machine's, so the kernel's word is replaced in place of its table being filled."""
+    place = "/proc/sys/net/netfilter"
+    wrap = pretending(tmp_path, {f"{place}/nf_conntrack_count": "90\n", f"{place}/nf_conntrack_max": "100\n"})
+    assert "the connection table holds 90 of 100" in causes(lab, dead, *wrap)
+
+
+def test_a_kernel_without_what_is_needed(lab: Lab, dead: str, tmp_path: Path) -> None:
+    wrap = pretending(tmp_path, {"/proc/sys/kernel/sched_rt_runtime_us": "0\n"})
+    hidden = ("unshare", "--mount", "sh", "-ec", 'mount -t tmpfs none /proc/sys/net/netfilter; exec "$@"', "sh")
+    assert "real-time scheduling is off" in causes(lab, dead, *wrap)
+    assert "there is no connection tracking" in causes(lab, dead, *hidden)
+
+
+def test_a_slow_clock(lab: Lab, dead: str, tmp_path: Path) -> None:
+    wrap = pretending(tmp_path, {"/sys/devices/system/clocksource/clocksource0/current_clocksource": "hpet\n"})
+    assert "the clock source is hpet" in causes(lab, dead, *wrap)
+
+
 def test_a_badly_prepared_host(lab: Lab, dead: str) -> None:
     namespace = lab.namespace(dead)
     ip_batch(namespace, ["link set wan up", "link add br0 type bridge", "link set wan master br0", "link set fab name fabx"])
@@ -353,19 +499,28 @@ def test_a_badly_prepared_host(lab: Lab, dead: str) -> None:
         assert expected in said
 
 
-def test_a_manager_of_networks(lab: Lab, dead: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "place", "notes", "expected"),
+    [
+        (
+            "systemd-networkd",
+            "/run/systemd/netif/links",
+            "ADMIN_STATE=configured\nNETWORK_FILE=/etc/x.network",
+            "systemd-networkd (/etc/x.network) configures lan",
+        ),
+        ("NetworkManager", "/run/NetworkManager/devices", "[device]\nmanaged=true", "NetworkManager configures lan"),
+    ],
+)
+def test_a_manager_of_networks(lab: Lab, dead: str, tmp_path: Path, program: str, place: str, notes: str, expected: str) -> None:
     """Its notes about the interface count while it runs in this network namespace."""
-    manager = tmp_path / "systemd-networkd"
+    manager = tmp_path / program
     shutil.copy("/bin/sleep", manager)
-    index = topology.INTERFACE_INDEX["lan"]
-    links = Path("/run/systemd/netif/links")
-    notes = f"mkdir -p {links}; echo 'ADMIN_STATE=configured\nNETWORK_FILE=/etc/x.network' >{links}/{index}"
-    wrap = ("unshare", "--mount", "sh", "-ec", f'mkdir -p /run/systemd; mount -t tmpfs none /run/systemd; {notes}; exec "$@"', "sh")
-    assert "systemd-networkd" not in causes(lab, dead, *wrap)
+    top, index = Path(*Path(place).parts[:3]), topology.INTERFACE_INDEX["lan"]
+    write = f"mkdir -p {top}; mount -t tmpfs none {top}; mkdir -p {place}; printf '{notes}\n' >{place}/{index}"
+    wrap = ("unshare", "--mount", "sh", "-ec", f'{write}; exec "$@"', "sh")
+    assert program not in causes(lab, dead, *wrap)
     with running(lab, dead, str(manager), "60"):
-        wait_until(
-            lambda: "systemd-networkd (/etc/x.network) configures lan" in causes(lab, dead, *wrap), PATIENCE_S, "the manager"
-        )
+        wait_until(lambda: expected in causes(lab, dead, *wrap), PATIENCE_S, "the manager")
 
 
 def test_a_clock_of_its_own(lab: Lab, dead: str) -> None:
@@ -385,8 +540,25 @@ def test_without_rights(lab: Lab, dead: str) -> None:
     assert "the packet filter cannot be read" in said
 
 
+def test_a_twin(lab: Lab, dead: str) -> None:
+    """Both nodes were given one number."""
+    identity = lab.node_directory(dead, "etc") / "identity.conf"
+    before = identity.read_text()
+    identity.write_text(before.replace("node 1;", "node 0;"))
+    try:
+        topology.start_daemon(lab, dead)
+        wait_found(lab, "node0", ("strangers", 0), ("peer", 1))
+        assert "heartbeats of this cluster's number were dropped: own node-id" in causes(lab, "node0")
+        assert "control link 0: heard, own node-id" in str(topology.cluster_status(lab, "node0")["notices"])
+    finally:
+        parents = [pid for pid, title in topology.daemon_processes(lab, dead).items() if title == "jsrpd"]
+        topology.signal_all(parents, signal.SIGTERM)
+        wait_until(lambda: not topology.daemon_processes(lab, dead), PATIENCE_S, "the end of the daemon")
+        identity.write_text(before)
+
+
 def test_another_key(lab: Lab, dead: str) -> None:
     (lab.node_directory(dead, "etc") / "cluster.key").write_text("00" * 32)
     topology.start_daemon(lab, dead)
-    wait_found(lab, "node0", ("strangers", 0), ("peer", 1))
-    assert "were dropped: key mismatch" in causes(lab, "node0")
+    wait_until(lambda: "were dropped: key mismatch" in causes(lab, "node0"), PATIENCE_S, "the stranger")
+    wait_found(lab, "node0", ("peer", 1))

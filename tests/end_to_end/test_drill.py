@@ -39,13 +39,14 @@ def jsrp(lab: Lab, node: str, *words: str) -> "subprocess.CompletedProcess[str]"
 
 @pytest.mark.parametrize("node", topology.NODES)
 def test_there_and_back(lab: Lab, node: str) -> None:
-    """From either node; what the segments saw is told of both ways and both reths."""
+    """From either node; what the segments saw is told of both ways, both reths and both families."""
     before = topology.primary_node(lab)
     done = jsrp(lab, node, *COMMAND, "no-confirm")
     assert done.returncode == 0, done.stderr
     assert "node1 owns redundancy group 1" in done.stdout
     assert f"is complete: {before} owns it again" in done.stdout
-    assert done.stdout.count("(reth0)") == done.stdout.count("(reth1)") == 2
+    watched = [f"{address} ({segment.reth}) " for segment in topology.BY_SEGMENT.values() for address in segment.gateways]
+    assert [done.stdout.count(one) for one in watched] == [2] * 4
     assert "not measured" not in done.stdout
     assert topology.primary_node(lab) == before
     demo.settle(lab, "the drill")

@@ -17,17 +17,18 @@ MOST_TRANSITIONS = 1000
 
 
 def show_information(call: Call) -> str:
-    """``show chassis cluster information [redundancy-group N]``."""
+    """``show chassis cluster information [redundancy-group N] [node WHICH]``."""
     from jsrpd.cli import both_nodes, information
     from jsrpd.management.requests import ReadEvents
     from jsrpd.model.journal import decode_events, since_cleared
 
     snapshot = snapshot_of_groups(call)
     group = call.number("group") if "group" in call.values else None
-    answers = both_nodes.asked(ReadEvents(MOST_TRANSITIONS, group, True))
+    (answers,) = both_nodes.asked(call, ReadEvents(MOST_TRANSITIONS, group, True))
     events = [event for one in answers if one.reply is not None for event in since_cleared(decode_events(one.reply.events))]
     untold = {one.node: one.problem for one in answers if one.problem}
-    told = information.nodes(snapshot, events, untold, _failures(snapshot))
+    named = {one.node for one in answers}
+    told = [node for node in information.nodes(snapshot, events, untold, _failures(snapshot)) if node.node in named]
     if call.display == "json":
         return information.json(told)
     return _xml(information.xml(told), snapshot) if call.display == "xml" else information.text(told)
@@ -71,25 +72,33 @@ def drill_unasked(call: Call) -> str:
 
 def show_data_plane_interfaces(call: Call) -> str:
     """``show chassis cluster data-plane interfaces``."""
-    from jsrpd.cli import render_json, render_text, render_xml
-
     snapshot = snapshot_now()
     if call.display == "json":
+        from jsrpd.cli import render_json
+
         return render_json.snapshot(snapshot)
     if call.display == "xml":
+        from jsrpd.cli import render_xml
+
         return _xml(render_xml.data_plane_interfaces(snapshot), snapshot)
+    from jsrpd.cli import render_text
+
     return render_text.data_plane_interfaces(snapshot)
 
 
 def show_control_interfaces(call: Call) -> str:
     """``show chassis cluster control-interface status``."""
-    from jsrpd.cli import render_json, render_text, render_xml
-
     snapshot = snapshot_now()
     if call.display == "json":
+        from jsrpd.cli import render_json
+
         return render_json.snapshot(snapshot)
     if call.display == "xml":
+        from jsrpd.cli import render_xml
+
         return _xml(render_xml.control_interfaces(snapshot), snapshot)
+    from jsrpd.cli import render_text
+
     return render_text.control_interfaces(snapshot)
 
 

@@ -6,7 +6,7 @@ Imports stay inside the functions: a command shall answer in 150 ms (SPEC sectio
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 via: "ContextVar[Callable[[Request], Reply] | None]" = ContextVar("via", default=None)
 """Who answers in place of the management socket: set by the daemon's own gateway, which runs commands for REST clients."""
+NO_REBOOT = "No reboot is needed, and none is made.\n"
 BANNER_TIMEOUT_S = 0.5
 """A prompt does not wait for a daemon that hangs."""
 
@@ -31,6 +32,10 @@ class CommandFailed(Exception):
     def __init__(self, text: str, shown: str = "", code: int = 1) -> None:
         super().__init__(text)
         self.shown, self.code = shown, code
+
+
+class InputFailed(CommandFailed):
+    """Of a command that reads lines of standard input: those behind the one that failed were meant for it and for nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +105,11 @@ def show_metrics(_call: Call) -> str:
 
 
 def show_ip_monitoring(call: Call) -> str:
-    """``show chassis cluster ip-monitoring status [redundancy-group N]``: as either node sees it."""
+    """``show chassis cluster ip-monitoring status [redundancy-group N] [node WHICH]``: as either node sees it."""
     from jsrpd.cli import both_nodes, render_ip_monitoring
     from jsrpd.management.requests import ShowIpMonitoring
 
-    answers = both_nodes.asked(ShowIpMonitoring(call.number("group") if "group" in call.values else None))
+    (answers,) = both_nodes.asked(call, ShowIpMonitoring(call.number("group") if "group" in call.values else None))
     if call.display == "xml":
         from jsrpd.cli import render_xml
 
@@ -113,12 +118,12 @@ def show_ip_monitoring(call: Call) -> str:
 
 
 def clear_ip_failure_counts(call: Call) -> str:
-    """``clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]``."""
+    """``clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS] [node WHICH]``."""
     from jsrpd.cli import both_nodes
     from jsrpd.cli.render_text import node_block
     from jsrpd.management.requests import ClearIpFailureCounts
 
-    answers = both_nodes.asked(ClearIpFailureCounts(call.values.get("address", "")))
+    answers = both_nodes.ordered(call, ClearIpFailureCounts(call.values.get("address", "")))
     return "".join(node_block(one.node, one.reply.text if one.reply is not None else one.problem) for one in answers)
 
 
@@ -218,21 +223,6 @@ def show_data_plane_statistics(call: Call) -> str:
     return (render_json.snapshot if call.display == "json" else render_sessions.data_plane_statistics)(snapshot)
 
 
-def show_cold_sync(call: Call) -> str:
-    """``show chassis cluster information detail coldsync``: each node's own."""
-    from jsrpd.cli import both_nodes, render_json, render_sessions
-    from jsrpd.management.requests import ShowStatus
-
-    if call.display == "json":
-        return render_json.snapshot(snapshot_now())
-    answers = [(one.node, one.reply.status if one.reply else None, one.problem) for one in both_nodes.asked(ShowStatus())]
-    if call.display == "xml":
-        from jsrpd.cli import render_xml
-
-        return render_xml.reply(render_xml.cold_synchronization(answers))
-    return render_sessions.cold_synchronization(answers)
-
-
 def show_configuration(call: Call) -> str:
     """``show configuration``: the file, not what the daemon runs with."""
     from jsrpd.configuration import files, junos
@@ -326,6 +316,16 @@ def _write_identity(cluster_id: int, node: int) -> str:
     return f"Successfully {'enabled' if cluster_id else 'disabled'} chassis cluster. Restart jsrpd for this to take effect.\n"
 
 
+def set_identity_reboot(call: Call) -> str:
+    """``set chassis cluster cluster-id N node M reboot``, as hands know it: nothing here needs a reboot, so there is none."""
+    return set_identity(call) + NO_REBOOT
+
+
+def disable_reboot(call: Call) -> str:
+    """``set chassis cluster disable reboot``."""
+    return disable(call) + NO_REBOOT
+
+
 def help_index(_call: Call) -> str:
     """``help syslog``."""
     from jsrpd.messages.help_syslog import render_help_index
@@ -411,15 +411,29 @@ def core_copy() -> "tuple[CoreState, Cluster]":
 
 def ask(request: "Request", timeout_s: float | None = None) -> "Reply":
     """The daemon's answer; CommandFailed with what it refuses."""
+    with begun(request, timeout_s) as answer:
+        return answer()
+
+
+@contextlib.contextmanager
+def begun(request: "Request", timeout_s: float | None = None) -> "Iterator[Callable[[], Reply]]":
+    """A question that is under way: what is yielded waits for its answer. CommandFailed from both."""
     from jsrpd.management import client
     from jsrpd.management.requests import SOCKET_NAME
 
+    in_place = via.get()
+    if in_place is not None:
+        yield lambda: _granted(in_place(request))
+        return
     path = directory("RUNTIME_DIRECTORY", "/run/jsrpd") / SOCKET_NAME
-    answer = via.get()
     try:
-        reply = answer(request) if answer is not None else client.ask(path, request, timeout_s or client.TIMEOUT_S)
+        with client.begun(path, request, timeout_s or client.TIMEOUT_S) as answer:
+            yield lambda: _granted(answer())
     except client.DaemonUnreachable as error:
         raise CommandFailed(f"error: {error}") from error
+
+
+def _granted(reply: "Reply") -> "Reply":
     if not reply.ok:
         raise CommandFailed(reply.text)
     return reply

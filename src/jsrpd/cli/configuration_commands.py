@@ -1,12 +1,13 @@
 """The operational commands around configurations: entering configuration mode, the history of commits, importing."""
 
-import json
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsrpd.cli.commands import Call, CommandFailed, ask, configuration_directory, directory
+from jsrpd.cli.commands import Call, CommandFailed, InputFailed, ask, configuration_directory, directory, file_problem
+
+MAX_FOREIGN_BYTES = 16 << 20
 
 if TYPE_CHECKING:
     from jsrpd.cli.configure import ConfigureMode
@@ -57,7 +58,7 @@ def _run(mode: "ConfigureMode") -> str:
     sys.stdout.flush()
     printed, failed = run_script(mode, sys.stdin)
     if failed:
-        raise CommandFailed(failed, printed)
+        raise InputFailed(failed, printed)
     return printed
 
 
@@ -69,7 +70,7 @@ def show_commits(call: Call) -> str:
     if call.display == "json":
         import msgspec
 
-        return json.dumps({"commits": msgspec.to_builtins(commits)}, indent=2) + "\n"
+        return msgspec.json.format(msgspec.json.encode({"commits": commits}), indent=2).decode() + "\n"
     return "".join(f"{line}\n" for one in commits for line in _lines(one))
 
 
@@ -111,9 +112,10 @@ def import_junos(call: Call) -> str:
     names = path.with_name(NAMES_FILE)
     try:
         table = read_names(names.read_text()) if names.exists() else {}
-        text = path.read_text(errors="replace")
-        return _imported(imported(text, path.name, table))
-    except (OSError, ValueError) as error:
+        return _imported(imported(_foreign(path), path.name, table))
+    except OSError as error:
+        raise file_problem(error, path) from error
+    except ValueError as error:
         raise CommandFailed(f"error: {error}") from error
 
 
@@ -123,8 +125,10 @@ def import_keepalived(call: Call) -> str:
 
     paths = _paths(call)
     try:
-        return _imported(imported([(str(path), path.read_text(errors="replace")) for path in paths], _included))
-    except (OSError, ValueError) as error:
+        return _imported(imported([(str(path), _foreign(path)) for path in paths], _included))
+    except OSError as error:
+        raise file_problem(error, Path(str(error.filename))) from error
+    except ValueError as error:
         raise CommandFailed(f"error: {error}") from error
 
 
@@ -132,7 +136,14 @@ def _included(pattern: str, beside: str) -> list[tuple[str, str]]:
     """The files an ``include`` names, relative to the file it stands in."""
     base = Path(beside).parent
     found = sorted(Path(pattern).parent.glob(Path(pattern).name)) if Path(pattern).is_absolute() else sorted(base.glob(pattern))
-    return [(str(path), path.read_text(errors="replace")) for path in found if path.is_file()]
+    return [(str(path), _foreign(path)) for path in found if path.is_file()]
+
+
+def _foreign(path: Path) -> str:
+    """Another product's configuration. ValueError for what is too large to be one."""
+    if path.stat().st_size > MAX_FOREIGN_BYTES:
+        raise ValueError(f"{path} has more than {MAX_FOREIGN_BYTES >> 20} MB and is no configuration")
+    return path.read_text(errors="replace")
 
 
 def _imported(result: "tuple[str, list[str]]") -> str:

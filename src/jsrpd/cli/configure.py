@@ -17,13 +17,14 @@ from jsrpd.cli.configuration_client import Desk
 from jsrpd.cli.configure_grammar import VERBS, grammar
 from jsrpd.cli.grammar import GrammarError, Word
 from jsrpd.configuration import files
-from jsrpd.configuration.candidate import MAX_TEXT_BYTES, Candidate, EditFailed, read
+from jsrpd.configuration.candidate import MAX_TEXT_BYTES, Candidate, EditFailed, NotThere, read
 from jsrpd.configuration.junos import copy, quoted
 from jsrpd.configuration.merge import merged
 from jsrpd.configuration.places import TOP_PLACE, Role, WrongWord, in_full, walk
 from jsrpd.configuration.render import comparison, lines_of, same, set_lines, text_of
 
 CONFIRM_MINUTES = 10
+SHOWN_OF_A_LINE = 60
 END_OF_TEXT = ("\x04", "^D", ".")
 """Lines that end a text typed at the terminal."""
 UNCOMMITTED = "The configuration has been changed but not committed"
@@ -125,7 +126,10 @@ class ConfigureMode:
             case "set":
                 self.candidate.put(self.level, _some(words, "set STATEMENT"))
             case "delete":
-                self.candidate.delete([*self.level, *words])
+                try:
+                    self.candidate.delete([*self.level, *words])
+                except NotThere as missing:
+                    return f"{missing}\n"
             case "activate" | "deactivate":
                 self.candidate.activate([*self.level, *_some(words, f"{verb} STATEMENT")], verb == "activate")
             case "annotate":
@@ -228,6 +232,8 @@ class ConfigureMode:
         if own and "compare".startswith(own[0][0]):
             return pipeline.apply(self._compare(own[0][1:]))
         path = self._path(words)
+        if path is None:
+            return pipeline.apply("")
         node, place = self.candidate.find(path) if path else (self.candidate.tree, TOP_PLACE)
         if own:
             return pipeline.apply(self._display(own[0][1:], path))
@@ -237,16 +243,16 @@ class ConfigureMode:
             return pipeline.apply("".join(f"{line}\n" for line in lines_of(node, place)))
         return pipeline.apply(text_of(node, place))
 
-    def _path(self, words: list[str]) -> list[str]:
+    def _path(self, words: list[str]) -> list[str] | None:
+        """None: nothing stands there, as at a level that was entered to make it."""
         path = list(self.level)
         for word in words:
             place = walk(path)[-1].place if path else TOP_PLACE
             path.append(in_full(place, word))
         if path and self.candidate.tree.find(*path) is None:
             walk(path)
-            if path != self.level:
-                raise CommandFailed("")
-        return path if self.candidate.tree.find(*path) is not None else []
+            return None
+        return path
 
     def _display(self, words: list[str], path: list[str]) -> str:
         wanted = next((name for name in ("set", "json", "yaml") if words and name.startswith(words[0])), "")
@@ -400,17 +406,17 @@ class ConfigureMode:
         before = copy(self.candidate.tree)
         level = list(self.level)
         try:
-            self._take_text(how, text, name)
+            remarks = self._take_text(how, text, name)
         except (EditFailed, CommandFailed, GrammarError) as error:
             self.candidate, self.level = Candidate(before), level
             raise CommandFailed(f"{error}\nload failed; the candidate is as it was") from error
         self._keep_level()
-        return "load complete\n"
+        return f"{remarks}load complete\n"
 
-    def _take_text(self, how: str, text: str, name: str) -> None:
+    def _take_text(self, how: str, text: str, name: str) -> str:
+        """What is to be remarked on."""
         if how == "set":
-            self._run_lines(text, name)
-            return
+            return self._run_lines(text, name)
         tree = files.read_tree(text, name)
         match how:
             case "override" | "update":
@@ -419,9 +425,11 @@ class ConfigureMode:
                 self.candidate.replace(tree)
             case _:
                 self.candidate.merge(tree)
+        return ""
 
-    def _run_lines(self, text: str, name: str) -> None:
-        """Lines of commands that edit, and no others."""
+    def _run_lines(self, text: str, name: str) -> str:
+        """Lines of commands that edit, and no others; what they remark on, with their numbers."""
+        remarks = list[str]()
         if "\0" in text:
             raise EditFailed(f"error: {name} is not text")
         for number, line in enumerate(text.splitlines(), 1):
@@ -443,9 +451,11 @@ class ConfigureMode:
             ):
                 raise CommandFailed(f"{name}:{number}: '{line.strip()[:60]}' does not edit")
             try:
-                self._do(typed[0], typed[1:])
+                said = self._do(typed[0], typed[1:])
             except (EditFailed, WrongWord, CommandFailed, GrammarError) as error:
                 raise CommandFailed(f"{name}:{number}: {error}") from error
+            remarks += [f"{name}:{number}: {said}"] if said else []
+        return "".join(remarks)
 
     def _save(self, words: list[str]) -> str:
         (target,) = _some(words, "save FILE")[:1]
@@ -469,12 +479,14 @@ def _some(words: list[str], form: str) -> list[str]:
 def run_script(mode: ConfigureMode, lines: Iterable[str]) -> tuple[str, str]:
     """Every line, until one fails: what was printed, and the error. For scripts and pipes: nothing is asked."""
     printed = list[str]()
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
             printed.append(mode.execute(line.rstrip("\n")))
         except (CommandFailed, GrammarError) as error:
             mode.close()
-            return "".join(printed), str(error)
+            return "".join(
+                printed
+            ), f"{error}\nline {number} of the input failed: {_readable(line)}; nothing behind it was carried out"
         if mode.finished:
             break
     with contextlib.suppress(CommandFailed):
@@ -482,3 +494,8 @@ def run_script(mode: ConfigureMode, lines: Iterable[str]) -> tuple[str, str]:
     lost = "warning: uncommitted changes are discarded\n" if not mode.finished and mode.changed else ""
     mode.close()
     return "".join(printed) + lost, ""
+
+
+def _readable(line: str) -> str:
+    """As much of it as one recognizes it by, without what is no text."""
+    return "".join(one if one.isprintable() else "?" for one in line.strip()[:SHOWN_OF_A_LINE])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jsrpd.cli.information import led
-from jsrpd.cli.render_sessions import cold_synchronization_lines
+from jsrpd.cli.render_sessions import cold_synchronization
 from jsrpd.cli.render_statistics import CHILD_LINKS, CONTROL, FABRIC, in_band_lines, of_kind
 from jsrpd.cli.render_text import node_block, up
 from jsrpd.model.details import Details, MonitoredObject, Synchronization
@@ -106,7 +106,7 @@ def xml(blocks: Sequence[Block], sections: Sequence[str], container: str = "") -
 
 
 def json(blocks: Sequence[Block]) -> str:
-    """Of each node: what monitors and commits told, counts of paths, and the events that the sections show."""
+    """Of each node: what monitors, sessions and commits told, counts of paths, and the events that the sections show."""
     tree = [{"node": block.node, "problem": block.problem, **(_tree(block.told) if block.told else {})} for block in blocks]
     return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
 
@@ -117,6 +117,7 @@ def _tree(told: Told) -> dict[str, object]:
         "synchronization": msgspec.to_builtins(told.details.synchronization),
         "schedule": msgspec.to_builtins(told.snapshot.schedule),
         "paths": msgspec.to_builtins(told.snapshot.paths),
+        "sessions": msgspec.to_builtins(told.snapshot.sessions),
         "events": msgspec.to_builtins(since_cleared(told.events)),
     }
 
@@ -518,14 +519,13 @@ def _scripts(told: Told) -> list[str]:
 
 
 def _cold_sync(told: Told) -> list[str]:
-    return cold_synchronization_lines(told.snapshot)
+    return cold_synchronization(told.snapshot)
 
 
 def _cold_sync_xml(told: Told) -> "list[Element]":
-    from jsrpd.cli.render_xml import cold_synchronization_element
+    from jsrpd.cli.render_xml import cold_synchronization
 
-    element = cold_synchronization_element(told.snapshot)
-    return [element] if element is not None else []
+    return [cold_synchronization(told.snapshot)]
 
 
 # -- configuration and commands ---------------------------------------------------------------------------------------------

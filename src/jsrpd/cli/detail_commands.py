@@ -15,7 +15,7 @@ MOST_EVENTS = 1000
 
 
 def show_detail(call: Call) -> str:
-    """``show chassis cluster information detail [redundancy-group N]``: every section."""
+    """``show chassis cluster information detail [redundancy-group N] [node WHICH]``: every section."""
     from jsrpd.cli.detail import SECTIONS
 
     return _show(call, tuple(SECTIONS), "chassis-cluster-detail-information")
@@ -51,8 +51,7 @@ def _blocks(call: Call) -> "Sequence[Block]":
     from jsrpd.model.journal import decode_events
 
     found = []
-    answers = [both_nodes.asked(request) for request in (ShowStatus(), ShowDetails(), ReadEvents(MOST_EVENTS))]
-    for one, *others in zip(*answers, strict=True):
+    for one, *others in zip(*both_nodes.asked(call, ShowStatus(), ShowDetails(), ReadEvents(MOST_EVENTS)), strict=True):
         replies = [answer.reply for answer in (one, *others)]
         problem = next((answer.problem for answer in (one, *others) if answer.problem), "")
         if problem or None in replies:

@@ -201,7 +201,7 @@ class Drill:
         opened = _opened(events, target, began_ns if target == here else 0)
         if opened is None:
             return [f"  not measured: the journal of node{target} does not tell when it became primary"]
-        return [seen(watch, opened) for watch in watches] or ["  not measured: the group has no IPv4 gateway address"]
+        return [seen(watch, opened) for watch in watches] or ["  not measured: the group has no gateway address"]
 
     def _reset(self) -> None:
         """The mark of a manual failover would refuse the next."""

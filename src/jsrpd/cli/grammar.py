@@ -20,7 +20,7 @@ class Word(Generic[T]):
 
     ``below``: the words that may follow. ``command``: what is meant when the words end here. ``argument``: the value
     typed at this place is kept under this name; ``within``: and must be one of these numbers; ``among``: or one of these
-    words; ``rest``: and it goes on to the end of the line, for a command that has a language of its own.
+    words, with their help; ``rest``: and it goes on to the end of the line, for a command that has a language of its own.
     """
 
     help: str
@@ -29,7 +29,7 @@ class Word(Generic[T]):
     argument: str = ""
     within: range | None = None
     rest: bool = False
-    among: tuple[str, ...] = ()
+    among: Mapping[str, str] = field(default_factory=dict)
 
 
 class GrammarError(Exception):
@@ -71,7 +71,9 @@ def possible(place: Word[T]) -> str:
 
 def listed(found: Iterable[Candidate]) -> str:
     """Candidates as a list with its title."""
-    return "\n".join(["Possible completions:", *(f"  {one.shown:<20} {one.help}".rstrip() for one in found)])
+    rows = list(found)
+    width = max([20, *(len(one.shown) for one in rows)])
+    return "\n".join(["Possible completions:", *(f"  {one.shown:<{width}} {one.help}".rstrip() for one in rows)])
 
 
 def candidates(place: Word[T], partial: str = "", values: Mapping[str, Sequence[tuple[str, str]]] | None = None) -> list[Candidate]:
@@ -81,7 +83,7 @@ def candidates(place: Word[T], partial: str = "", values: Mapping[str, Sequence[
         if not below.argument:
             found += [Candidate(name, below.help, name)] if name.startswith(partial) else []
             continue
-        known = (values or {}).get(below.argument) or [(word, below.help) for word in below.among]
+        known = (values or {}).get(below.argument) or list(below.among.items())
         matching = [Candidate(word, help_, word) for word, help_ in known if word.startswith(partial)]
         found += matching or [Candidate(name, below.help)]
     return found

@@ -16,7 +16,9 @@ from jsrpd.model.status import ClusterStatus, GroupNodeStatus, GroupStatus, Inte
 NANOSECONDS = 1_000_000_000
 LATE_SHOWN_NS = 5_000_000
 """Less than this is not worth a colour."""
-MOST_PATHS, MOST_MONITORS, FEWEST_EVENTS = 6, 3, 4
+MOST_NOTICES, MOST_PATHS, MOST_MONITORS, FEWEST_EVENTS = 2, 6, 3, 4
+CODES_WIDTH = 5
+CUT = "…"
 
 
 class Style(Enum):
@@ -58,10 +60,14 @@ def screen(view: View, columns: int, rows: int, colour: bool) -> list[str]:
 
 
 def _painted(line: Line, columns: int, colour: bool) -> str:
+    """Where it is cut there is a sign of it."""
     left, parts = columns, []
+    rest = sum(len(text.rstrip() if at == len(line) - 1 else text) for at, (text, _) in enumerate(line))
     for text, style in line:
         shown = text[:left]
-        left -= len(shown)
+        left, rest = left - len(shown), rest - len(shown)
+        if shown and not left and rest > 0:
+            shown = f"{shown[:-1]}{CUT}"
         plain = not colour or style is Style.PLAIN or (style is not Style.TITLE and not shown.strip())
         parts.append(shown if plain else f"\x1b[{style.value}m{shown}\x1b[0m")
     return "".join(parts)
@@ -78,13 +84,13 @@ def _title(view: View) -> Line:
 
 def _body(view: View, status: ClusterStatus, rows: int, columns: int) -> list[Line]:
     """Groups and events share what the rest leaves."""
-    notices = [part for notice in status.notices[:2] for part in textwrap.wrap(f"! {notice}", columns)]
+    notices = [part for notice in status.notices[:MOST_NOTICES] for part in textwrap.wrap(f"! {notice}", columns)]
     top: list[Line] = [[(part, Style.BAD)] for part in notices]
-    top += [*_paths(status), []]
-    middle: list[Line] = [[], *_monitors(status), *_sessions(view, status), []]
+    top += [*_left_out(len(status.notices) - MOST_NOTICES, "notices: show chassis cluster status"), *_paths(status), []]
+    middle: list[Line] = [[], *_monitors(status), *_sessions(view, status), _engine(status), []]
     room = rows - len(top) - len(middle) - 2
     groups = _groups(status, max(1, room - FEWEST_EVENTS))
-    return [*top, *groups, *middle, *_events(view.events, room + 1 - len(groups))]
+    return [*top, *groups, *middle, *_events(status.node, view.events, room + 1 - len(groups))]
 
 
 # -- paths --------------------------------------------------------------------------------------------------------------
@@ -113,8 +119,8 @@ def _path(path: PathStatus) -> Line:
     ]
 
 
-def _left_out(count: int, what: str) -> list[Line]:
-    return [[(f"  and {count} more {what}", Style.FAINT)]] if count > 0 else []
+def _left_out(count: int, what: str, bad: bool = False) -> list[Line]:
+    return [[(f"  and {count} more {what}", Style.BAD if bad else Style.FAINT)]] if count > 0 else []
 
 
 # -- groups -------------------------------------------------------------------------------------------------------------
@@ -135,7 +141,9 @@ def _groups(status: ClusterStatus, room: int) -> list[Line]:
     side = f"{'Prio':>4} {'Weight':>6} {'Gate':<5}{'Fails':<5}"
     head = [(f"{'Group':<6}{'node0':<14}{side} {'node1':<14}{side}".rstrip(), Style.HEAD)]
     shown = _worst(status.groups, room)
-    return [head, *(_group(group) for group in shown), *_left_out(len(status.groups) - len(shown), "groups, all of them well")]
+    unwell = sum(not _is_well(group) for group in status.groups if group not in shown)
+    what = f"groups, {unwell} of them not well" if unwell else "groups, all of them well"
+    return [head, *(_group(group) for group in shown), *_left_out(len(status.groups) - len(shown), what, unwell > 0)]
 
 
 def _worst(groups: Sequence[GroupStatus], room: int) -> list[GroupStatus]:
@@ -162,7 +170,10 @@ def _group(group: GroupStatus) -> Line:
 
 def _node(row: GroupNodeStatus) -> list[Span]:
     weight = "-" if row.weight is None else str(row.weight)
-    codes = " ".join(code.name for code in codes_of(row.failures or 0)) or "-"
+    codes = [code.name for code in codes_of(row.failures or 0)] or ["-"]
+    fails = " ".join(codes)
+    if len(fails) > CODES_WIDTH:
+        fails = f"{codes[0]}+{len(codes) - 1}"
     gate = {None: "-", True: "open", False: "shut"}[row.gate_open]
     primary_and_shut = row.state == "primary" and row.gate_open is False
     return [
@@ -170,7 +181,7 @@ def _node(row: GroupNodeStatus) -> list[Span]:
         (f"{row.priority:>4} ", Style.PLAIN),
         (f"{weight:>6} ", Style.BAD if row.weight is not None and row.weight <= 0 else Style.PLAIN),
         (f"{gate:<5}", Style.BAD if primary_and_shut else Style.PLAIN),
-        (f"{codes:<5.5}", Style.BAD if row.failures else Style.PLAIN),
+        (f"{fails:<{CODES_WIDTH}}", Style.BAD if row.failures else Style.PLAIN),
     ]
 
 
@@ -193,29 +204,34 @@ def _monitor(one: InterfaceMonitorStatus) -> Line:
 
 
 def _sessions(view: View, status: ClusterStatus) -> list[Line]:
-    engine: Span = (f"  engine {status.lateness_ns / 1e6:.1f} ms late in an hour", Style.FAINT)
     told = status.sessions
     if told is None or not told.on:
-        return [[("Sessions  ", Style.HEAD), ("not synchronized" if told is not None else "not told", Style.ODD), engine]]
+        return [[("Sessions  ", Style.HEAD), ("not synchronized" if told is not None else "not told", Style.ODD)]]
     covered: Span = ("covered", Style.GOOD) if told.covered else ("not covered", Style.BAD)
     peer: Span = ("", Style.PLAIN) if told.peer else (", the peer is silent", Style.BAD)
     rates = "" if view.rates is None else f", {view.rates[0]:.0f} out {view.rates[1]:.0f} in a second"
     backlog: Span = (f", backlog {told.backlog_bytes >> 10} kB" if told.backlog_bytes else "", Style.ODD)
-    return [[("Sessions  ", Style.HEAD), covered, peer, (rates, Style.PLAIN), backlog, engine]]
+    return [[("Sessions  ", Style.HEAD), covered, peer, (rates, Style.PLAIN), backlog]]
 
 
-def _events(events: Sequence[JournalEvent], room: int) -> list[Line]:
-    head: list[Line] = [[("Last events", Style.HEAD)]]
-    return head + [_event(event) for event in (events[-room:] if room > 0 else ())]
+def _engine(status: ClusterStatus) -> Line:
+    style = Style.ODD if status.lateness_ns >= LATE_SHOWN_NS else Style.PLAIN
+    return [("Engine    ", Style.HEAD), (f"{status.lateness_ns / 1e6:.1f} ms late at worst within an hour", style)]
 
 
-def _event(event: JournalEvent) -> Line:
+def _events(node: int, events: Sequence[JournalEvent], room: int) -> list[Line]:
+    """Of the answering node's journal; what happened on the other one, as far as it was told, says so."""
+    head: list[Line] = [[(f"Last events of node{node}", Style.HEAD)]]
+    return head + [_event(node, event) for event in (events[-room:] if room > 0 else ())]
+
+
+def _event(node: int, event: JournalEvent) -> Line:
     at = datetime.fromtimestamp(event.at // NANOSECONDS).astimezone()
     groups = ",".join(f"RG{group}" for group in event.groups)
-    text = event.text.split("\n")[0]
+    text = ("" if event.node == node else f"node{event.node}: ") + event.text.split("\n")[0]
     moved = event.kind.value == "transition"
     return [
-        (f"{at:%H:%M:%S}.{event.at % NANOSECONDS // 1_000_000:03} node{event.node} {groups:<6.6} ", Style.FAINT),
+        (f"{at:%H:%M:%S}.{event.at % NANOSECONDS // 1_000_000:03} {groups:<6.6} ", Style.FAINT),
         (text, Style.ODD if moved else Style.PLAIN),
     ]
 

@@ -39,7 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.code if isinstance(error, CommandFailed) else EX_USAGE
     except KeyboardInterrupt:
         return EX_INTERRUPTED
-    except (Enter, Leave):
+    except Enter as enter:
+        from jsrpd.cli.shell import run_mode
+
+        return run_mode(enter)
+    except Leave:
         return 0
     return 0
 

@@ -1,8 +1,5 @@
 """What the session process does, in the vendor's layout where there is one (reference 7.5 and 7.6), ours below it."""
 
-from collections.abc import Sequence
-
-from jsrpd.cli.render_text import node_block
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode
 from jsrpd.model.status import ClusterStatus, SessionStatus
 
@@ -35,30 +32,19 @@ def _state(sessions: SessionStatus) -> list[str]:
     return lines + [f"    {name[0].upper()}{name[1:]}: {count}" for name, count in sessions.counters.items()]
 
 
-def cold_synchronization(answers: Sequence[tuple[int, ClusterStatus | None, str]]) -> str:
-    """``show chassis cluster information detail coldsync``: node, its status, why there is none."""
-    return "".join(node_block(node, why if status is None else _cold_synchronization(status)) for node, status, why in answers)
-
-
-def _cold_synchronization(snapshot: ClusterStatus) -> str:
-    return SILENT.rstrip() if snapshot.sessions is None else "\n".join(cold_synchronization_lines(snapshot))
-
-
-def cold_synchronization_lines(snapshot: ClusterStatus) -> list[str]:
+def cold_synchronization(snapshot: ClusterStatus) -> list[str]:
     """The section; one line while the session process has not reported."""
     sessions = snapshot.sessions
     if sessions is None:
         return ["Cold Synchronization:", f"    {SILENT.rstrip()}"]
-    own = (node for group in snapshot.groups for node in group.nodes if node.node == snapshot.node)
-    weight = FULL_WEIGHT if any(_cold(node.failures) for node in own) else 0
-    done, failed, unknown = _units(sessions)
+    done, failed, unknown = units(sessions)
     return [
         "Cold Synchronization:",
         "    Status:",
         f"        Cold synchronization completed for: {done}",
         f"        Cold synchronization failed for: {failed}",
         f"        Cold synchronization not known for: {unknown}",
-        f"        Current Monitoring Weight: {weight}",
+        f"        Current Monitoring Weight: {cold_weight(snapshot)}",
         "",
         "    Progress:",
         f"        CS Prereq               {int(sessions.peer)} of 1 SPUs completed",
@@ -76,11 +62,17 @@ def cold_synchronization_lines(snapshot: ClusterStatus) -> list[str]:
     ]
 
 
+def cold_weight(snapshot: ClusterStatus) -> int:
+    """What its groups lose because sessions are missing on the answering node."""
+    own = (node for group in snapshot.groups for node in group.nodes if node.node == snapshot.node)
+    return FULL_WEIGHT if any(_cold(node.failures) for node in own) else 0
+
+
 def _cold(failures: int | None) -> bool:
     return failures is not None and bool(failures >> FailureCode.CS & 1)
 
 
-def _units(sessions: SessionStatus) -> tuple[str, str, str]:
+def units(sessions: SessionStatus) -> tuple[str, str, str]:
     """(completed for, failed for, not known for), as the vendor names packet engines."""
     if not sessions.on:
         return "N/A", "N/A", "N/A"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jsrpd.cli import completion, pipes
-from jsrpd.cli.commands import CommandFailed, banner, known_values
+from jsrpd.cli.commands import CommandFailed, InputFailed, banner, known_values
 from jsrpd.cli.editor import Asked, Editor, Ended, Interrupted
 from jsrpd.cli.grammar import GrammarError, Word
 from jsrpd.cli.main import answer
@@ -69,11 +69,11 @@ class Operational:
 
 
 class Session:
-    """A stack of modes over a terminal."""
+    """A stack of modes over a terminal; it ends when the first one is left."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, first: Mode | None = None) -> None:
         self.terminal = terminal
-        self.modes: list[Mode] = [Operational()]
+        self.modes: list[Mode] = [first or Operational()]
         self.history: list[str] = []
 
     def run(self) -> int:
@@ -178,6 +178,12 @@ def run() -> int:
     return batch()
 
 
+def run_mode(enter: Enter) -> int:
+    """The session of this terminal, in one mode only, as a command of the one-shot form has begun it."""
+    sys.stdout.write(enter.text)
+    return Session(Terminal(), enter.mode).run()
+
+
 def batch() -> int:
     """Commands from a pipe or a file: 0, or 1 when any failed; no prompt, no pages."""
     modes: list[Mode] = [Operational()]
@@ -198,6 +204,8 @@ def batch() -> int:
             sys.stdout.write(getattr(error, "shown", ""))
             sys.stdout.flush()
             sys.stderr.write(f"{error}\n")
+            if isinstance(error, InputFailed):
+                break
         except Enter as enter:
             modes.append(enter.mode)
         except Leave:

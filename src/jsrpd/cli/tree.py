@@ -28,8 +28,16 @@ def _numbers(name: str, within: range, help_: str) -> Place:
     return Word(f"{help_} ({within[0]}..{within[-1]})", argument=name, within=within)
 
 
+WHICH = {
+    "0": "node0",
+    "1": "node1",
+    "all": "Both nodes, as without this",
+    "local": "The node that is asked",
+    "primary": "The primary of redundancy group 0",
+}
 VALUES: Mapping[str, Place] = {
     "GROUP": _numbers("group", range(MAX_GROUP + 1), "Number of the group"),
+    "WHICH": Word("Which node", argument="which", among=WHICH),
     "NODE": _numbers("node", range(len(NODE_IDS)), "Number of the node"),
     "ID": _numbers("cluster", range(256), "Number of the cluster"),
     "COUNT": _numbers("last", range(1, 1_000_000), "How many"),
@@ -43,7 +51,7 @@ VALUES: Mapping[str, Place] = {
     "FILES": Word("The files", argument="files", rest=True),
     "TAG": Word("One message", argument="tag"),
     "NAME": Word("Name of the token", argument="name"),
-    "ACCESS": Word("What it may do", argument="access", among=(Access.READ.value, Access.ACT.value)),
+    "ACCESS": Word("What it may do", argument="access", among={Access.READ.value: "Show", Access.ACT.value: "Show and order"}),
     "TEXT": Word("Text, in quotes", argument="text"),
     "EVENTS": Word('"interface IF down; after 5s; node 0 lost …", in quotes', argument="events", rest=True),
     "JOURNAL": Word("A journal's directory or file; then --until TIME, --verbose", argument="journal", rest=True),
@@ -89,52 +97,60 @@ ENTRIES: tuple[Entry[Command], ...] = (
     ),
     Entry("show chassis cluster interfaces", "Links, reths and monitored interfaces", Command(do.show_interfaces, FORMATS)),
     Entry(
-        "show chassis cluster information [redundancy-group GROUP]",
+        "show chassis cluster information [redundancy-group GROUP] [node WHICH]",
         "How each group came to its state, and what has failed",
         Command(cluster.show_information, FORMATS),
     ),
     Entry(
-        "show chassis cluster information detail [redundancy-group GROUP]",
-        "Everything about this node",
+        "show chassis cluster information detail [redundancy-group GROUP] [node WHICH]",
+        "Everything about a node",
         Command(detail.show_detail, FORMATS),
     ),
     Entry(
-        "show chassis cluster information detail spu",
+        "show chassis cluster information detail spu [node WHICH]",
         "What carries packets, and the network cards",
         Command(detail.section("spu"), FORMATS),
     ),
     Entry(
-        "show chassis cluster information detail interface-monitor",
+        "show chassis cluster information detail interface-monitor [node WHICH]",
         "Watched interfaces",
         Command(detail.section("interface-monitor"), FORMATS),
     ),
-    Entry("show chassis cluster information detail fabric-link", "The fabric", Command(detail.section("fabric-link"), FORMATS)),
     Entry(
-        "show chassis cluster information detail control-link",
+        "show chassis cluster information detail fabric-link [node WHICH]",
+        "The fabric",
+        Command(detail.section("fabric-link"), FORMATS),
+    ),
+    Entry(
+        "show chassis cluster information detail control-link [node WHICH]",
         "The control links, and the connection for commits",
         Command(detail.section("control-link"), FORMATS),
     ),
     Entry(
-        "show chassis cluster information detail hardware-monitor",
+        "show chassis cluster information detail hardware-monitor [node WHICH]",
         "Memory, file systems, temperature",
         Command(detail.section("hardware-monitor"), FORMATS),
     ),
     Entry(
-        "show chassis cluster information detail schedule-monitor",
+        "show chassis cluster information detail schedule-monitor [node WHICH]",
         "Whether the daemon is woken in time",
         Command(detail.section("schedule-monitor"), FORMATS),
     ),
     Entry(
-        "show chassis cluster information detail command-history",
+        "show chassis cluster information detail command-history [node WHICH]",
         "What operators ordered",
         Command(detail.section("command-history"), FORMATS),
     ),
     Entry(
-        "show chassis cluster information configuration-synchronization",
+        "show chassis cluster information configuration-synchronization [node WHICH]",
         "The configuration beside the peer's",
         Command(detail.section("configuration-synchronization"), FORMATS),
     ),
-    Entry("show chassis cluster information detail coldsync", "Cold synchronisation", Command(do.show_cold_sync, FORMATS)),
+    Entry(
+        "show chassis cluster information detail coldsync [node WHICH]",
+        "Cold synchronisation",
+        Command(detail.section("coldsync"), FORMATS),
+    ),
     Entry("show chassis cluster statistics", "Heartbeats and synchronised sessions", Command(statistics.show_statistics, FORMATS)),
     Entry(
         "show chassis cluster control-plane statistics",
@@ -145,8 +161,8 @@ ENTRIES: tuple[Entry[Command], ...] = (
     Entry("show chassis cluster data-plane interfaces", "Fabric links", Command(cluster.show_data_plane_interfaces, FORMATS)),
     Entry("show chassis cluster control-interface status", "State of each link", Command(cluster.show_control_interfaces, FORMATS)),
     Entry(
-        "show chassis cluster ip-monitoring status [redundancy-group GROUP]",
-        "How they answer this node",
+        "show chassis cluster ip-monitoring status [redundancy-group GROUP] [node WHICH]",
+        "How they answer each node",
         Command(do.show_ip_monitoring, FORMATS),
     ),
     Entry("show chassis cluster services", "What follows the roles on this node", Command(do.show_services, JSON)),
@@ -222,11 +238,11 @@ ENTRIES: tuple[Entry[Command], ...] = (
         Command(node_commands.clear_preempt_count),
     ),
     Entry(
-        "clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS]",
+        "clear chassis cluster ip-monitoring failure-count [ip-address ADDRESS] [node WHICH]",
         "How often each became unreachable",
         Command(do.clear_ip_failure_counts),
     ),
-    Entry("clear chassis cluster information", "Let what is shown begin anew", Command(statistics.clear_information)),
+    Entry("clear chassis cluster information [node WHICH]", "Let what is shown begin anew", Command(statistics.clear_information)),
     Entry("clear chassis cluster statistics", "Counters of both planes", Command(statistics.clear_statistics)),
     Entry("clear chassis cluster control-plane statistics", "Counters of heartbeats", Command(statistics.clear_control_plane)),
     Entry("clear chassis cluster data-plane statistics", "Counters of sessions", Command(statistics.clear_data_plane)),
@@ -236,7 +252,13 @@ ENTRIES: tuple[Entry[Command], ...] = (
         Command(do.clear_service_failures),
     ),
     Entry("set chassis cluster cluster-id ID node NODE", "This node's number", Command(do.set_identity)),
+    Entry(
+        "set chassis cluster cluster-id ID node NODE reboot",
+        "As on an SRX; nothing is rebooted",
+        Command(do.set_identity_reboot),
+    ),
     Entry("set chassis cluster disable", "Disable clustering", Command(do.disable)),
+    Entry("set chassis cluster disable reboot", "As on an SRX; nothing is rebooted", Command(do.disable_reboot)),
     Entry("set cli screen-length LINES", "After how many lines to stop", Command(session.set_screen_length)),
     Entry("set cli screen-width COLUMNS", "How many columns there are", Command(session.set_screen_width)),
     Entry("set cli complete-on-space on", "Complete", Command(session.complete_on_space)),

@@ -12,7 +12,6 @@ Events are separated by semicolons. They name what the running configuration has
 understood, and the nearest.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -200,12 +199,16 @@ def _monitor(cluster: Cluster, code: str, failed: bool, group: str, rest: list[s
 def _known(what: str, text: str, known: dict[str, int] | dict[str, bool]) -> int:
     if text in known:
         return int(known[text])
+    import difflib  # Only a mistake has to pay for it.
+
     near = difflib.get_close_matches(text, known, 1, 0.5)
     meant = f" (did you mean {near[0]}?)" if near else ""
     raise NotUnderstood(f"error: the cluster knows no {what} '{text}'{meant}; it knows {', '.join(known) or 'none'}")
 
 
 def _nearest(words: Sequence[str]) -> str:
+    import difflib  # Only a mistake has to pay for it.
+
     near = difflib.get_close_matches(" ".join(words), FORMS, 1, 0.3)
     return f" (nearest: {near[0]})" if near else ""
 

@@ -20,6 +20,10 @@ class EditFailed(Exception):
     """The text is for the operator."""
 
 
+class NotThere(EditFailed):
+    """Nothing stands at that path: who wants it away has what he wants."""
+
+
 def read(text: str, name: str = "terminal") -> Node:
     """A tree to be edited, of known statements only. EditFailed for what is too long, no configuration, or unknown."""
     if len(text) > MAX_TEXT_BYTES:
@@ -82,7 +86,7 @@ class Candidate:
             node = node.child(Word(one.word, 1, 1))
 
     def delete(self, path: list[str]) -> None:
-        """The statement and what is below; an empty path: everything. Containers that are empty then go as well."""
+        """The statement and what is below; an empty path: everything. Containers that are empty then go as well. NotThere."""
         if not path:
             self.tree.children.clear()
             return
@@ -100,7 +104,7 @@ class Candidate:
         except WrongWord as error:
             raise EditFailed(_pointed([], path, error)) from error
         if self.tree.find(*(one.word for one in steps)) is None:
-            raise EditFailed(NO_SUCH)
+            raise NotThere(NO_SUCH)
         return steps
 
     def _places(self, path: list[str]) -> Iterable[tuple[str, Place]]:

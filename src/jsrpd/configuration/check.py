@@ -1,6 +1,5 @@
 """A tree against the schema: unknown words with the nearest known one, wrong values with their range, all at once."""
 
-import difflib
 from collections.abc import Iterable
 
 from jsrpd.configuration.junos import Node
@@ -48,6 +47,8 @@ def for_node(name: str, node_id: int) -> str:
 
 def nearest(text: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, or nothing."""
+    import difflib  # Only a mistake has to pay for it.
+
     close = difflib.get_close_matches(text, [word for word in known if word], 1, 0.5)
     return close[0] if close else ""
 

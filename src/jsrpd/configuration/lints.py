@@ -143,13 +143,13 @@ def _links(pair: Pair, own: int, facts: Facts) -> Iterator[Lint]:
                 f"node{configuration.node_id}: {interface} carries traffic and heartbeats: a full link delays them",
                 "set chassis cluster control-link 0 interface NAME",
             )
-        for reth in configuration.reths:
-            if not reth.node_local_addresses:
-                yield Lint(
-                    f"{reth.name} has no node-local-address: a standby has no address of its own on the segment",
-                    f"set interfaces {reth.name} unit 0 node-local-address node {configuration.node_id} ADDRESS/LENGTH",
-                )
-                break
+        without = [reth.name for reth in configuration.reths if not reth.node_local_addresses]
+        if without:
+            node = configuration.node_id
+            yield Lint(
+                f"{', '.join(without)}: no node-local-address of node{node}, which as a standby has no address of its own there",
+                f"set interfaces {without[0]} unit 0 node-local-address node {node} ADDRESS/LENGTH",
+            )
 
 
 def _cluster(configuration: ClusterConfiguration, facts: Facts) -> Iterator[Lint]:

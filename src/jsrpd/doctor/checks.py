@@ -14,6 +14,7 @@ OLDEST_KERNEL = (6, 6)
 """TCX, which the gate is attached by, came with it (kernel facts)."""
 LATENESS_SHARE = 3
 """A dead time shorter than this many times the worst lateness calls a busy node dead."""
+COMMIT_HERE = "jsrp configure, then commit, on the node whose configuration is right"
 CONNTRACK_FULL_PERCENT, DISK_FULL_PERCENT = 80, 95
 CLOCKS_APART_S = 2.0
 STEADY_CLOCKS = frozenset({"tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter", "xen", "riscv_clocksource", ""})
@@ -336,10 +337,11 @@ def _duplicates(s: Survey) -> Iterator[Said]:
 def _strangers(s: Survey) -> Iterator[Said]:
     for cause, count in sorted(s.strangers.items()):
         said = f"{count} heartbeats of this cluster's number were dropped: {cause}"
-        mend = {
-            "key mismatch": "copy cluster.key from one node to the other, and restart both",
-            "own node-id": f"jsrp set chassis cluster cluster-id {s.cluster_id} node {1 - s.node_id}, on the other",
-        }.get(cause, "find who sends them")
+        if cause == "own node-id":
+            mend = f"jsrp set chassis cluster cluster-id {s.cluster_id} node {1 - s.node_id}, on the other, and restart it"
+            yield Said(CRITICAL, said, f"two nodes were made node{s.node_id}: both may own the same addresses at once", mend)
+            continue
+        mend = "copy cluster.key from one node to the other, and restart both" if cause == "key mismatch" else "find who sends them"
         yield Said(WARNING, said, "somebody else uses this cluster-id, or the other node cannot be understood", mend)
 
 
@@ -404,7 +406,10 @@ def _versions(a: Survey, b: Survey) -> Iterator[Said]:
 def _same_configuration(a: Survey, b: Survey) -> Iterator[Said]:
     if a.configuration_digest != b.configuration_digest:
         cause = "the nodes run different configurations"
-        yield Said(WARNING, cause, "they may decide differently", "jsrp request chassis cluster configuration-synchronize")
+        # Where there are commits, one of the nodes says in which way it differs from them.
+        committed = a.difference or b.difference
+        mend = "jsrp request chassis cluster configuration-synchronize" if committed else COMMIT_HERE
+        yield Said(WARNING, cause, "they may decide differently", mend)
 
 
 def _same_firewall(a: Survey, b: Survey) -> Iterator[Said]:

@@ -30,7 +30,7 @@ that was replaced while nothing was sent."""
 GONE = {errno.ENODEV, errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENXIO, errno.EBADF}
 """Errors after which the socket can never work again: its device or address has gone."""
 SO_ATTACH_FILTER = 26
-LOAD_WORD, IF_EQUAL, AND, RETURN = 0x20, 0x15, 0x54, 0x06
+LOAD_WORD, LOAD_BYTE, IF_EQUAL, AND, RETURN = 0x20, 0x30, 0x15, 0x54, 0x06
 """Classic BPF."""
 
 
@@ -170,7 +170,7 @@ class HelloSocket(PathSocket):
             opened.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
             # Cluster-id and node-id are the lower 24 bits of the word one byte before.
             who = [(LOAD_WORD, CLUSTER_AND_NODE - 1), (AND, 0xFFFFFF), (IF_EQUAL, self._who)]
-            _filter(opened, [(LOAD_WORD, 0), (IF_EQUAL, MAGIC), *who])
+            attach_filter(opened, [(LOAD_WORD, 0), (IF_EQUAL, MAGIC), *who])
             opened.bind((self.interface, HELLO_ETHERTYPE))
         except OSError:
             opened.close()
@@ -188,10 +188,10 @@ def hello_group(cluster_id: int) -> bytes:
 
 def drop_without_magic(opened: Socket) -> None:
     """The four bytes behind the 8-byte UDP header must be the magic."""
-    _filter(opened, [(LOAD_WORD, 8), (IF_EQUAL, MAGIC)])
+    attach_filter(opened, [(LOAD_WORD, 8), (IF_EQUAL, MAGIC)])
 
 
-def _filter(opened: Socket, program: list[tuple[int, int]]) -> None:
+def attach_filter(opened: Socket, program: list[tuple[int, int]]) -> None:
     """Attach classic BPF of (code, operand); a comparison that fails drops the packet, the end takes it."""
     drop = len(program) + 1
     steps = [(code, 0, drop - at - 1 if code == IF_EQUAL else 0, operand) for at, (code, operand) in enumerate(program)]

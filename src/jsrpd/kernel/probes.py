@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from jsrpd.kernel.icmp import EchoSocket
+from jsrpd.kernel.path_socket import IF_EQUAL, LOAD_BYTE, attach_filter
 from jsrpd.model.survey import GatewayWatch
 
 ATTEMPTS, PATIENCE_S = 3, 0.4
@@ -26,8 +27,11 @@ ARP = struct.Struct("!HHBBH6s4s6s4s")
 ETH_P_ALL, ETH_P_ARP, ETH_P_IPV6 = 3, 0x0806, 0x86DD
 REQUEST, REPLY = 1, 2
 ICMPV6, SOLICITATION, ADVERTISEMENT = 58, 135, 136
+SOURCE_LINK_LAYER = 1
 IPV6_HEADER_BYTES = 40
 PACKET_OUTGOING = 4
+ADVERTISEMENTS = [(LOAD_BYTE, 20), (IF_EQUAL, ICMPV6), (LOAD_BYTE, 54), (IF_EQUAL, ADVERTISEMENT)]
+"""Of the frames of IPv6, by the offsets of next header and type."""
 
 
 def passes(version: int, interface: str, source: str, address: str, packet_bytes: int) -> bool:
@@ -65,9 +69,11 @@ def answerers(interface: str, addresses: Iterable[str]) -> set[tuple[str, str]]:
 
 
 def watch(reths: Sequence[tuple[str, str, bytes, str]], seconds: int) -> list[GatewayWatch]:
-    """Ask each (reth, child, virtual MAC, IPv4 address) every ``WATCH_EVERY_S`` for so long, and note each answer.
+    """Ask each (reth, child, virtual MAC, address) every ``WATCH_EVERY_S`` for so long, and note each answer.
 
-    To the virtual MAC and nobody else, from no address, so that neither hosts nor switches have work with it or learn anything.
+    To the virtual MAC and nobody else, and answered to this port and nobody else, so that neither hosts nor switches have work
+    with it. ARP is asked from no address; a neighbour solicitation from the port's link-local address, because an answer to
+    none would go to every host of the segment (RFC 4861 section 7.2.4).
     """
     watched = [_Watched(*reth) for reth in reths]
     selector = selectors.DefaultSelector()
@@ -96,12 +102,16 @@ class _Watched:
         self._asked: list[int] = []
         self._answered: list[int] = []
         self._problem = ""
+        protocol = ETH_P_ARP if len(self._packed) == 4 else ETH_P_IPV6
         self.socket: socket.socket | None = socket.socket(
-            socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.htons(ETH_P_ARP)
+            socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0
         )
         try:
-            self.socket.bind((child, ETH_P_ARP))
-            self._question = mac + _probe(self.socket.getsockname()[4], self._packed)[6:]
+            if protocol == ETH_P_IPV6:
+                # All that is forwarded by this port would be read besides.
+                attach_filter(self.socket, ADVERTISEMENTS)
+            self.socket.bind((child, protocol))
+            self._question = question(self.socket.getsockname()[4], mac, self._packed)
         except OSError as error:
             self.socket.close()
             self.socket, self._problem = None, error.strerror or str(error)
@@ -158,17 +168,35 @@ def read_answer(frame: bytes) -> tuple[bytes, str] | None:
     return None
 
 
+def question(mac: bytes, virtual_mac: bytes, packed: bytes) -> bytes:
+    """Of a port with that MAC to who has the virtual MAC: does it answer for the address? As in neighbour unreachability
+    detection (RFC 4861 section 7.3)."""
+    if len(packed) == 4:
+        return virtual_mac + _probe(mac, packed)[6:]
+    option = struct.pack("!BB6s", SOURCE_LINK_LAYER, 1, mac)
+    return _solicitation(virtual_mac, mac, link_local(mac), packed, packed, option)
+
+
+def link_local(mac: bytes) -> bytes:
+    """Packed (RFC 4291 appendix A). The kernel need not have it: what is sent to it is read as a frame."""
+    return bytes.fromhex("fe80") + bytes(6) + bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
+
+
 def _probe(mac: bytes, packed: bytes) -> bytes:
     if len(packed) == 4:
         body = ARP.pack(1, 0x0800, 6, 4, REQUEST, mac, bytes(4), bytes(6), packed)
         return ETHERNET.pack(b"\xff" * 6, mac, ETH_P_ARP) + body
     # From the unspecified address, so that the answer goes to all nodes (RFC 4861 section 7.2.4).
     destination = ipaddress.IPv6Address("ff02::1:ff00:0").packed[:13] + packed[13:]
-    icmp = struct.pack("!BBHI", SOLICITATION, 0, 0, 0) + packed
-    pseudo = bytes(16) + destination + struct.pack("!II", len(icmp), ICMPV6) + icmp
+    return _solicitation(b"\x33\x33" + destination[12:], mac, bytes(16), destination, packed)
+
+
+def _solicitation(to: bytes, mac: bytes, source: bytes, destination: bytes, target: bytes, options: bytes = b"") -> bytes:
+    icmp = struct.pack("!BBHI", SOLICITATION, 0, 0, 0) + target + options
+    pseudo = source + destination + struct.pack("!II", len(icmp), ICMPV6) + icmp
     icmp = icmp[:2] + struct.pack("!H", _checksum(pseudo)) + icmp[4:]
-    header = struct.pack("!IHBB", 6 << 28, len(icmp), ICMPV6, 255) + bytes(16) + destination
-    return ETHERNET.pack(b"\x33\x33" + destination[12:], mac, ETH_P_IPV6) + header + icmp
+    header = struct.pack("!IHBB", 6 << 28, len(icmp), ICMPV6, 255) + source + destination
+    return ETHERNET.pack(to, mac, ETH_P_IPV6) + header + icmp
 
 
 def _checksum(data: bytes) -> int:

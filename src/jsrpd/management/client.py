@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,22 +20,41 @@ class DaemonUnreachable(Exception):
 
 def ask(path: Path, request: Request, timeout_s: float = TIMEOUT_S) -> Reply:
     """One question, one answer."""
+    with begun(path, request, timeout_s) as answer:
+        return answer()
+
+
+@contextlib.contextmanager
+def begun(path: Path, request: Request, timeout_s: float = TIMEOUT_S) -> Iterator[Callable[[], Reply]]:
+    """A question that is under way, perhaps beside others: what is yielded waits for its answer. DaemonUnreachable from both."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
-        try:
+        with _in_words(path):
             _connect(connection, path, timeout_s)
             # A gateway that refuses this client has answered and closed before it reads; the answer is still there.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(encode(request))
-            return decode_reply(_line(connection, timeout_s))
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise DaemonUnreachable(f"jsrpd is not running (nobody listens on {path}); start it with: jsrpd") from error
-        except PermissionError as error:
-            raise DaemonUnreachable(f"{path}: permission denied; run as root") from error
-        except OSError as error:
-            raise DaemonUnreachable(f"jsrpd does not answer on {path}: {error}; look at: journalctl -u jsrpd") from error
-        except msgspec.DecodeError as error:
-            raise DaemonUnreachable("jsrpd's answer is not understood; restart it if jsrp is newer") from error
+
+        def answer() -> Reply:
+            with _in_words(path):
+                return decode_reply(_line(connection, timeout_s))
+
+        yield answer
+
+
+@contextlib.contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What went wrong, for the operator."""
+    try:
+        yield
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise DaemonUnreachable(f"jsrpd is not running (nobody listens on {path}); start it with: jsrpd") from error
+    except PermissionError as error:
+        raise DaemonUnreachable(f"{path}: permission denied; run as root") from error
+    except OSError as error:
+        raise DaemonUnreachable(f"jsrpd does not answer on {path}: {error}; look at: journalctl -u jsrpd") from error
+    except msgspec.DecodeError as error:
+        raise DaemonUnreachable("jsrpd's answer is not understood; restart it if jsrp is newer") from error
 
 
 def _connect(connection: socket.socket, path: Path, timeout_s: float) -> None:

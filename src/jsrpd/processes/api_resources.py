@@ -46,7 +46,6 @@ ANSWERS: dict[str, Any] = {
     "show chassis cluster data-plane interfaces": ClusterStatus,
     "show chassis cluster control-interface status": ClusterStatus,
     "show chassis cluster information": tuple[Node, ...],
-    "show chassis cluster information detail coldsync": ClusterStatus,
     "show chassis cluster explain": tuple[GroupExplanation, ...],
 }
 """Types of the JSON, where they are declared."""
@@ -79,7 +78,7 @@ def _resource(entry: Entry[Command]) -> Resource:
     changes = VERBS[entry.form.split()[0]]
     optional = {value for piece in entry.form.split("[")[1:] for value in piece.partition("]")[0].split() if value in VALUES}
     parameters = tuple(
-        Parameter(name, VALUES[value].help, value not in optional, VALUES[value].within, VALUES[value].among)
+        Parameter(name, VALUES[value].help, value not in optional, VALUES[value].within, tuple(VALUES[value].among))
         for name, _, value in _places(entry.form)
         if value
     )

@@ -47,6 +47,7 @@ PREPARE_TIMEOUT_S = 8.0
 COMMITS_PER_MESSAGE = 8
 MINUTE_S = 60
 DAEMON = "jsrpd"
+NOTHING_COMMITTED = "error: nothing has been committed yet; on the node whose configuration is right: jsrp configure, then commit"
 
 Apply = Callable[[], Awaitable[str]]
 Ask = Callable[[Message, float], Awaitable[Message]]
@@ -169,7 +170,9 @@ class Committer:
         return ""
 
     def tell(self) -> None:
-        """Say it where it has changed."""
+        """Say it where it has changed. Between the decision on a commit and the other node's word there is nothing to be said."""
+        if self.decided:
+            return
         difference = self.difference()
         if difference != self._told:
             if difference:
@@ -192,6 +195,7 @@ class Committer:
             return await self._commit(wanted)
         finally:
             self.busy, self.decided = "", False
+            self.tell()
 
     async def _commit(self, wanted: Wanted) -> str:
         with contextlib.suppress(PeerAway):
@@ -321,7 +325,6 @@ class Committer:
         if prepared is None:
             return "".join(f"{line}\n" for line in lines)
         there = await self._tell_decision(commit, prepared)
-        self.tell()
         return "".join(f"{line}\n" for line in [f"{self.peer}:", *there, f"{self.me}:", *lines])
 
     async def _tell_decision(self, commit: Commit, prepared: Prepared | PeerAway) -> list[str]:
@@ -539,7 +542,7 @@ class Committer:
             await self._exchange()
         head, raw = self.store.head(), self._raw()
         if head is None:
-            raise CommitRefused("error: nothing has been committed yet")
+            raise CommitRefused(NOTHING_COMMITTED)
         if self.busy or self.promised is not None:
             raise CommitRefused("error: somebody is committing at this moment; try again")
         if self._as_file(head.text) != raw:

@@ -342,7 +342,7 @@ class Engine:
             self._watch_again()
 
     def _look_around(self, now: Instant) -> None:
-        """On silent paths with derived addresses: call, and see whether somebody of another cluster calls."""
+        """On silent paths with derived addresses: call, and see whether another cluster calls, or a second node of our number."""
         for path, (interface, local, _peer, port) in self.link_ends.items():
             if self.cluster.path_up(now, path) or not local.startswith("fe80"):
                 self._leave_segment(path)

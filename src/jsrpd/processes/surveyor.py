@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jsrpd import __version__
+from jsrpd.configuration.identity import Identity, read_identity
 from jsrpd.configuration.key import KeyFileError, read_key
 from jsrpd.doctor.firewall import Ruleset, Traffic
 from jsrpd.kernel import gate, machine, probes, surroundings, sysctl
@@ -85,6 +86,7 @@ def _daemon(places: Directories) -> int:
 def take(places: Directories, configuration: ClusterConfiguration | None, daemon: int) -> Survey:
     """Everything that one look tells. ``daemon``: pid of the parent, 0 where none runs."""
     c = configuration
+    identity = _identity(places, c)
     stored, problems = preflight.configuration_problems(places)
     present = frozenset(name for _index, name in socket.if_nameindex())
     wanted = wanted_sysctls(c, present) if c is not None else {}
@@ -94,11 +96,11 @@ def take(places: Directories, configuration: ClusterConfiguration | None, daemon
         host_name=socket.gethostname(),
         version=__version__,
         kernel=platform.release(),
-        cluster_id=c.cluster_id if c is not None else 0,
-        node_id=c.node_id if c is not None else 0,
+        cluster_id=identity.cluster_id if identity is not None else 0,
+        node_id=identity.node_id if identity is not None else 0,
         running=bool(daemon),
         problems=(*(one for one in problems if one != preflight.NOT_CLUSTERED), *preflight.directory_problems(places)),
-        key_problem=_key_problem(places) if c is not None else "",
+        key_problem=_key_problem(places) if identity is not None else "",
         clock_problem=_clock_problem(),
         clock_synchronized=surroundings.clock_synchronized(),
         clock_source=surroundings.clock_source(),
@@ -122,19 +124,29 @@ def take(places: Directories, configuration: ClusterConfiguration | None, daemon
     )
 
 
+def _identity(places: Directories, configuration: ClusterConfiguration | None) -> Identity | None:
+    """Which node this is, also when its configuration cannot be used; None: in no cluster, or that cannot be told."""
+    if configuration is not None:
+        return Identity(configuration.cluster_id, configuration.node_id)
+    try:
+        return read_identity(places.configuration)
+    except (OSError, ValueError):
+        return None
+
+
 def firewall_only(configuration: ClusterConfiguration | None) -> Survey:
     """The packet filter, and nothing else."""
     return Survey(time.time_ns(), socket.gethostname(), __version__, platform.release(), firewall=_firewall(configuration))
 
 
 def _watch(configuration: ClusterConfiguration | None, group: int, seconds: int) -> list[GatewayWatch]:
-    """Of the first IPv4 address of each reth; from the segments, so only what another node answers is seen."""
+    """Of the first address of either family of each reth; from the segments, so only what another node answers is seen."""
     reths = [reth for reth in configuration.reths if reth.group == group][:MAX_WATCHED] if configuration is not None else []
     watched: list[tuple[str, str, bytes, str]] = []
     for reth in reths:
-        first = next((one.address for one in reth.addresses if "." in one.address), "")
-        if first:
-            watched.append((reth.name, reth.child, reth.mac, first))
+        addresses = [one.address for one in reth.addresses]
+        firsts = (next((one for one in addresses if sign in one), "") for sign in (".", ":"))
+        watched += [(reth.name, reth.child, reth.mac, first) for first in firsts if first]
     return probes.watch(watched, seconds)
 
 

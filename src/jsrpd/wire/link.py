@@ -203,11 +203,19 @@ class Link:
         return received
 
     def overhear(self, path: PathId, datagram: bytes) -> None:
-        """A datagram called to all on the path's cable: it can only show that somebody of another cluster is there."""
+        """A datagram called to all on the path's cable: it can only show that somebody of another cluster is there, or a node
+        that was given the number of this one. Neither would ever speak to the address that this node listens on."""
         header = unpack(datagram)
-        if isinstance(header, Header) and header.cluster_id != self._cluster_id:
-            self.drops[DropCause.WRONG_CLUSTER] += 1
-            self.path_conditions[path] = DropCause.WRONG_CLUSTER
+        if not isinstance(header, Header) or header.start_id == self._start_id:
+            return
+        if header.cluster_id != self._cluster_id:
+            cause = DropCause.WRONG_CLUSTER
+        elif header.node_id == self._node_id:
+            cause = DropCause.OWN_NODE
+        else:
+            return
+        self.drops[cause] += 1
+        self.path_conditions[path] = cause
 
     def _receive(self, path: PathId, datagram: bytes) -> Received:
         header = unpack(datagram)

@@ -231,10 +231,34 @@ def test_completion_comes_from_the_schema_and_the_candidate(mode: ConfigureMode)
     assert parse(mode.grammar, ["commit", "confirmed", "5", "comment", "x"])[0] == "commit"
 
 
+def test_what_is_not_there_is_deleted_with_a_warning(mode: ConfigureMode) -> None:
+    """Automation deletes first and sets then, whether or not there is something to delete."""
+    warning = "warning: statement not found\n"
+    assert drive(mode, "delete chassis cluster redundancy-group 5") == warning
+    text = ["load set terminal", "delete chassis cluster redundancy-group 5", "set chassis cluster heartbeat-interval 50"]
+    printed, failed = run_script(mode, [*text, "\x04", "show chassis cluster heartbeat-interval"])
+    assert f"terminal:1: {warning}load complete\n" in printed
+    assert "heartbeat-interval 50;" in printed
+    assert failed == ""
+
+
+def test_a_line_that_is_no_text_is_shown_as_far_as_it_is(mode: ConfigureMode) -> None:
+    _printed, failed = run_script(mode, ["\x1b[2Jset \udcff" + "x" * 100])
+    assert failed.splitlines()[-1] == f"line 1 of the input failed: ?[2Jset ?{'x' * 51}; nothing behind it was carried out"
+
+
+@pytest.mark.parametrize("line", ["show", "show preempt", "show | display set"])
+def test_nothing_is_shown_of_what_is_not_there(mode: ConfigureMode, line: str) -> None:
+    """Neither an error, nor everything else, at a level that was entered to make it."""
+    drive(mode, "edit chassis cluster redundancy-group 9")
+    assert drive(mode, line) == ""
+
+
 def test_a_script_stops_at_the_first_error(mode: ConfigureMode, desk: Desk) -> None:
     printed, failed = run_script(mode, ["set chassis cluster heartbeat-interval 50\n", "set bogus\n", "commit\n"])
     assert printed == ""
     assert "unknown statement bogus" in failed
+    assert failed.endswith("line 2 of the input failed: set bogus; nothing behind it was carried out")
     assert desk.asked == []
     assert desk.closed
 

@@ -67,7 +67,7 @@ def test_completions_after_words() -> None:
 
 def example(place: Word[Any], name: str) -> str:
     """A value that is allowed at a place."""
-    return str(place.within[-1]) if place.within else place.among[0] if place.among else name.lower()
+    return str(place.within[-1]) if place.within else next(iter(place.among)) if place.among else name.lower()
 
 
 def ways(place: Word[Any], words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -95,7 +95,7 @@ def test_every_entry_is_in_the_tree() -> None:
 
 
 NUMBER: Word[str] = Word("A number (0..9)", argument="number", within=range(10))
-COLOUR: Word[str] = Word("A colour", argument="colour", among=("red", "green"))
+COLOUR: Word[str] = Word("A colour", argument="colour", among={"red": "Like blood", "green": "Like grass"})
 
 
 def test_a_tree_grows_from_lines() -> None:

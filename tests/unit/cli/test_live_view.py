@@ -16,7 +16,7 @@ from jsrpd.model.status import (
     PathStatus,
     SessionStatus,
 )
-from tests.unit.management.daemon import IF, cluster, lost, row
+from tests.unit.management.daemon import IF, IP, cluster, lost, row
 
 GOLDEN = Path(__file__).parent / "golden"
 SECOND = 1_000_000_000
@@ -123,6 +123,34 @@ def test_of_many_groups_the_unwell_are_shown() -> None:
     assert any(line.startswith("RG77") for line in shown)
     assert f"and {129 - len(shown)} more groups, all of them well" in "\n".join(lines)
     assert "Last events" in "\n".join(lines)
+
+
+def test_unwell_groups_that_do_not_fit_are_not_called_well() -> None:
+    groups = [GroupStatus(n, 1, (row(0, 200, "primary"), lost(1))) for n in range(129)]
+    lines = screen(view(cluster(*groups, paths=HEALTHY.paths, sessions=sessions())), 80, 24, colour=False)
+    left_out = 129 - len([line for line in lines if line.startswith("RG")])
+    assert f"and {left_out} more groups, {left_out} of them not well" in "\n".join(lines)
+
+
+def test_what_is_cut_has_a_sign_of_it() -> None:
+    long = JournalEvent(NOW, 0, EventKind.COMMAND, "a command that was given with very many words, " * 3, ())
+    line = screen(view(HEALTHY, events=[long]), 80, 24, colour=False)[-1]
+    assert line.endswith("…")
+    assert len(line) == 80
+
+
+def test_what_happened_on_the_other_node_says_so() -> None:
+    told = JournalEvent(NOW, 1, EventKind.MONITOR, "interface lan down", (1,))
+    lines = screen(view(HEALTHY, events=[told, *EVENTS[-1:]]), 80, 24, colour=False)[-2:]
+    assert lines[0].endswith("RG1    node1: interface lan down")
+    assert lines[1].endswith("        event 39")
+
+
+def test_failures_that_do_not_fit_are_counted() -> None:
+    many = GroupStatus(1, 1, (row(0, 0, "secondary", failures=IF | IP | 1, weight=0), row(1, 100, "primary", failures=IF | IP)))
+    (line,) = [line for line in screen(view(cluster(many)), 80, 24, colour=False) if line.startswith("RG1")]
+    assert "+2" in line
+    assert line.rstrip().endswith("IF IP")
 
 
 def test_of_many_paths_the_worst_are_shown() -> None:

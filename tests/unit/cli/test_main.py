@@ -274,6 +274,24 @@ def test_help_on_no_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert fails(capsys, "help syslog JSRPD_X") == "error: no message JSRPD_X; all of them: jsrp help syslog\n"
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("cluster-id 3 node 1", "cluster-id 3;\nnode 1;\n"), ("disable", "cluster-id 0;\nnode 0;\n")]
+)
+def test_reboot_is_understood_and_not_made(directory: Path, capsys: pytest.CaptureFixture[str], typed: str, kept: str) -> None:
+    said = succeeds(capsys, f"set chassis cluster {typed}")
+    assert succeeds(capsys, f"set chassis cluster {typed} reboot") == f"{said}No reboot is needed, and none is made.\n"
+    assert (directory / "identity.conf").read_text() == kept
+
+
+@pytest.mark.parametrize("product", ["junos", "keepalived"])
+def test_what_is_no_file_to_import(directory: Path, capsys: pytest.CaptureFixture[str], product: str) -> None:
+    assert fails(capsys, f"import {product} {directory}/none") == f"error: {directory}/none: No such file or directory\n"
+    large = directory / "large"
+    large.touch()
+    os.truncate(large, 100 << 20)
+    assert fails(capsys, f"import {product} {large}") == f"error: {large} has more than 16 MB and is no configuration\n"
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert succeeds(capsys, "version") == f"jsrpd {__version__}\n"
 
@@ -282,7 +300,7 @@ def test_an_interrupt_ends_quietly(capsys: pytest.CaptureFixture[str], monkeypat
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jsrpd.management.client.ask", interrupt)
+    monkeypatch.setattr("jsrpd.management.client.begun", interrupt)
     assert fails(capsys, "show chassis cluster status", 130) == ""
 
 

@@ -46,8 +46,7 @@ def test_services_in_the_vendors_columns() -> None:
 
 
 def test_cold_synchronization_complete() -> None:
-    said = cold_synchronization([(1, snapshot(SESSIONS), "")])
-    assert said.startswith("node1:\n---")
+    said = cold_synchronization(snapshot(SESSIONS))
     for line in (
         "        Cold synchronization completed for: flowd",
         "        Cold synchronization failed for: None",
@@ -58,12 +57,12 @@ def test_cold_synchronization_complete() -> None:
         "        Number of cold synchronization failed: 1",
         "        Jan 31 00:57:36.021 : Cold sync completed for PFE flowd",
     ):
-        assert line in said.splitlines()
+        assert line in said
 
 
 def test_cold_synchronization_under_way() -> None:
     sessions = msgspec.structs.replace(SESSIONS, covered=False, failed=0, peer=False, cold_sync="waiting for the peer", events=())
-    said = cold_synchronization([(1, snapshot(sessions, failures=1 << FailureCode.CS), "")]).splitlines()
+    said = cold_synchronization(snapshot(sessions, failures=1 << FailureCode.CS))
     assert "        Cold synchronization not known for: flowd" in said
     assert "        Current Monitoring Weight: 255" in said
     assert "        CS Prereq               0 of 1 SPUs completed" in said
@@ -73,13 +72,6 @@ def test_cold_synchronization_under_way() -> None:
 def test_off_and_silent() -> None:
     off = SessionStatus(on=False, peer=False, covered=True, cold_sync="off")
     assert "    State: off (session-synchronization off)" in data_plane_statistics(snapshot(off)).splitlines()
-    assert "        Cold synchronization completed for: N/A" in cold_synchronization([(1, snapshot(off), "")]).splitlines()
+    assert "        Cold synchronization completed for: N/A" in cold_synchronization(snapshot(off))
     assert "has not reported yet" in data_plane_statistics(snapshot(None))
-    assert "has not reported yet" in cold_synchronization([(1, snapshot(None), "")])
-
-
-def test_both_nodes_and_one_that_does_not_answer() -> None:
-    away = "error: node0 does not answer: control link 0: no answer"
-    said = cold_synchronization([(0, None, away), (1, snapshot(SESSIONS), "")])
-    assert said.startswith(f"node0:\n{'-' * 74}\n{away}\n\nnode1:\n")
-    assert said.count("Cold Synchronization:") == 1
+    assert "has not reported yet" in cold_synchronization(snapshot(None))[1]

@@ -1,6 +1,7 @@
 """An interactive session in a real pseudo-terminal: prompt, banner, completion, pages, Ctrl-C, and without a terminal."""
 
 import contextlib
+import io
 import os
 import pty
 import select
@@ -18,7 +19,9 @@ from typing import Any
 import pytest
 
 from jsrpd import __version__
+from jsrpd.cli import main as main_module
 from jsrpd.cli import shell
+from jsrpd.cli.commands import InputFailed
 from jsrpd.cli.grammar import Word
 from jsrpd.cli.modes import Enter
 from jsrpd.cli.terminal import Hangup, Terminal
@@ -159,6 +162,25 @@ def test_the_banner_tells_the_role(tmp_path: Path) -> None:
         assert made.end() == 0
 
 
+def test_lines_for_configuration_mode_are_never_taken_for_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake ends configuration mode; what was meant for it must not be carried out by operational mode."""
+    done = list[str]()
+
+    def answered(words: list[str]) -> str:
+        done.extend(words)
+        if words == ["configure"]:
+            raise InputFailed("syntax error")
+        return ""
+
+    monkeypatch.setattr(shell, "answer", answered)
+    monkeypatch.setattr("sys.stdin", io.StringIO("show version\nconfigure\nrequest daemon restart\n"))
+    assert shell.run() == 1
+    assert done == ["show version", "configure"]
+    assert capsys.readouterr().err == "syntax error\n"
+
+
 def test_without_a_terminal_one_command_a_line(tmp_path: Path) -> None:
     environment = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path)}
     typed = "version\n\nshow nonsense\nversion | count\nexit\nversion\n"
@@ -209,7 +231,32 @@ class Level:
 def test_a_mode_is_entered_driven_and_always_closed(monkeypatch: pytest.MonkeyPatch, typed: list[str], printed: list[str]) -> None:
     """Also when the terminal goes away in the middle."""
     level = Level()
-    keys = iter("".join(["deep\r", *typed]))
+    monkeypatch.setattr(shell, "answer", lambda _words: enter(level))
+    terminal, shown = at_a_terminal(monkeypatch, ["deep\r", *typed])
+    assert shell.Session(terminal).run() == 0
+    said = "".join(shown)
+    assert level.closed
+    assert all(one in said for one in ["entering\n", "\n[edit]\n", *printed])
+
+
+def test_a_mode_that_a_command_of_the_one_shot_form_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``jsrp configure`` in a shell is configuration mode, and back in the shell when it is left."""
+    level = Level()
+    terminal, shown = at_a_terminal(monkeypatch, ["one\r", "done\r"])
+    monkeypatch.setattr(main_module, "answer", lambda _words: enter(level))
+    monkeypatch.setattr(shell, "Terminal", lambda: terminal)
+    assert main_module.main(["configure"]) == 0
+    assert capsys.readouterr().out == "entering\n"
+    said = "".join(shown)
+    assert level.closed
+    assert all(one in said for one in ["[edit]\n", "took one", "took done"])
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, typed: list[str]) -> tuple[Terminal, list[str]]:
+    """One on which that is typed until it goes away, and what it shows."""
+    keys = iter("".join(typed))
     shown: list[str] = []
     terminal = Terminal.__new__(Terminal)
     replacements: dict[str, Any] = {
@@ -224,11 +271,7 @@ def test_a_mode_is_entered_driven_and_always_closed(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(Terminal, name, staticmethod(replacement))
     monkeypatch.setattr(shell, "banner", lambda: "")
     monkeypatch.setattr(shell, "restore_signals", lambda: None)
-    monkeypatch.setattr(shell, "answer", lambda _words: enter(level))
-    assert shell.Session(terminal).run() == 0
-    said = "".join(shown)
-    assert level.closed
-    assert all(one in said for one in ["entering\n", "\n[edit]\n", *printed])
+    return terminal, shown
 
 
 def enter(level: Level) -> str:

@@ -71,7 +71,7 @@ def test_links() -> None:
     same = Facts(carriers={"fab": "eth9", "ctl0": "eth9"})
     only(said(facts=same), "fabric member fab is on the same interface as a control link", "fab0 fabric-options")
     without = SOUND + "set chassis cluster control-link 1 interface ctl1\n"
-    only(said(text=without)[:1], "reth0 has no node-local-address", "node-local-address node 0")
+    only(said(text=without)[:1], "reth0: no node-local-address of node0", "node-local-address node 0")
 
 
 def test_facts_of_the_host() -> None:

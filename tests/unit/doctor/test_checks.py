@@ -127,7 +127,7 @@ WRONG: list[tuple[str, Severity, str, dict[str, Any]]] = [
     ("paths", WARNING, "Permission denied", {"probes": (changed(PROBE, large=False, small=False, problem="Permission denied"),)}),
     ("duplicates", CRITICAL, "answers for 10.1.0.1", {"duplicates": (DuplicateSurvey("10.1.0.1", "lan", "02:00:00:00:00:09"),)}),
     ("strangers", WARNING, "3 heartbeats", {"strangers": {"key mismatch": 3}}),
-    ("strangers", WARNING, "own node-id", {"strangers": {"own node-id": 1}}),
+    ("strangers", CRITICAL, "own node-id", {"strangers": {"own node-id": 1}}),
     ("strangers", WARNING, "4 heartbeats", {"strangers": {"something": 4}}),
     ("conntrack", WARNING, "holds 900 of 1000", {"conntrack": (900, 1000)}),
     ("disk", WARNING, "97 % full", {"disk_percent": 97}),
@@ -136,6 +136,7 @@ DIFFERENT: list[tuple[str, Severity, str, dict[str, Any]]] = [
     ("versions", NOTE, "jsrpd 1.0 on node0, 1.1 on node1", {"version": "1.1"}),
     ("versions", NOTE, "Linux 6.8.0-45-generic on node0, 6.9 on node1", {"kernel": "6.9"}),
     ("configuration drift", WARNING, "different configurations", {"configuration_digest": "9999"}),
+    ("configuration drift", WARNING, "different configurations", {"configuration_digest": "9999", "difference": "edited"}),
     (
         "firewall drift",
         WARNING,

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from jsrpd.kernel.probes import ARP, ETHERNET, _checksum, _probe, read_answer
+from jsrpd.kernel.probes import ARP, ETHERNET, _checksum, _probe, link_local, question, read_answer
 
 MAC, OTHER = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 V4, V6 = ipaddress.ip_address("10.1.0.1").packed, ipaddress.ip_address("2001:db8:1::1").packed
@@ -38,6 +38,27 @@ def test_neighbour_solicitation() -> None:
     assert ipaddress.ip_address(header[24:40]) == ipaddress.ip_address("ff02::1:ff00:1")
     assert icmp[8:] == V6
     assert _checksum(header[8:40] + struct.pack("!II", len(icmp), 58) + icmp) == 0
+
+
+def test_a_question_to_the_owner_by_arp() -> None:
+    """As a probe, and to nobody else."""
+    assert question(MAC, OTHER, V4) == OTHER + _probe(MAC, V4)[6:]
+
+
+def test_a_question_to_the_owner_by_neighbour_discovery() -> None:
+    """RFC 4861 section 7.3: unicast, with where the answer goes; so nobody else gets question or answer."""
+    frame = question(MAC, OTHER, V6)
+    header, icmp = frame[14:54], frame[54:]
+    assert frame[:12] == OTHER + MAC
+    assert header[7] == 255
+    assert header[8:24] == link_local(MAC)
+    assert header[24:40] == icmp[8:24] == V6
+    assert icmp[24:] == bytes([1, 1]) + MAC
+    assert _checksum(header[8:40] + struct.pack("!II", len(icmp), 58) + icmp) == 0
+
+
+def test_link_local_address() -> None:
+    assert ipaddress.ip_address(link_local(bytes.fromhex("021122334455"))) == ipaddress.ip_address("fe80::11:22ff:fe33:4455")
 
 
 def test_answers() -> None:

@@ -162,6 +162,23 @@ def test_a_commit_is_in_force_on_both(pair: Pair) -> None:
     run(body())
 
 
+def test_a_commit_under_way_is_no_difference(pair: Pair) -> None:
+    """Although for a moment one node has it and the other has not: nobody is told of a failure by each commit."""
+
+    def look(_message: Message) -> str:
+        pair.zero.committer.tell()
+        return ""
+
+    async def body() -> None:
+        pair.zero.fault = look
+        await commit(pair.zero, with_interval(50))
+        await commit(pair.zero, with_interval(60))
+        assert not [one for one in pair.zero.said if "synchronized" in one]
+        assert set(pair.zero.told) <= {""}
+
+    run(body())
+
+
 def test_what_the_peer_refuses_is_done_nowhere(pair: Pair) -> None:
     async def body() -> None:
         pair.one.committer.exclusive = "alice"

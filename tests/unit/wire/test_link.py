@@ -481,6 +481,16 @@ def test_incarnations_follow_start_ids() -> None:
     assert make_link(0, "a").incarnation == int.from_bytes(start_id("a")[:8])
 
 
+def test_another_node_of_this_number_is_a_state_of_the_path() -> None:
+    """Both were given node 0: neither speaks to the other, and each is alone as far as it knows. Its own call is no stranger."""
+    listener, twin = make_link(0, "a"), make_link(0, "t")
+    listener.overhear(0, listener.heartbeat(0, 1, heartbeat()))
+    assert listener.path_conditions == {}
+    listener.overhear(0, twin.heartbeat(0, 1, heartbeat()))
+    assert listener.path_conditions == {0: DropCause.OWN_NODE}
+    assert listener.drops[DropCause.OWN_NODE] == 1
+
+
 def test_another_cluster_on_the_cable_is_a_state_of_the_path() -> None:
     """Seen only while searching a silent path; whatever else is overheard says nothing, and our own cluster is no stranger."""
     listener, stranger, peer = make_link(0, "a"), make_link(1, "s", cluster=9), make_link(1, "b")
