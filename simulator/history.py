@@ -64,6 +64,15 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The arbiter spoke for a node, which heard it at ``at``, having asked at ``asked_at``. It stands until ``until``."""
+
+    at: Instant
+    asked_at: Instant
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """A turn in which a state changed or a state change was logged. ``priorities``: effective ones it ended with."""
 
@@ -131,6 +140,8 @@ class History:
     """Per receiving node: when it was handed a word more than an interval old of a peer that had died, or was frozen."""
     impaired: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per receiving node: when a datagram to it was lost, or delayed by more than a quarter interval."""
+    answers: tuple[list[Answer], list[Answer]] = field(default_factory=lambda: ([], []))
+    """Per node."""
     turns: list[Turn] = field(default_factory=list)
     logs: list[tuple[Instant, Incarnation, LogMessage]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
