@@ -24,8 +24,8 @@ PROBES_PER_VERDICT = 4
 @dataclass(slots=True)
 class Arbiter:
     """``beside``: the node it stands next to, so that the other one reaches it only while some path between the nodes carries both
-    ways; None: both by ways of their own. ``cuts``: per node, how many are in force. ``key``: holder, until when (true time), number
-    of the grant. A generator of its own, so that a run without arbitration draws what it always drew."""
+    ways; None: both by ways of their own. ``cuts``: per node, how many are in force. ``key``: holder, until when (true time),
+    number of the grant. A generator of its own, so that a run without arbitration draws what it always drew."""
 
     rng: random.Random
     ttl: Duration = 0
@@ -100,6 +100,7 @@ class Asker:
         """The engine's order."""
         self.wanted = wanted
         self._asking += 1
+        self.world.history.disclaimed(self.node.number, self.world.now)
         if wanted:
             self._ask(self._asking)
         elif self._granted and self.arbiter.reached(self.world, self.node.number):

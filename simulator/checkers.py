@@ -285,9 +285,10 @@ def deaf_spans(history: History, receiver: int) -> list[Span]:
 def no_owner(history: History) -> list[Violation]:
     """While a fit node is up and a path works, a group has an open gate, but for stretches of at most T + I.
 
-    Not counted: time in which no node is fit and awake, or heard its peer or else had the arbiter's word, or (both awake) the network kept one from hearing the other for
-    more than 1.5 I. A stretch begins anew when either node starts, dies, freezes, wakes, or changes its fitness, and when a word
-    arrives that the network kept until its sender had died or frozen: who hears it takes that one for alive. Each costs its own T.
+    Not counted: time in which no node is fit and awake, and heard its peer or else had the arbiter's word, or (both awake) the
+    network kept one from hearing the other for more than 1.5 I. A stretch begins anew when either node starts, dies, freezes,
+    wakes, or changes its fitness, and when a word arrives that the network kept until its sender had died or frozen: who hears it
+    takes that one for alive. Each costs its own T.
     """
     bound = history.timing.dead + history.timing.interval
     bound += bound // 1000 + TOLERANCE

@@ -172,6 +172,14 @@ class History:
         self.timing = max(self.timing, configuration.timing, key=lambda timing: timing.dead)
         self.shortest = min(self.shortest, configuration.timing, key=lambda timing: timing.dead)
 
+    def disclaimed(self, node: int, at: Instant) -> None:
+        """What the witness had granted to a node counts no more: it is let go, or asked for anew."""
+        answers = self.answers[node]
+        for index in range(len(answers) - 1, -1, -1):
+            if answers[index].until <= at:
+                break
+            answers[index] = Answer(answers[index].at, answers[index].asked_at, at)
+
     def configuration_at(self, node: int, at: Instant) -> ClusterConfiguration:
         """What the node was to run at ``at``."""
         commits = self.configurations[node]

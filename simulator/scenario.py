@@ -81,7 +81,11 @@ NODES = ("node0", "node1")
 UNITS = {"us": MICROSECOND, "ms": MILLISECOND, "s": SECOND}
 VERBS = ("seed", "arbiter", "cluster", "group", "clock", "node", "links", "at", "until")
 
-ARBITRATIONS = {"none": None, "probe": Arbitration(probes=("192.0.2.9",)), "witness": Arbitration(endpoints=("http://192.0.2.9:2379",))}
+ARBITRATIONS = {
+    "none": None,
+    "probe": Arbitration(probes=("192.0.2.9",)),
+    "witness": Arbitration(endpoints=("http://192.0.2.9:2379",)),
+}
 
 Words = list[str]
 
@@ -300,8 +304,8 @@ class Run:
             case ["cut", "arbiter", *rest]:
                 self._cut_arbiter(_option(rest, "from"), _option(rest, "for"))
             case ["heal", "arbiter", *rest]:
-                for node in _named(_option(rest, "from")):
-                    self.world.arbiter.cuts[node] = 0
+                for number in _named(_option(rest, "from")):
+                    self.world.arbiter.cuts[number] = 0
             case ["cut", kind, *rest]:
                 self._cut(kind, _option(rest, "from"), _option(rest, "for"))
             case ["heal", kind, *rest]:

@@ -73,7 +73,7 @@ class DrainSessions(msgspec.Struct, frozen=True):
 
 
 class AskWitness(msgspec.Struct, frozen=True):
-    """The witness's key is wanted from now on, or no more: whoever keeps it lets it go, and what was granted before counts no longer."""
+    """The witness's key is wanted from now on, or no more: it is let go, and what was granted before counts no longer."""
 
     wanted: bool
 

@@ -147,8 +147,8 @@ class ArbiterAnswered(msgspec.Struct, frozen=True):
 
 
 class WitnessGranted(msgspec.Struct, frozen=True):
-    """This node holds the witness's key until ``until`` at the least, and nobody else before that. In answer to ``AskWitness(True)``,
-    never to one that was taken back."""
+    """This node holds the witness's key until ``until`` at the least, and nobody else before that. In answer to
+    ``AskWitness(True)``, never to one that was taken back."""
 
     until: Instant
 

@@ -321,7 +321,9 @@ class _Explainer:
         if len(paths) < 2 and not arbitrated:
             notes.append("there is one path between the nodes: when it is cut, both become primary")
         if arbitrated and self.report is not None and cluster.arbitration_said is False:
-            notes.append(f"{arbiter(self.configuration)} does not answer node{self.here}: were node{self.there} silent, it would own nothing")
+            notes.append(
+                f"{arbiter(self.configuration)} does not answer node{self.here}: were node{self.there} silent, it would own nothing"
+            )
         return notes
 
 

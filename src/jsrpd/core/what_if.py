@@ -14,6 +14,7 @@ import msgspec
 
 from jsrpd.core import checkpoint, together
 from jsrpd.core.actions import Action, AskWitness, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop, StopServices, StoreLease
+from jsrpd.core.arbitration import Arbitration
 from jsrpd.core.cluster import FABRIC, MAINTENANCE, UNCHOSEN, Cluster
 from jsrpd.core.election import FABRIC_FAILURE
 from jsrpd.core.events import (
@@ -34,7 +35,6 @@ from jsrpd.core.events import (
     WatchedInterfacesChanged,
     WitnessGranted,
 )
-from jsrpd.core.arbitration import Arbitration
 from jsrpd.core.lease import Lease
 from jsrpd.core.peer import Peer
 from jsrpd.core.redundancy_group import RedundancyGroup

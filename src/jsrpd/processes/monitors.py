@@ -25,8 +25,10 @@ from jsrpd.management import children, monitor_link
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.roles import FailureCode
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.monitors.arbiter import ArbiterProbe
 from jsrpd.monitors.events import (
     Action,
+    Answered,
     EchoHeard,
     EchoRefused,
     Event,
@@ -57,6 +59,7 @@ Key: TypeAlias = tuple[str, int, Way]
 """Name of the watch, IP version, way."""
 UNANSWERED = 1
 """Rounds without any answer after which a standby announces its own address again with each round."""
+ARBITER = "arbiter"
 RETRY_S = 0.5
 """A way whose device is missing is tried again so often."""
 
@@ -150,7 +153,7 @@ class EchoProbes:
             self._problems[key] = (time.monotonic(), problem)
             return problem
         asyncio.get_running_loop().add_reader(self.sockets[key], self._on_readable)
-        if way.source and not way.device.startswith("reth"):
+        if way.source and not way.device.startswith("reth") and key[0] != ARBITER:
             self._announce[key] = UNANSWERED
         return ""
 
@@ -266,6 +269,10 @@ class Monitors:
             for script in group.script_monitors:
                 settling = (script.fall * script.interval_s + script.timeout_s) * SECOND
                 yield f"script {group.group} {script.name}", Watch(ScriptMonitor(group.group, script, now), script, settling)
+        stated, timing = self.configuration.arbitration, self.configuration.timing
+        if stated is not None and stated.probes:
+            reths = self.configuration.reths
+            yield ARBITER, Watch(ArbiterProbe(stated, reths, timing, now), (stated, reths, timing), 0)
         yield from self._gauges()
 
     def _gauges(self) -> Iterator[tuple[str, Watch]]:
@@ -353,6 +360,8 @@ class Monitors:
                     self._tell(_failed(action))
                 case Recovered(group, code, object_, value, limit):
                     self._tell(monitor_link.MonitorRecovered(group, code, object_, value, limit))
+                case Answered(asked_at):
+                    self._tell(monitor_link.ArbiterAnswered(asked_at))
                 case Remark(text):
                     self._tell(monitor_link.MonitorRemark(text))
                 case RunCommand():
