@@ -82,7 +82,9 @@ def test_the_owner_that_loses_the_address_is_shut_before_the_other_opens(lab: La
     with traffic.running(lab, OPTIONS) as flow:
         begin = cut_everything(lab, primary)
         wait_until(lambda: says_all(lab, begin, other, CLAIM), PATIENCE_S, "a claim by silence")
-        wait_until(lambda: says_all(lab, begin, primary, ("primary > secondary: Lease expired",)), PATIENCE_S, "the end of the role")
+        wait_until(
+            lambda: says_all(lab, begin, primary, ("primary > secondary: Lease expired",)), PATIENCE_S, "the end of the role"
+        )
         faults.heal(lab)
         third_party.silence(lab)
         demo.settle(lab, "a complete cut")

@@ -67,11 +67,15 @@ def configure(lab: Lab, statement: str) -> None:
     wanted = text.replace(first, f"{first}        arbitration {{ {statement} }}\n")
     for node in NODES:
         (lab.node_directory(node, "etc") / "jsrpd.conf").write_text(wanted)
-        before = log_of(lab, node).count("configuration reloaded")
+        before = reloads(lab, node)
         (parent,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == "jsrpd"]
         os.kill(parent, signal.SIGHUP)
-        reloaded: Callable[[], bool] = lambda node=node, before=before: log_of(lab, node).count("configuration reloaded") > before  # type: ignore[misc]
-        wait_until(reloaded, PATIENCE_S, "the reload")
+        wait_until(lambda node=node, before=before: reloads(lab, node) > before, PATIENCE_S, "the reload")  # type: ignore[misc]
+
+
+def reloads(lab: Lab, node: str) -> int:
+    """How often a node has loaded a configuration."""
+    return log_of(lab, node).count("configuration reloaded")
 
 
 def start(lab: Lab, *command: str, log: Path) -> "subprocess.Popen[bytes]":

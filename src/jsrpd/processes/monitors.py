@@ -48,8 +48,10 @@ from jsrpd.monitors.events import (
 from jsrpd.monitors.gauges import GaugeMonitor
 from jsrpd.monitors.ip import IpMonitor
 from jsrpd.monitors.script import ScriptMonitor
+from jsrpd.processes.etcd_client import EtcdClient
 from jsrpd.processes.samplers import HardwareSampler, NpcSampler, SpuSampler, groups_by_card, owning_groups
 from jsrpd.processes.script_runner import ScriptRunner
+from jsrpd.processes.witness_keeper import WitnessKeeper
 
 ALIVE_S = 1.0
 GAUGE_ROUNDS = 4
@@ -212,7 +214,10 @@ class Monitors:
         self.echoes = EchoProbes(self._take_echoes)
         self.scripts = ScriptRunner()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.keeping: set[asyncio.Task[None]] = set()
         self.settled_at: Instant = 0
+        self.witness: WitnessKeeper | None = None
+        self.endpoints: tuple[str, ...] = ()
         self.timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -248,8 +253,31 @@ class Monitors:
                 if watch.make_sampler is not None:
                     watch.sampling = asyncio.create_task(self._sample(name, watch.machine, watch.make_sampler()))
                 self.settled_at = max(self.settled_at, now + watch.settling + SETTLING_MARGIN)
+        self._watch_witness()
         self._take_roles(self.owned)
         self._schedule()
+
+    def _watch_witness(self) -> None:
+        """What a keeper that is no longer wanted holds, lapses."""
+        stated = self.configuration.arbitration
+        endpoints = stated.endpoints if stated is not None else ()
+        if endpoints == self.endpoints:
+            return
+        self.endpoints, self.witness = endpoints, None
+        for task in self.keeping:
+            task.cancel()
+        if endpoints:
+            c = self.configuration
+            self.witness = WitnessKeeper(EtcdClient(endpoints), c.cluster_id, c.node_id, clock, self._granted, self._remark)
+            task = asyncio.create_task(self.witness.run())
+            self.keeping.add(task)
+            task.add_done_callback(self.keeping.discard)
+
+    def _granted(self, wish: int, until: Instant) -> None:
+        self._tell(monitor_link.WitnessGranted(wish, until))
+
+    def _remark(self, text: str) -> None:
+        self._tell(monitor_link.MonitorRemark(text))
 
     def _remove(self, name: str) -> None:
         watch = self.watches.pop(name)
@@ -321,6 +349,8 @@ class Monitors:
                     self.echoes.forget(name)
                     self._perform(name, watch.machine.handle(now, OwnershipChanged(owner)))
         self.owned = owned
+        if self.witness is not None:
+            self.witness.want(owned.wish)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
