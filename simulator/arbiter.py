@@ -61,16 +61,21 @@ class Asker:
     def __init__(self, world: World, node: SimulatedNode) -> None:
         self.world, self.node, self.arbiter = world, node, world.arbiter
         self.wanted = False
+        self._probing = False
         self._asking = 0
         """Number of the present wish for the key; what answers another one is thrown away."""
         self._granted = 0
         """The grant that would have to be given back."""
 
     def start(self) -> None:
-        """From the begin of the run, where arbitration is configured."""
-        stated = self.node.configuration.arbitration
-        if stated is not None and stated.probes:
+        """From the begin of the run, or the commit that brings arbitration."""
+        if self._probes() and not self._probing:
+            self._probing = True
             self._probe()
+
+    def _probes(self) -> bool:
+        stated = self.node.configuration.arbitration
+        return stated is not None and bool(stated.probes)
 
     def _able(self) -> bool:
         return self.node.powered and self.world.now >= self.node.deaf_until
@@ -78,6 +83,9 @@ class Asker:
     # -- an address -------------------------------------------------------------------------------------------------
 
     def _probe(self) -> None:
+        if not self._probes():
+            self._probing = False
+            return
         self.world.schedule(self.world.now + self.node.timing.verdict // PROBES_PER_VERDICT, self._probe)
         if self._able() and self.arbiter.reached(self.world, self.node.number):
             asked = self.world.now, self.node.clock()

@@ -155,14 +155,15 @@ def arbitrated(history: History, at: Instant) -> bool:
 
 
 def both_answered(history: History, overlap: Overlap) -> bool:
-    """A probed address answered requests that both nodes sent later than V and the slop before the second gate opened. Of a
-    witness's word this is never an excuse."""
+    """A probed address answered both nodes at once: of the requests they sent later than V and the slop before the second gate
+    opened, and until it shut, those of one began before those of the other had ended. Of a witness's word this is no excuse."""
     configurations = [history.configuration_at(node, overlap.start) for node in (0, 1)]
     if any(configuration.witnessed for configuration in configurations):
         return False
     timing = max((configuration.timing for configuration in configurations), key=lambda timing: timing.dead)
     since = overlap.start - timing.verdict - timing.slop
-    return all(any(since <= answer.asked_at <= overlap.end for answer in history.answers[node]) for node in (0, 1))
+    asked = [[a.asked_at for a in history.answers[node] if since <= a.asked_at <= overlap.end] for node in (0, 1)]
+    return all(asked) and max(map(min, asked)) <= min(map(max, asked))
 
 
 def is_excused(history: History, overlap: Overlap) -> bool:

@@ -312,6 +312,7 @@ class SimulatedNode:
         self.configuration = configuration
         self.timing = configuration.timing
         self.world.history.committed(self.world.now, configuration)
+        self.asker.start()
         self.tell(ConfigurationChanged(configuration))
 
     def _interfaces_up(self) -> int:

@@ -144,6 +144,7 @@ class ClusterState(_Record, frozen=True):
     arbitration: Arbitration = Arbitration()
     """This and what follows later than the others: checkpoints of former versions have none."""
     arbitration_said: bool | None = None
+    arbitrated_since: Instant = 0
     witness_wanted: bool = False
 
 

@@ -156,6 +156,8 @@ class Cluster:
         """The arbiter's word as far as it was told; bears on nothing while the configuration has none."""
         self.arbitration_said: bool | None = None
         """What the log said last: the probed addresses answer. None: nothing yet."""
+        self.arbitrated_since = now
+        """When the present statement came into force."""
         self.witness_wanted = False
         self.stopping_since: Instant | None = None
         self.stopped = False
@@ -449,7 +451,7 @@ class Cluster:
         if new.redundancy_mode not in (self.mode, self.configuration.redundancy_mode):
             self._pending.append(Log(redundancy_mode_change()))
         if new.arbitration != self.configuration.arbitration:
-            self.arbitration_said = None
+            self.arbitration_said, self.arbitrated_since = None, now
         self.configuration = new
         self._set_timings()
         wanted = {group.group: group for group in _with_group_zero(new)}
@@ -582,7 +584,7 @@ class Cluster:
 
     def _unanswered_at(self) -> Instant:
         """When it is said that nothing answers."""
-        return max(self.arbitration.asked_at, self.started) + self._timing.dead
+        return max(self.arbitration.asked_at, self.arbitrated_since) + self._timing.dead
 
     def _ask_witness(self, now: Instant) -> list[Action]:
         """Behind the stored leases: when the key is let go no gate rests on it any more."""
@@ -1038,6 +1040,10 @@ class Cluster:
             group.generation = lease.generation
             if lease.state == GroupState.PRIMARY and now <= lease.deadline:
                 self._pending += group.adopt(now, lease)
+                if lease.alone:
+                    # It was stored by what the arbiter had said, so the arbiter has allowed it to this end.
+                    granted = max(self.arbitration.granted_until, lease.deadline)
+                    self.arbitration = replace(self.arbitration, granted_until=granted)
                 if lease.last_heard:
                     self.peer.last_heard = max(self.peer.last_heard or 0, lease.last_heard)
 
