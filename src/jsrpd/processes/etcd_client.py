@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -98,13 +99,19 @@ class EtcdClient:
                     try:
                         return task.result()
                     except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-                        problem = str(error) or "no answer"
+                        problem = _reason(error)
                 if left <= 0:
                     break
         finally:
             for task in running:
                 task.cancel()
         raise EtcdError(problem)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0).lower()
+    return str(error) or "no answer"
 
 
 def _packed(text: str) -> str:

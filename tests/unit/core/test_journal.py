@@ -11,12 +11,14 @@ from jsrpd.core.actions import Announce, Stop
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
+    ArbiterAnswered,
     ConfigurationChanged,
     Event,
     FailoverRequested,
     MonitorFailed,
     SocketsDrained,
     WatchedInterfacesChanged,
+    WitnessGranted,
 )
 from jsrpd.core.journal import (
     DIGEST_MASK,
@@ -177,3 +179,14 @@ def test_more_groups_and_interfaces_than_an_integer_of_msgpack_has_bits() -> Non
     told = [event for batch in recorded.batches(standby) for _, _, event in unpack(batch) if event is not None]
     assert told == [event for _, event, _, _ in standby.turns]
     assert max(e.acknowledgement.primary_groups for e in told if isinstance(e, AcknowledgementReceived)).bit_length() == 128
+
+
+def test_answers_of_an_arbiter_are_told_in_few_bytes() -> None:
+    """They come many times a second, and wake nobody."""
+    packer = Packer(1)
+    packer.event(1000, ArbiterAnswered(400), [])
+    assert not packer.readable
+    assert packer.size < 16
+    packer.event(2000, WitnessGranted(9000), [])
+    told = [(now, event) for now, _, event in unpack(read_batch(packer.close(0)))]
+    assert told == [(1000, ArbiterAnswered(400)), (2000, WitnessGranted(9000))]
