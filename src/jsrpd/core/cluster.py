@@ -156,8 +156,8 @@ class Cluster:
         """The arbiter's word as far as it was told; bears on nothing while the configuration has none."""
         self.arbitration_said: bool | None = None
         """What the log said last: the probed addresses answer. None: nothing yet."""
-        self.arbitrated_since = now
-        """When the present statement came into force."""
+        self.arbitrated_since: Instant = 0
+        """When the present statement was committed; 0: it was there from the start."""
         self.witness_wanted = False
         self.stopping_since: Instant | None = None
         self.stopped = False
@@ -584,7 +584,7 @@ class Cluster:
 
     def _unanswered_at(self) -> Instant:
         """When it is said that nothing answers."""
-        return max(self.arbitration.asked_at, self.arbitrated_since) + self._timing.dead
+        return max(self.arbitration.asked_at, self.arbitrated_since, self.started) + self._timing.dead
 
     def _ask_witness(self, now: Instant) -> list[Action]:
         """Behind the stored leases: when the key is let go no gate rests on it any more."""
