@@ -49,7 +49,7 @@ $(PEERS): $(VENV)/.ready tests/peers.lock tests/schemathesis.lock Makefile
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/python -r tests/peers.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(@D)/schemathesis -r tests/schemathesis.lock
 	@cd $(@D) && apt-get download -qq $(SNMP) $$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
-	  --no-replaces --no-enhances $(SNMP) 2>/dev/null | grep -E '^lib(snmp|netsnmp|sensors|mariadb|perl)[^:]*$$' | sort -u) && \
+	  --no-replaces --no-enhances $(SNMP) 2>/dev/null | grep -E '^lib(snmp|netsnmp|sensors|mariadb|perl|pci)[^:]*$$' | sort -u) && \
 	  for package in *.deb; do dpkg-deb -x $$package . && rm $$package; done || echo "without net-snmp: its tests are skipped"
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
@@ -71,17 +71,20 @@ site: venv
 peers: venv
 	-@$(MAKE) -s $(PEERS)
 
+# A lab waits most of the time, so each core has one, and each file of tests keeps to its own.
+LABS := -n auto --dist loadfile
+
 # What is decided, sent and said is covered to the last branch, or this fails (pyproject.toml, tool.coverage).
 COVERED := tests/unit tests/scenario tests/fuzz
 
 test: system peers test-unit
-	$(BIN)/pytest tests $(COVERED:%=--ignore=%)
+	$(BIN)/pytest tests $(COVERED:%=--ignore=%) $(LABS)
 
 test-unit: venv
 	$(BIN)/pytest $(COVERED) --cov --cov-report=term -n auto
 
 test-lab: system venv
-	$(BIN)/pytest tests/end_to_end
+	$(BIN)/pytest tests/end_to_end $(LABS)
 
 deb: venv
 	$(BIN)/python -m tools.debian
@@ -93,7 +96,7 @@ check: venv
 	$(BIN)/lint-imports
 
 test-simulation: venv
-	$(BIN)/pytest tests/simulation
+	$(BIN)/pytest tests/simulation -n auto
 
 simulate: venv
 	$(BIN)/python -m simulator --seeds $(SEEDS)

@@ -58,9 +58,10 @@ class SimulatedLink:
                 return None
             case _ if not known:
                 new = isinstance(payload, Heartbeat) and datagram.sequence > life.newest
-                if isinstance(payload, Heartbeat) and new and datagram.incarnation not in self._retired:
+                new = new and datagram.incarnation not in self._retired
+                if isinstance(payload, Heartbeat) and new:
                     life.newest, self.unadmitted = datagram.sequence, payload
-                return self._challenge(datagram.incarnation, life)
+                return self._challenge(datagram.incarnation, life, new)
             case _:
                 return payload if life.take(path, datagram) else None
 
@@ -71,11 +72,11 @@ class SimulatedLink:
             del self._candidates[next(iter(self._candidates))]
         return life
 
-    def _challenge(self, incarnation: Incarnation, life: _Life) -> Challenge | None:
+    def _challenge(self, incarnation: Incarnation, life: _Life, new: bool) -> Challenge | None:
         life.datagrams += 1
         if not life.nonce:
             self._nonces += 1
             life.nonce = self._nonces
-        elif life.datagrams % CHALLENGE_EVERY:
+        elif not new and life.datagrams % CHALLENGE_EVERY:
             return None
         return Challenge(life.nonce, incarnation)

@@ -39,6 +39,8 @@ def owner() -> Iterator[Node]:
 @contextlib.contextmanager
 def unharmed(node: Node) -> Iterator[None]:
     """The same processes before and after; nothing moved in between; it owns the address and sends its heartbeats."""
+    node.wait(lambda: node.states() == PRIMARY, "a status")
+    node.wait(lambda: len(node.log.find("JSRPD_RG_STATE_CHANGE", "to 'primary'")) >= len(PRIMARY), "its words on how it came to be")
     pids, since = node.pids(), len(node.log.lines)
     yield
     node.wait(lambda: node.states() == PRIMARY, "a status")

@@ -20,7 +20,21 @@ from jsrpd.kernel import bpf
 from jsrpd.kernel.gate import HOOKS, NAME_PREFIX
 from jsrpd.lab import demo, faults, topology
 from jsrpd.lab.observe import PROBER_MAC, classify, neighbour_solicitation, questions
-from jsrpd.lab.topology import BY_SEGMENT, LAN, NODES, SWITCH, WAN, Lab, LabError, Segment, Settings, port_of, run, wait_until
+from jsrpd.lab.topology import (
+    BY_SEGMENT,
+    LAN,
+    NODES,
+    SWITCH,
+    WAN,
+    Lab,
+    LabError,
+    Segment,
+    Settings,
+    ip_batch,
+    port_of,
+    run,
+    wait_until,
+)
 from tests.end_to_end.test_gate import Wire, eventually, inside
 
 SETTINGS = Settings(interval_ms=100, threshold=3)
@@ -322,6 +336,27 @@ def test_the_standbys_way_to_the_peer_is_put_back(pair: Pair) -> None:
     ip(namespace, "-6", "route", "delete", f"{V6}/128", "dev", "fab")
     for gateway in LAN.gateways:
         wait_until(lambda: reaches(namespace, gateway), 10, f"{gateway} on the peer")  # noqa: B023
+
+
+def test_a_reth_that_cannot_be_made_fails_its_group(pair: Pair) -> None:
+    """Here because its child has become the port of a bridge: the node is unfit until it is none any more, and says why."""
+    namespace, log = pair.namespace(pair.standby), topology.log_file(pair.lab, pair.standby)
+    said = len(log.read_text())
+    repairer = [pid for pid, title in topology.daemon_processes(pair.lab, pair.standby).items() if title == "jsrpd: kernel"]
+    try:
+        ip(namespace, "link", "add", "taken", "type", "bridge")
+        # The reth would be back before the bridge has its port.
+        topology.signal_all(repairer, signal.SIGSTOP)
+        try:
+            ip_batch(namespace, ["link delete reth1", "link set wan master taken"])
+        finally:
+            topology.signal_all(repairer, signal.SIGCONT)
+        for word in ("JSRPD_SET_INTF_MON_FAILURE", "cannot add interface reth1 on wan: Device or resource busy"):
+            wait_until(lambda: word in log.read_text()[said:], 10, word)  # noqa: B023
+    finally:
+        ip(namespace, "link", "delete", "taken")
+    wait_until(lambda: "JSRPD_UNSET_INTF_MON_FAILURE" in log.read_text()[said:], 10, "the recovery")
+    assert "JSRPD_RG_STATE_CHANGE" not in log.read_text()[said:]
 
 
 INTRUDERS = {

@@ -240,6 +240,7 @@ class _Explainer:
             blocks += self._denied()
         elif not self.view.peer_fresh:
             blocks.append(f"node{self.there} was last heard more than 1.5 heartbeat intervals ago, so nothing is handed over to it")
+        blocks += self._stranger()
         if self._manual():
             end = f"request chassis cluster failover reset redundancy-group {number}"
             blocks.append(
@@ -268,6 +269,17 @@ class _Explainer:
         if self.cluster.stopping_since is not None:
             blocks.append(f"the daemon of node{self.here} is stopping")
         return blocks
+
+    def _stranger(self) -> list[str]:
+        """Somebody who cannot be admitted holds back whoever would be alone (decision 0061)."""
+        peer, timing, number = self.cluster.peer, self.cluster._claim_timing, self.group.number
+        if self.now - peer.stranger_at >= timing.dead or not peer.stranger_may_own(number, timing):
+            return []
+        leads = f" and says that it owns redundancy group {number}" if number in peer.stranger_led else ""
+        return [
+            f"a daemon with this cluster's key is heard{leads}, but does not hear node{self.here}: beside it nobody owns alone; "
+            f"mend the way from node{self.here} to node{self.there}, or stop what plays back its packets"
+        ]
 
     def _out_of_service(self) -> list[str]:
         """By the operator, by the vendor's timer, or by a group that moves with this one."""

@@ -1,8 +1,10 @@
 """The data plane as it shall be, and what to do about the difference. Level-triggered: plan(desired, observed).
 
-Both nodes hold all reths, addresses and the *owner's table* all the time, behind the gates; only the node's own view
-(table ``local`` and ``main``) changes with a role (SPEC section 7). So nothing here stands between the opening of a
-gate and the first forwarded packet. Objects are values; a plan is a list of operations on them.
+Both nodes hold all reths, addresses and the *owner's table* all the time, behind the gates (SPEC section 7). That table is as
+if the peer were lost, so nothing stands between the opening of a gate and the first forwarded packet. With a role change
+the node's own view (tables ``local`` and ``main``), and, while groups are primary on both nodes, whether what enters by a group
+that is primary here asks the owner's table or the node's own view, which has the ways by the fabric link to the groups on
+the peer (decision 0134). Objects are values; a plan is a list of operations on them.
 """
 
 import ipaddress
@@ -15,10 +17,11 @@ from jsrpd.model.addressing import (
     fabric_address_v4,
     fabric_address_v6,
 )
-from jsrpd.model.configuration import ClusterConfiguration, Reth
+from jsrpd.model.configuration import ClusterConfiguration, Reth, RethUnitAddress
 
-OWNER_TABLE, MAIN_TABLE, LOCAL_TABLE = 1000, 254, 255
-RULE_IIF, RULE_FROM, RULE_LOCAL = 50, 51, 100
+OWNER_TABLE, PEER_TABLE, MAIN_TABLE, LOCAL_TABLE = 1000, 1001, 254, 255
+"""``PEER_TABLE`` is for what comes from the peer by a fabric link."""
+RULE_IIF, RULE_FROM, RULE_PEER, RULE_LOCAL = 50, 51, 52, 100
 NODE_LOCAL_METRIC = 100
 """Worse than the reth's prefix route, which must win while both exist (kernel facts)."""
 LINK_LOCAL_PREFIX = 64
@@ -51,7 +54,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``destination`` as CIDR text. ``kind``: ``unicast`` or ``local``. ``via`` and ``source`` empty where there is none."""
+    """``destination`` as CIDR text. ``kind``: ``unicast``, ``local`` or ``blackhole``, which has no interface. ``via`` and
+    ``source`` empty where there is none."""
 
     table: int
     destination: str
@@ -103,6 +107,7 @@ def desired(configuration: ClusterConfiguration, primary: frozenset[int]) -> Sta
     for reth in configuration.reths:
         things |= _pre_provisioned(reth)
         things |= _own_view(configuration, reth, reth.group in primary)
+        things |= _asks_owners_table(configuration, reth, primary)
         if reth.group not in primary:
             things |= _secondary_addresses(configuration, reth)
     return frozenset(things)
@@ -151,6 +156,7 @@ def _links(c: ClusterConfiguration) -> set[Thing]:
             Address(fabric.interface, link_local, LINK_LOCAL_PREFIX),
             Route(MAIN_TABLE, _network(v4, 30), fabric.interface),
             Route(MAIN_TABLE, _network(v6, 64), fabric.interface),
+            *(Rule(family, RULE_PEER, PEER_TABLE, iif=fabric.interface) for family in (4, 6)),
         }
     return things
 
@@ -161,7 +167,6 @@ def _pre_provisioned(reth: Reth) -> set[Thing]:
         LinkUp(reth.child),
         MacVlan(reth.name, reth.child, reth.mac),
         LinkUp(reth.name),
-        *(Rule(family, RULE_IIF, OWNER_TABLE, iif=reth.name) for family in (4, 6)),
     }
     for own in reth.node_local_addresses:
         things.add(Address(reth.child, own.address, own.prefix_length))
@@ -170,17 +175,32 @@ def _pre_provisioned(reth: Reth) -> set[Thing]:
     for unit in reth.addresses:
         things |= {
             Address(reth.name, unit.address, unit.prefix_length),
-            Rule(_family(unit.address), RULE_FROM, OWNER_TABLE, source=_host(unit.address)),
             Route(OWNER_TABLE, _host(unit.address), reth.name, "local"),
             Route(OWNER_TABLE, _network(unit.address, unit.prefix_length), reth.name, source=unit.address),
         }
     return things
 
 
+def _asks_owners_table(c: ClusterConfiguration, reth: Reth, primary: frozenset[int]) -> set[Thing]:
+    """Rules for what enters by a reth or comes from its addresses; without them the node's own view is asked.
+
+    A group that is not primary here has them: nothing enters by it, and when that begins, the peer may be lost. So has one that
+    is primary together with all others. Beside a group that is primary on the peer the owner's table would lead to a shut gate.
+    """
+    split = bool(c.fabric_links) and any(each.group not in primary for each in c.reths)
+    if split and reth.group in primary:
+        return set()
+    things: set[Thing] = {Rule(family, RULE_IIF, OWNER_TABLE, iif=reth.name) for family in (4, 6)}
+    sources = (unit.address for unit in reth.addresses)
+    return things | {Rule(_family(source), RULE_FROM, OWNER_TABLE, source=_host(source)) for source in sources}
+
+
 def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
     """What the node itself sees: its own addresses when primary, else the way to the peer through the fabric.
 
-    Without a fabric link a standby has no way to the gateway addresses.
+    Without a fabric link a standby has no way to the gateway addresses. What the peer sends by the fabric for a group that is
+    not primary here must not go back there: for a moment in a failover neither node is primary, and each packet would go
+    to and fro until its hop limit ends, on a link that carries heartbeats.
     """
     things: set[Thing] = set()
     for unit in reth.addresses:
@@ -189,14 +209,22 @@ def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
             things.add(Route(LOCAL_TABLE, _host(unit.address), reth.name, "local"))
             things.add(Route(MAIN_TABLE, prefix, reth.name, source=unit.address))
         elif c.fabric_links:
-            fabric = c.fabric_links[0]
-            # Source selection would prefer the destination itself, which this node holds as well (kernel facts).
-            fabric_address = fabric_address_v4 if _family(unit.address) == 4 else fabric_address_v6
-            via = fabric_address(c.cluster_id, fabric.index, c.peer_id)
-            source = fabric_address(c.cluster_id, fabric.index, c.node_id)
-            for destination in (_host(unit.address), prefix):
-                things.add(Route(MAIN_TABLE, destination, fabric.interface, via=via, source=source))
+            things |= _by_the_fabric(c, unit)
+            things.add(Route(PEER_TABLE, prefix, "", "blackhole"))
     return things
+
+
+def _by_the_fabric(c: ClusterConfiguration, unit: RethUnitAddress) -> set[Thing]:
+    """The way to an address and its neighbours by the peer.
+
+    With a source: selection would prefer the destination itself, which this node holds as well (kernel facts).
+    """
+    fabric = c.fabric_links[0]
+    fabric_address = fabric_address_v4 if _family(unit.address) == 4 else fabric_address_v6
+    via = fabric_address(c.cluster_id, fabric.index, c.peer_id)
+    source = fabric_address(c.cluster_id, fabric.index, c.node_id)
+    destinations = (_host(unit.address), _network(unit.address, unit.prefix_length))
+    return {Route(MAIN_TABLE, destination, fabric.interface, via=via, source=source) for destination in destinations}
 
 
 def plan(wanted: State, observed: State, reths: frozenset[str], movable: frozenset[str] = frozenset()) -> list[Operation]:
@@ -204,15 +232,15 @@ def plan(wanted: State, observed: State, reths: frozenset[str], movable: frozens
 
     ``reths``: interfaces that are ours altogether. On others (children, links) nothing is ever taken down, and of the
     addresses there, which may be the administrator's, only those in ``movable`` are removed. Removals come first where a
-    new object would collide with an old one, except that the rule for ``local`` behind ours is added before the kernel's
-    own is taken away. Empty when nothing is to be done.
+    new object would collide with an old one. Rules collide with nothing, and each names a table: they come first of all and
+    go last, so that there is always one, and never one for what is not there yet. Empty when nothing is to be done.
     """
     add = wanted - observed
     remove = frozenset(thing for thing in observed - wanted if _removable(thing, reths, movable))
     operations: list[Operation] = [Add(rule) for rule in _sorted(add) if isinstance(rule, Rule)]
-    operations += [Remove(thing) for thing in reversed(_sorted(remove))]
+    operations += [Remove(thing) for thing in reversed(_sorted(remove)) if not isinstance(thing, Rule)]
     operations += [Add(thing) for thing in _sorted(add) if not isinstance(thing, Rule)]
-    return operations
+    return operations + [Remove(thing) for thing in _sorted(remove) if isinstance(thing, Rule)]
 
 
 def _removable(thing: Thing, reths: frozenset[str], movable: frozenset[str]) -> bool:
@@ -262,7 +290,7 @@ def describe(thing: Thing) -> str:
             return f"interface {interface} up"
         case Address(interface, address, length):
             return f"address {address}/{length} on {interface}"
-        case Route(table, destination, interface):
-            return f"route {destination} by {interface} in table {table}"
+        case Route(table, destination, interface, kind):
+            return f"route {destination} by {interface or kind} in table {table}"
         case Rule(family, priority):
             return f"IPv{family} rule {priority}"

@@ -223,7 +223,7 @@ def _close(programs: dict[int, int]) -> None:
 
 def _ours(index: int, hook: int) -> dict[int, int]:
     """Programs with our name on a hook: id -> open descriptor, to be closed by the caller."""
-    found = {}
+    found: dict[int, int] = {}
     try:
         numbers = bpf.prog_query(index, hook)
     except OSError:
@@ -233,6 +233,9 @@ def _ours(index: int, hook: int) -> dict[int, int]:
             descriptor = bpf.prog_by_id(number)
         except FileNotFoundError:
             continue
+        except OSError:
+            _close(found)
+            raise
         if bpf.prog_name(descriptor).startswith(NAME_PREFIX):
             found[number] = descriptor
         else:

@@ -54,9 +54,9 @@ class LinkMonitor:
         netlink.close()
 
     @property
-    def must_be_asked(self) -> bool:
-        """Some link's loss of carrier may be told late: ``ask`` every few milliseconds."""
-        return len(self._told) < len(self.interfaces)
+    def must_be_asked(self) -> int:
+        """How many links' loss of carrier may be told late: ``ask`` every few milliseconds where there are any."""
+        return len(self.interfaces) - len(self._told)
 
     def fileno(self) -> int:
         """Readable when any link changed."""

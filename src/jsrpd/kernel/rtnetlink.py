@@ -10,9 +10,11 @@ from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
     OWNER_TABLE,
+    PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
     RULE_LOCAL,
+    RULE_PEER,
     Add,
     Address,
     LinkUp,
@@ -37,15 +39,16 @@ INFO_KIND, INFO_DATA, MACVLAN_MODE, MACVLAN_PRIVATE = 1, 2, 1, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 NO_DAD, NO_PREFIX_ROUTE = 0x02, 0x200
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_TABLE = 1, 4, 5, 6, 7, 15
-UNICAST, LOCAL = 1, 2
+UNICAST, LOCAL, BLACKHOLE = 1, 2, 6
+ROUTE_KINDS = {"unicast": UNICAST, "local": LOCAL, "blackhole": BLACKHOLE}
+KIND_NAMES = {number: name for name, number in ROUTE_KINDS.items()}
 SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_HOST = 0, 253, 254
 ONLINK = 4
 FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_TABLE = 2, 3, 6, 15
 TO_TABLE = 1
 IPV6_DEFAULT_METRIC = 1024
 ROUTES_OF_INTEREST = (
-    (OWNER_TABLE, 0, 0),
-    (MAIN_TABLE, PROTOCOL, 0),
+    (0, PROTOCOL, 0),
     (MAIN_TABLE, KERNEL_PROTOCOL, UNICAST),
     (LOCAL_TABLE, 0, LOCAL),
 )
@@ -123,7 +126,8 @@ class RtNetlink:
         """Filtered by the kernel: a router may hold a million routes that are none of ours."""
         found: set[Route] = set()
         for table, protocol, kind in ROUTES_OF_INTEREST:
-            request = ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, kind, 0) + attribute(RTA_TABLE, struct.pack("=I", table))
+            request = ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, kind, 0)
+            request += attribute(RTA_TABLE, struct.pack("=I", table)) if table else b""
             with contextlib.suppress(FileNotFoundError):  # A table that never held a route does not exist.
                 routes = (_route(body, names, reths) for _kind, body in self._netlink.dump(GETROUTE, request))
                 found |= {route for route in routes if route is not None}
@@ -146,7 +150,7 @@ def concerns_us(notification: bytes) -> bool:
             return True
         _family, _dst, _src, _tos, table, protocol, _scope, _type, _flags = ROUTE.unpack_from(body)
         table = _number(attributes(body, ROUTE.size).get(RTA_TABLE)) or table
-        if protocol in (PROTOCOL, KERNEL_PROTOCOL) or table in (OWNER_TABLE, LOCAL_TABLE):
+        if protocol in (PROTOCOL, KERNEL_PROTOCOL) or table in (OWNER_TABLE, PEER_TABLE, LOCAL_TABLE):
             return True
     return False
 
@@ -164,7 +168,7 @@ def _request(operation: Operation, indexes: dict[str, int]) -> tuple[int, int, b
             index = indexes.get(address.interface)
             return None if index is None else _address_request(address, adding, index)
         case Route() as route:
-            index = indexes.get(route.interface)
+            index = indexes.get(route.interface) if route.interface else 0
             return None if index is None else _route_request(route, adding, index)
         case Rule() as rule:
             return _rule_request(rule, adding)
@@ -198,17 +202,18 @@ def _address_request(address: Address, adding: bool, index: int) -> tuple[int, i
 
 def _route_request(route: Route, adding: bool, index: int) -> tuple[int, int, bytes]:
     network = ipaddress.ip_network(route.destination)
-    local = route.kind == "local"
-    scope = SCOPE_HOST if local else (SCOPE_UNIVERSE if route.via or network.version == 6 else SCOPE_LINK)
+    connected = route.kind == "unicast" and not route.via and network.version == 4
+    scope = SCOPE_HOST if route.kind == "local" else SCOPE_LINK if connected else SCOPE_UNIVERSE
     table = route.table if route.table < 256 else 0
     flags = ONLINK if route.via else 0
-    kind = LOCAL if local else UNICAST
+    kind = ROUTE_KINDS[route.kind]
     protocol = PROTOCOL if adding else 0
     body = ROUTE.pack(FAMILIES[network.version], network.prefixlen, 0, 0, table, protocol, scope, kind, flags if adding else 0)
     body += attribute(RTA_TABLE, struct.pack("=I", route.table))
     if network.prefixlen:
         body += attribute(RTA_DST, network.network_address.packed)
-    body += attribute(RTA_OIF, struct.pack("=I", index))
+    if index:
+        body += attribute(RTA_OIF, struct.pack("=I", index))
     if route.via:
         body += attribute(RTA_GATEWAY, ipaddress.ip_address(route.via).packed)
     if route.source:
@@ -265,11 +270,13 @@ def _route(body: bytes, names: dict[int, str], reths: frozenset[str]) -> Route |
     family, length, _src, _tos, table, protocol, _scope, kind, _flags = ROUTE.unpack_from(body)
     found = attributes(body, ROUTE.size)
     table = _number(found.get(RTA_TABLE)) or table
-    name = names.get(_number(found.get(RTA_OIF)), "")
+    # Of a route that leads nowhere IPv6 says lo, IPv4 nothing.
+    name = "" if kind == BLACKHOLE else names.get(_number(found.get(RTA_OIF)), "")
     local_of_reth = table == LOCAL_TABLE and kind == LOCAL
     prefix_of_reth = table == MAIN_TABLE and kind == UNICAST and protocol == KERNEL_PROTOCOL
     in_the_way = name in reths and (local_of_reth or prefix_of_reth)
-    if table not in (OWNER_TABLE, MAIN_TABLE, LOCAL_TABLE) or (protocol != PROTOCOL and not in_the_way):
+    ours = protocol == PROTOCOL and table in (OWNER_TABLE, PEER_TABLE, MAIN_TABLE, LOCAL_TABLE)
+    if not ours and not in_the_way:
         return None
     zero = bytes(4 if family == socket.AF_INET else 16)
     destination = f"{ipaddress.ip_address(found.get(RTA_DST, zero))}/{length}"
@@ -282,7 +289,7 @@ def _route(body: bytes, names: dict[int, str], reths: frozenset[str]) -> Route |
         table=table,
         destination=destination,
         interface=name,
-        kind="local" if kind == LOCAL else "unicast",
+        kind=KIND_NAMES.get(kind, "unicast"),
         via=str(ipaddress.ip_address(via)) if via else "",
         source=str(ipaddress.ip_address(source)) if source and kind != LOCAL else "",
         metric=0 if family == socket.AF_INET6 and metric == IPV6_DEFAULT_METRIC else metric,
@@ -298,6 +305,7 @@ def _rule(body: bytes) -> Rule | None:
     if family not in FAMILIES.values() or (priority, table) not in {
         (RULE_IIF, OWNER_TABLE),
         (RULE_FROM, OWNER_TABLE),
+        (RULE_PEER, PEER_TABLE),
         (RULE_LOCAL, LOCAL_TABLE),
         (0, LOCAL_TABLE),
     }:

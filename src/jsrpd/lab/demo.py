@@ -8,7 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jsrpd.lab import faults, topology, traffic
@@ -31,6 +31,8 @@ class Step:
     act: Callable[[Lab, str], None]
     """Gets the node that is primary for group 1."""
     observe_s: float = 2.0
+    both_active: bool = False
+    """Needs a lab with a group on either node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,18 @@ def _fault(name: str) -> Callable[[Lab, str], None]:
     return act
 
 
-def _reset_manual(lab: Lab, _primary: str) -> None:
+def _fault_of_the_other(name: str) -> Callable[[Lab, str], None]:
+    def act(lab: Lab, primary: str) -> None:
+        faults.inject(lab, name, faults.peer_of(primary))
+
+    return act
+
+
+def _reset_manual(lab: Lab) -> None:
+    groups = [str(group) for group in topology.group_states(lab, NODES[0]) if group]
     for node in NODES:
-        faults.request(lab, node, "failover", "reset", "redundancy-group", "1")
+        for group in groups:
+            faults.request(lab, node, "failover", "reset", "redundancy-group", group)
 
 
 def steps(settings: Settings) -> list[Step]:
@@ -76,6 +87,13 @@ def steps(settings: Settings) -> list[Step]:
         ),
         Step("power-off", "the primary is powered off", _fault("power-off"), wait_s),
         Step("handover", "the operator moves group 1 to the other node", _fault("handover"), wait_s),
+        Step(
+            "both-active",
+            "both nodes active, one group each; the one with the LAN is powered off",
+            _fault_of_the_other("power-off"),
+            wait_s,
+            both_active=True,
+        ),
     ]
 
 
@@ -108,11 +126,13 @@ def _demo(lab: Lab, settings: Settings, wanted: Sequence[Step]) -> int:
         print("Both nodes have a strict firewall and source NAT: a connection survives only where its session was carried over.")
     print(f"Heartbeats every {settings.interval_ms} ms; a node counts as lost after {dead_ms} ms of silence.")
     print("building the lab (network namespaces on this machine, nothing else is touched)", flush=True)
-    topology.up(lab, settings)
-    settle(lab, "the first election")
-    print(status_text(lab))
+    built = False
     outcomes = []
     for number, step in enumerate(wanted, 1):
+        if not built or lab.settings.both_active != step.both_active:
+            _rebuild(lab, replace(settings, both_active=step.both_active))
+            built = True
+            print(status_text(lab), flush=True)
         print(f"── {number}/{len(wanted)}  {step.title} " + "─" * max(0, 90 - len(step.title)), flush=True)
         outcomes.append(_play(lab, step))
     print("── summary: the worst of all streams and addresses " + "─" * 50)
@@ -122,6 +142,20 @@ def _demo(lab: Lab, settings: Settings, wanted: Sequence[Step]) -> int:
         print(f"FAILED {failure}")
     print(f"{len(wanted)} faults, {len(failures)} problems" if failures else f"the cluster survived all {len(wanted)} faults")
     return 1 if failures else 0
+
+
+def _rebuild(lab: Lab, settings: Settings) -> None:
+    """A fresh lab with these settings and, with both nodes active, each group on the node it is rather to be on."""
+    topology.down(lab)
+    topology.up(lab, settings)
+    settle(lab, "the first election")
+    for group, node in ((1, NODES[0]), (2, NODES[1])) if settings.both_active else ():
+        other = faults.peer_of(node)
+        if topology.primary_node(lab, group) == other:
+            # The node that was there first has taken both.
+            faults.request(lab, other, "failover", "redundancy-group", str(group), "node", str(NODES.index(node)))
+            settle(lab, "the move of a group")
+    _reset_manual(lab)
 
 
 def settle(lab: Lab, what: str) -> None:
@@ -144,7 +178,7 @@ def _play(lab: Lab, step: Step) -> Outcome:
         fault_end = time.time_ns()
         faults.heal(lab)
         settle(lab, step.name)
-        _reset_manual(lab, primary)
+        _reset_manual(lab)
         time.sleep(LEAD_S)
         result = flow.finish(now=True)
     window = (fault_at - int(0.1e9), fault_end)

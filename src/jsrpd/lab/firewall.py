@@ -3,6 +3,9 @@
 New connections from the LAN, and from the WAN to one published service; TCP with its first packet only, everything invalid
 is dropped, and nothing from the WAN reaches the node itself. FTP has its helper. Without the connections of the other node,
 nothing but new ones would get through.
+
+With groups on both nodes the LAN's packets come by the fabric link to the node that has the WAN, which tracks them. The node
+that has the LAN passes them on untracked (decision 0135).
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +17,7 @@ SYSCTLS = {"net/netfilter/nf_conntrack_tcp_loose": 0}
 NAT = ("source", "none", "destination", "both")
 PUBLISHED_PORT = 8080
 """Of the client, for everybody behind the WAN: under its own address, and under the WAN's gateway address by NAT."""
+FABRIC = "fab"
 FIRST_OF_TCP = "tcp flags & (syn|ack) == syn"
 NEIGHBOUR_DISCOVERY = "icmpv6 type { 133, 134, 135, 136 } accept"
 
@@ -51,9 +55,12 @@ def ruleset(lan: "Segment", wan: "Segment") -> str:
             "type filter hook forward priority 0; policy drop;",
             "ct state invalid drop",
             "ct state established,related accept",
-            f"iifname {lan.reth} meta l4proto tcp {FIRST_OF_TCP} ct state new accept",
+            f"iifname {lan.reth} oifname {FABRIC} ct state untracked accept",
+            f"iifname {FABRIC} oifname {lan.reth} ct state untracked accept",
+            f"{_from(lan)} meta l4proto tcp {FIRST_OF_TCP} ct state new accept",
             f"iifname {wan.reth} tcp dport {PUBLISHED_PORT} {FIRST_OF_TCP} ct state new accept",
-            f"iifname {lan.reth} meta l4proto != tcp ct state new accept",
+            f"iifname {wan.reth} udp dport {PUBLISHED_PORT} ct state new accept",
+            f"{_from(lan)} meta l4proto != tcp ct state new accept",
             "}",
             "chain input {",
             "type filter hook input priority 0; policy accept;",
@@ -75,18 +82,23 @@ def ruleset(lan: "Segment", wan: "Segment") -> str:
     )
 
 
+def _from(lan: "Segment") -> str:
+    """What the LAN sends, by this node or by the other."""
+    return f"iifname {{ {lan.reth}, {FABRIC} }}"
+
+
 def _source(lan: "Segment", wan: "Segment", family: int, nat: str) -> str:
     protocol, gateway = ("ip", wan.gateways[0]) if family == 4 else ("ip6", wan.gateways[1])
-    return f"iifname {lan.reth} oifname {wan.reth} {protocol} daddr {server(wan, family, nat)[1]} snat {protocol} to {gateway}"
+    return f"{_from(lan)} oifname {wan.reth} {protocol} daddr {server(wan, family, nat)[1]} snat {protocol} to {gateway}"
 
 
 def _destination(lan: "Segment", wan: "Segment", family: int, nat: str) -> str:
     protocol = "ip" if family == 4 else "ip6"
     asked, own = server(wan, family, nat)
-    return f"iifname {lan.reth} {protocol} daddr {asked} dnat {protocol} to {own}"
+    return f"{_from(lan)} {protocol} daddr {asked} dnat {protocol} to {own}"
 
 
 def _published(lan: "Segment", wan: "Segment", family: int) -> str:
     protocol, number = ("ip", 0) if family == 4 else ("ip6", 1)
-    asked = f"{protocol} daddr {wan.gateways[number]} tcp dport {PUBLISHED_PORT}"
+    asked = f"{protocol} daddr {wan.gateways[number]} meta l4proto {{ tcp, udp }} th dport {PUBLISHED_PORT}"
     return f"iifname {wan.reth} {asked} dnat {protocol} to {lan.hosts[number]}"

@@ -65,6 +65,8 @@ class Settings:
     control_links: int = 1
     firewall: bool = False
     """Whether the nodes have a strict firewall with NAT towards the WAN."""
+    both_active: bool = False
+    """Whether group 1 has the WAN alone, rather on node 0, and group 2 the LAN, rather on node 1; else group 1 has both."""
     daemons: bool = True
     """Whether the nodes run jsrpd; without, somebody else starts on them what they run."""
 
@@ -314,13 +316,16 @@ def _write_configuration(lab: Lab, settings: Settings, node: str, key: str) -> N
 
 
 def configuration(settings: Settings) -> str:
-    """``jsrpd.conf``, the same on both nodes: group 1 owns both gateway addresses and watches both links.
+    """``jsrpd.conf``, the same on both nodes: each group owns gateway addresses and watches their links.
 
     Group 0 sits out one second after a change instead of the default thirty, so that the lab is soon ready again.
     """
     links = "\n".join(
         f"        control-link {n} {{\n            interface ctl{n};\n        }}" for n in range(settings.control_links)
     )
+    # NAT uses addresses of the WAN: its group is the lower one (decision 0135).
+    split = _group(1, 200, 100, WAN) + _group(2, 100, 200, LAN)
+    groups = split if settings.both_active else _group(1, 200, 100, LAN, WAN)
     return f"""chassis {{
     cluster {{
         reth-count 2;
@@ -332,13 +337,7 @@ def configuration(settings: Settings) -> str:
             node 1 priority 100;
             hold-down-interval 1;
         }}
-        redundancy-group 1 {{
-            node 0 priority 200;
-            node 1 priority 100;
-            interface-monitor lan weight 255;
-            interface-monitor wan weight 255;
-        }}
-    }}
+{groups}    }}
 }}
 interfaces {{
     lan {{
@@ -365,14 +364,23 @@ interfaces {{
             }}
         }}
     }}
-{_reth(LAN)}{_reth(WAN)}}}
+{_reth(LAN, 2 if settings.both_active else 1)}{_reth(WAN, 1)}}}
 """
 
 
-def _reth(segment: Segment) -> str:
+def _group(number: int, priority_0: int, priority_1: int, *segments: Segment) -> str:
+    watched = "".join(f"            interface-monitor {segment.name} weight 255;\n" for segment in segments)
+    return f"""        redundancy-group {number} {{
+            node 0 priority {priority_0};
+            node 1 priority {priority_1};
+{watched}        }}
+"""
+
+
+def _reth(segment: Segment, group: int) -> str:
     return f"""    {segment.reth} {{
         redundant-ether-options {{
-            redundancy-group 1;
+            redundancy-group {group};
         }}
         unit 0 {{
             family inet {{

@@ -91,6 +91,12 @@ class Repaired(msgspec.Struct, frozen=True, tag=True):
     object: str
 
 
+class RethsRefused(msgspec.Struct, frozen=True, tag=True):
+    """Kernel to engine: which reths this kernel refuses to make, on each change, and again and again while there are any."""
+
+    names: tuple[str, ...]
+
+
 class Notice(msgspec.Struct, frozen=True, tag=True):
     """Kernel to engine: worth logging."""
 
@@ -138,6 +144,7 @@ Message = (
     | SurveyRequested
     | SurveyTaken
     | Repaired
+    | RethsRefused
     | Notice
     | OwnershipTold
     | SessionsReported

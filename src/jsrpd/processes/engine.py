@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
@@ -51,22 +51,21 @@ from jsrpd.core.events import (
     WatchedInterfacesChanged,
 )
 from jsrpd.core.lease import AdoptedLease
-from jsrpd.data_plane.announcements import gratuitous_arp, switch_frame, unsolicited_na
 from jsrpd.kernel.gate import LeaseMap
 from jsrpd.kernel.link_events import LinkMonitor
-from jsrpd.kernel.packet_socket import FrameSocket
 from jsrpd.kernel.path_socket import HelloSocket, LinkSocket, PathSocket
 from jsrpd.kernel.segment_socket import SegmentSocket
 from jsrpd.management import children, engine_link
 from jsrpd.messages.catalogue import foreign_change_repaired, notice, socket_recv_hb_failure
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT
-from jsrpd.model.configuration import ClusterConfiguration, Reth
+from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.journal import INFORMATION_CLEARED
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, RedundancyMode
 from jsrpd.model.status import ClusterStatus, SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes import node_orders
+from jsrpd.processes.announcer import Announcer
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.path_statistics import LATENESS_SLICE, PathStatistics, Worst
@@ -84,7 +83,8 @@ from jsrpd.wire.link import AcknowledgementHeard, Admitted, Answer, Dropped, Hea
 
 DATAGRAMS_PER_TURN = 64
 CARRIER_POLL: Duration = 3 * MILLISECOND
-ANNOUNCEMENT_SPREAD: Duration = 100 * MILLISECOND
+LINKS_A_POLL = 12
+"""So many links are asked that often; more of them less often, so that the cost stays."""
 LOG_RETRY: Duration = 250 * MILLISECOND
 FOREVER: Duration = 3600 * SECOND
 LOOK_AROUND: Duration = 500 * MILLISECOND
@@ -125,62 +125,6 @@ def run(resources: EngineResources) -> None:
     engine.run()
 
 
-@dataclass
-class Announcer:
-    """Frames for the reths of each group and when their repetitions are due."""
-
-    configuration: ClusterConfiguration
-    sockets: dict[str, FrameSocket] = field(default_factory=dict)
-    frames: dict[str, list[bytes]] = field(default_factory=dict)
-    due: list[tuple[Instant, int]] = field(default_factory=list)
-
-    def reconfigure(self, configuration: ClusterConfiguration) -> None:
-        """Forget sockets and frames; they are made again at the next use."""
-        self.configuration = configuration
-        for frame_socket in self.sockets.values():
-            frame_socket.close()
-        self.sockets.clear()
-        self.frames.clear()
-        for reth in configuration.reths:
-            self.frames[reth.name] = _announcement_frames(reth)
-
-    def announce(self, now: Instant, group: int, repeat: bool) -> None:
-        """One frame per virtual MAC first, which moves the switch's table, then every address (SPEC 7, takeover)."""
-        for reth in self._reths(group):
-            self._send(reth, [switch_frame(reth.mac)])
-        for reth in self._reths(group):
-            self._send(reth, self.frames[reth.name])
-        if repeat:
-            count = self.configuration.group(group).gratuitous_arp_count
-            self.due += [(now + n * ANNOUNCEMENT_SPREAD, group) for n in range(1, count)]
-
-    def repeat(self, now: Instant, owned: set[int]) -> None:
-        """Send the repetitions that are due for groups still owned."""
-        ready = [group for at, group in self.due if at <= now]
-        self.due = [(at, group) for at, group in self.due if at > now]
-        for group in sorted(set(ready) & owned):
-            self.announce(now, group, repeat=False)
-
-    def deadline(self) -> Instant | None:
-        """When the next repetition is due."""
-        return min((at for at, _ in self.due), default=None)
-
-    def _reths(self, group: int) -> Iterator[Reth]:
-        return (reth for reth in self.configuration.reths if reth.group == group)
-
-    def _send(self, reth: Reth, frames: list[bytes]) -> None:
-        for _attempt in range(2):
-            if reth.name not in self.sockets:
-                try:
-                    self.sockets[reth.name] = FrameSocket(reth.name)
-                except OSError:
-                    return
-            if self.sockets[reth.name].send(frames) == len(frames):
-                return
-            # The reth may have been made anew under the same name: the old socket is bound to the old index.
-            self.sockets.pop(reth.name).close()
-
-
 def _link_ends(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str, int]]:
     """Control and fabric links: interface, own address, peer's address, port."""
     ends: dict[PathId, tuple[str, str, str, int]] = {}
@@ -194,16 +138,6 @@ def _link_ends(c: ClusterConfiguration) -> dict[PathId, tuple[str, str, str, int
 def _hello_interfaces(c: ClusterConfiguration) -> dict[PathId, str]:
     """In-band paths: the child on each segment that carries hello frames."""
     return {FIRST_IN_BAND_PATH + n: reth.child for n, reth in enumerate(c.in_band_segments)}
-
-
-def _announcement_frames(reth: Reth) -> list[bytes]:
-    frames: list[bytes] = []
-    for address in reth.addresses:
-        if ":" in address.address:
-            frames.append(unsolicited_na(reth.mac, address.address))
-        else:
-            frames.extend(gratuitous_arp(reth.mac, address.address))
-    return frames
 
 
 class Engine:
@@ -234,7 +168,6 @@ class Engine:
         """A path had more to give than one turn takes."""
         self.links = LinkMonitor(self.configuration.watched_interfaces)
         self.announcer = Announcer(self.configuration)
-        self.announcer.reconfigure(self.configuration)
         self.roles: dict[int, children.RoleChanged] = {}
         self.terminated = False
         self.retirement = Retirement()
@@ -263,6 +196,7 @@ class Engine:
         self.schedule = ScheduleDesk(self.cluster, self.configuration)
         self.coverage = Coverage(now, self.configuration.session_synchronization.on)
         self.uncovered: frozenset[int] = frozenset()
+        self.refused_reths: frozenset[tuple[int, str]] = frozenset()
         self.ownership_told: children.OwnershipTold | None = None
         self.session_status: SessionStatus | None = None
         self.drain_number = 0
@@ -342,7 +276,8 @@ class Engine:
 
         Asking is no turn: with no change it must cost next to nothing, hundreds of times a second.
         """
-        poll = min(CARRIER_POLL, self.configuration.timing.interval) if self.links.must_be_asked else FOREVER
+        asks = self.links.must_be_asked
+        poll = max(min(CARRIER_POLL, self.configuration.timing.interval), asks * CARRIER_POLL // LINKS_A_POLL) if asks else FOREVER
         while True:
             now = clock()
             asked = min(wanted, now + poll)
@@ -372,7 +307,7 @@ class Engine:
             self.watchdog.release()
         self.stopped = self.stopped or retires
         self._tell_ownership()
-        self.announcer.repeat(judged, self._owned())
+        self.announcer.turn(clock(), self._owned())
         if self.syslog.pending and (self.syslog.pressing or judged >= self.log_due):
             self.log_due = judged + LOG_RETRY
             self.syslog.flush()
@@ -383,6 +318,7 @@ class Engine:
         if judged >= self.look_around_at:
             self.look_around_at = judged + LOOK_AROUND
             self._look_around(judged)
+            self.announcer.prepare()
             for sentence in self.drop_report.due(judged, self.link.drops):
                 self.syslog.send(notice(sentence))
         self.cluster.hand_over(judged, self.resources.gateway, last=self.stopped)
@@ -503,6 +439,8 @@ class Engine:
             message = children.decode(data)
             if isinstance(message, children.Repaired):
                 self.syslog.send(foreign_change_repaired(message.object))
+            elif isinstance(message, children.RethsRefused):
+                self._judge_reths(judged, message.names)
             elif isinstance(message, children.Notice):
                 self.syslog.send(notice(message.text))
         for remark in (*self.monitors.drain(judged), *self.services.drain(judged)):
@@ -540,6 +478,15 @@ class Engine:
         for group in sorted(self.uncovered - failing):
             self.cluster.handle(now, MonitorRecovered(group, FailureCode.CS, "sessions"))
         self.uncovered = failing
+
+    def _judge_reths(self, now: Instant, refused: tuple[str, ...]) -> None:
+        """A node that cannot have one of a group's reths serves that group worse than a node that has them all."""
+        failing = frozenset((reth.group, reth.name) for reth in self.configuration.reths if reth.name in refused)
+        for group, name in sorted(failing - self.refused_reths):
+            self.cluster.handle(now, MonitorFailed(group, FailureCode.IF, name, FULL_WEIGHT))
+        for group, name in sorted(self.refused_reths - failing):
+            self.cluster.handle(now, MonitorRecovered(group, FailureCode.IF, name))
+        self.refused_reths = failing
 
     def _tell_ownership(self) -> None:
         """Kept until the session process takes it; it asks again after a restart."""

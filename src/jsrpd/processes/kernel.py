@@ -17,9 +17,11 @@ from dataclasses import astuple
 from pathlib import Path
 
 from jsrpd.data_plane.plan import Add, Address, MacVlan, Operation, Remove, describe, desired, movable_addresses, plan
+from jsrpd.data_plane.transit import carried
 from jsrpd.kernel import sysctl
 from jsrpd.kernel.gate import Gate, LeaseMap
-from jsrpd.kernel.rtnetlink import Observed, RtNetlink, concerns_us
+from jsrpd.kernel.nftables import CarriedTable
+from jsrpd.kernel.rtnetlink import Link, Observed, RtNetlink, concerns_us
 from jsrpd.management import children
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.roles import GroupState
@@ -31,6 +33,8 @@ AUDIT_S = 1.0
 OBSERVE_S = 30.0
 """Everything else is told. A look at it all the same, for what nobody thought of."""
 REPAIR_LOG_S = 10.0
+NICE = -10
+"""With groups on both nodes packets wait for this process when one moves."""
 NOTIFICATIONS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x80000
 """Links, IPv4 addresses, routes and rules, IPv6 addresses, routes and rules."""
 GROUP_SYSCTLS = {
@@ -76,6 +80,8 @@ def run(
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     keeper = Keeper(engine, parent, configuration, lease_map, state_directory)
     keeper.run()
 
@@ -126,12 +132,16 @@ class Keeper:
         self.configuration = configuration
         self.gate = Gate(lease_map) if lease_map is not None else None
         self.rtnetlink = RtNetlink()
+        self.carried_table = CarriedTable()
         self.journal = Journal(state_directory)
         # A successor of a crashed kernel process finds the roles where the engine keeps them.
         self.primary = {g.group for g in configuration.groups if lease_map is not None and _is_primary(lease_map, g.group)}
         self.settled = False
+        self.links: dict[str, Link] = {}
+        """As last observed."""
         self.hopeless = False
         """The kernel refused every reth that it was asked for, and none is there."""
+        self.refused_reths: tuple[str, ...] = ()
         self.reported: set[str] = set()
         self.repaired_at: dict[str, float] = {}
         self.movable = movable_addresses(configuration)
@@ -147,14 +157,17 @@ class Keeper:
         self._load_gate()
         self._make_ready()
         selector = selectors.DefaultSelector()
-        for source in (self.engine, self.parent, self.notifications):
+        for source in (self.engine, self.parent, self.notifications, self.carried_table.notifications):
             selector.register(source, selectors.EVENT_READ)
         looked = time.monotonic()
         while True:
             ready = {key.fileobj for key, _ in selector.select(AUDIT_S)}
             if self.parent in ready:
                 self._read_parent()
+            before = frozenset(self.primary)
             ours = self.engine in ready and self._read_engine()
+            if ours:
+                self._follow_roles(before)
             if self.notifications in ready and not ours:
                 time.sleep(DEBOUNCE_S)
             told = self._drain_notifications()
@@ -163,6 +176,8 @@ class Keeper:
             if ours or told or not self.settled or time.monotonic() - looked >= OBSERVE_S:
                 self.reconcile()
                 looked = time.monotonic()
+            elif self.carried_table.notifications in ready:
+                self._keep_carried()
             elif not ready:
                 self._prepare_interfaces()
 
@@ -211,12 +226,22 @@ class Keeper:
 
     # -- observe, plan, execute -----------------------------------------------------------------------------------
 
+    def _follow_roles(self, before: frozenset[int]) -> None:
+        """What the change of roles alone calls for, at once: with groups on both nodes packets wait for it (decision 0134).
+
+        Whatever is refused because the kernel did not look as it should, the look that follows sees.
+        """
+        reths = frozenset(reth.name for reth in self.configuration.reths)
+        was, wanted = (desired(self.configuration, primary) for primary in (before, frozenset(self.primary)))
+        self.rtnetlink.execute(plan(wanted, was, reths, self.movable), self.links)
+
     def reconcile(self) -> None:
         """Make the kernel look as wanted. Reths first, so that gates and sysctls stand before their links go up."""
         reths = frozenset(self.journal.reths) | {reth.name for reth in self.configuration.reths}
         wanted = desired(self.configuration, frozenset(self.primary))
         for only_macvlans in (True, False):
             observed = self.rtnetlink.observe(reths, self._link_names())
+            self.links = observed.links
             operations = plan(wanted, frozenset(observed.things), reths, self.movable)
             if only_macvlans:
                 operations = [op for op in operations if isinstance(op.thing, MacVlan)]
@@ -227,8 +252,32 @@ class Keeper:
                 there = any(isinstance(thing, MacVlan) for thing in observed.things)
                 asked = [op for op in present if isinstance(op, Add)]
                 self.hopeless = not there and bool(asked) and all(op in refused for op in asked)
+                self._tell_refused([op.thing.name for op in refused if isinstance(op, Add) and isinstance(op.thing, MacVlan)])
                 self._prepare_interfaces()
+        self._keep_carried()
         self.settled = True
+
+    def _keep_carried(self) -> None:
+        """The table of what passes untracked is as wanted, whatever somebody did to the packet filter."""
+        wanted = carried(self.configuration)
+        self.carried_table.drain()
+        try:
+            if self.carried_table.stands(wanted):
+                return
+            number = self.carried_table.replace(wanted)
+        except OSError as error:
+            number = error.errno or errno.EIO
+        if number == 0 and self.settled:
+            self._repaired("packet filter table jsrpd")
+        if number and wanted:
+            self._report("add packet filter table jsrpd", number)
+
+    def _tell_refused(self, names: list[str]) -> None:
+        """An engine that has been restarted meanwhile learns of them at the next look."""
+        refused = tuple(sorted(names))
+        if refused or refused != self.refused_reths:
+            self._tell(self.engine, children.RethsRefused(refused))
+        self.refused_reths = refused
 
     def _link_names(self) -> frozenset[str]:
         return _path_interfaces(self.configuration) | {reth.child for reth in self.configuration.reths}
@@ -246,14 +295,13 @@ class Keeper:
                     self._repaired(what)
             elif result not in HARMLESS:
                 refused.append(operation)
-                self._report(operation, what, result)
+                self._report(f"{'add' if isinstance(operation, Add) else 'remove'} {what}", result)
         return refused
 
-    def _report(self, operation: Operation, what: str, number: int) -> None:
+    def _report(self, what: str, number: int) -> None:
         if what not in self.reported:
             self.reported.add(what)
-            verb = "add" if isinstance(operation, Add) else "remove"
-            self._tell(self.parent, children.DataPlaneFailed(f"cannot {verb} {what}: {os.strerror(number)}"))
+            self._tell(self.parent, children.DataPlaneFailed(f"cannot {what}: {os.strerror(number)}"))
 
     def _note(self, operations: list[Operation], reths: frozenset[str]) -> None:
         c = self.configuration

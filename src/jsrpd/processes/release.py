@@ -8,6 +8,7 @@ import sys
 from jsrpd.data_plane.plan import LOCAL_TABLE, Add, LinkUp, Operation, Remove, Rule
 from jsrpd.kernel import sysctl
 from jsrpd.kernel.gate import detach_all
+from jsrpd.kernel.nftables import CarriedTable
 from jsrpd.kernel.rtnetlink import RtNetlink
 from jsrpd.processes.directories import directories
 from jsrpd.processes.kernel import Journal
@@ -36,6 +37,7 @@ def main() -> int:
     operations += [Remove(thing) for thing in observed.things if not isinstance(thing, LinkUp) and thing not in kernels_own]
     operations += [Remove(address) for address in journal.addresses if address.interface in observed.links]
     rtnetlink.execute(operations, observed.links)
+    CarriedTable().replace(())
     for child in set(journal.reths.values()):
         if child in observed.links:
             detach_all(observed.links[child].index)

@@ -37,7 +37,8 @@ MAX_CANDIDATES = 4
 MAX_RETIRED = 64
 """Lives of the peer that others have taken the place of, and whose late words are known as such."""
 CHALLENGE_EVERY = 4
-"""A candidate is challenged again with every fourth of its datagrams, in case the answer was lost."""
+"""A candidate is challenged again with each new heartbeat, in case the answer was lost, and with every fourth of its other
+datagrams: what is played back over and over gets no answer each time."""
 VERSIONS = (1, 1)
 STANDING = {DropCause.KEY_MISMATCH, DropCause.WRONG_CLUSTER, DropCause.NO_COMMON_VERSION}
 """Causes that are a visible state of the path: somebody is there, but not as configured."""
@@ -241,7 +242,7 @@ class Link:
             return Dropped(DropCause.REPLAYED)
         self._version = self._common_version(header)
         try:
-            return self._meaning(header, payload)
+            return self._meaning(peer, header, payload)
         except MalformedError:
             return Dropped(DropCause.MALFORMED)
 
@@ -249,15 +250,27 @@ class Link:
         """What its sender and we both speak; a challenged life may speak another than the admitted one."""
         return min(self._newest, header.newest)
 
-    def _meaning(self, header: Header, payload: bytes) -> Received:
+    def _meaning(self, peer: Life, header: Header, payload: bytes) -> Received:
         if header.type == DatagramType.HEARTBEAT:
             return HeartbeatHeard(header.incarnation, header.sequence, self._heartbeat_of(payload))
         if header.type == DatagramType.ACKNOWLEDGEMENT:
             return AcknowledgementHeard(header.incarnation, decode_acknowledgement(payload))
         if header.type == DatagramType.CHALLENGE:
             return self._respond(header, payload)
-        # A response here is authentic but no news: another answer to a repeated challenge, its life admitted already.
-        return Dropped(DropCause.REPLAYED if header.type == DatagramType.RESPONSE else DropCause.MALFORMED)
+        if header.type == DatagramType.RESPONSE:
+            return self._answered_again(header, peer, payload)
+        return Dropped(DropCause.MALFORMED)
+
+    def _answered_again(self, header: Header, peer: Life, payload: bytes) -> Received:
+        """A repeated challenge has several answers, the first of which was news. One to a former life of ours is a recording."""
+        return Admitted(header.incarnation) if self._proves(peer, payload) else Dropped(DropCause.REPLAYED)
+
+    def _proves(self, life: Life, payload: bytes) -> bool:
+        """It answers what this life of ours has asked that life of the peer."""
+        if len(payload) < PROOF.size:
+            return False
+        nonce, asker, *_ = PROOF.unpack_from(payload)
+        return bool(nonce == life.challenge and asker == self._start_id)
 
     def _heartbeat_of(self, payload: bytes) -> Heartbeat:
         """Each path carries the same one: it is taken apart once."""
@@ -277,11 +290,12 @@ class Link:
             return self._respond(header, payload) if candidate.take(header) else Dropped(DropCause.REPLAYED)
         if header.type == DatagramType.RESPONSE:
             return self._admit(header, candidate, payload)
-        if header.type == DatagramType.HEARTBEAT and header.sequence > candidate.newest and header.start_id not in self._retired:
+        new = header.type == DatagramType.HEARTBEAT and header.sequence > candidate.newest and header.start_id not in self._retired
+        if new:
             candidate.newest = header.sequence
             with suppress(MalformedError):
                 self.unadmitted = Unadmitted(header.incarnation, decode_heartbeat(payload))
-        return self._challenge(header, candidate)
+        return self._challenge(header, candidate, new)
 
     def _remember(self, start_id: bytes, candidate: Life) -> None:
         self._candidates[start_id] = candidate
@@ -290,11 +304,10 @@ class Link:
             self._candidates.popitem(last=False)
 
     def _admit(self, header: Header, life: Life, payload: bytes) -> Received:
-        if len(payload) < PROOF.size:
+        if not self._proves(life, payload):
             return Dropped(DropCause.FORGED_RESPONSE)
-        nonce, asker, heartbeats, acknowledgements = PROOF.unpack_from(payload)
-        if nonce != life.challenge or asker != self._start_id:
-            return Dropped(DropCause.FORGED_RESPONSE)
+        _, _, heartbeats, acknowledgements = PROOF.unpack_from(payload)
+        life.take(header)
         life.floors = {DatagramType.HEARTBEAT: heartbeats, DatagramType.ACKNOWLEDGEMENT: acknowledgements}
         if self._peer is not None:
             self._retired.append(self._peer_start_id)
@@ -304,11 +317,11 @@ class Link:
         self._candidates.clear()
         return Admitted(header.incarnation)
 
-    def _challenge(self, header: Header, candidate: Life) -> Received:
+    def _challenge(self, header: Header, candidate: Life, new: bool) -> Received:
         candidate.datagrams += 1
         if not candidate.challenge:
             candidate.challenge = self._random_bytes(NONCE_BYTES)
-        elif candidate.datagrams % CHALLENGE_EVERY:
+        elif not new and candidate.datagrams % CHALLENGE_EVERY:
             return Dropped(DropCause.NOT_ADMITTED)
         sequence = self._next(DatagramType.CHALLENGE)
         question = candidate.challenge + header.start_id

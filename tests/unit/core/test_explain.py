@@ -201,6 +201,23 @@ def test_a_shut_gate() -> None:
     assert "the gate of node0 is shut until node1 acknowledges its heartbeats again" in told.blocks
 
 
+def test_somebody_who_cannot_be_admitted() -> None:
+    """Node 1's engine is restarted in a one-way cut: one of the two is deaf, and the other says why nobody owns alone."""
+    heard = "a daemon with this cluster's key is heard"
+    mend = "mend the way from node{} to node{}, or stop what plays back its packets"
+    (told,) = [
+        one for one in explained("at 2s cut all from node1\nat 3s node1 kill back 100ms\nuntil 6s\n", 1).blocks if heard in one
+    ]
+    assert told.startswith(f"{heard} and says that it owns redundancy group 1, but does not hear node1: ")
+    assert told.endswith(mend.format(1, 0))
+    (told,) = [one for one in explained("at 2s cut all from node0\nat 3s node1 kill back 1s\nuntil 5s\n", 0).blocks if heard in one]
+    assert told.startswith(f"{heard}, but does not hear node0: ")
+    gone = explained("at 2s cut all from node1\nat 3s node1 kill back 100ms\nat 4s node0 kill\nuntil 9s\n", 1)
+    assert not any(heard in one for one in gone.blocks)
+    later = explained("at 2s cut all from node0\nat 3s node1 kill back 100ms\nat 9s heal all\nuntil 10s\n", 0)
+    assert not any(heard in one for one in later.blocks)
+
+
 def test_one_path() -> None:
     cluster = recorded.CLUSTER.replace("cluster ", "cluster fabric-links 0 ")
     assert (

@@ -12,9 +12,11 @@ from jsrpd.data_plane.plan import (
     MAIN_TABLE,
     NODE_LOCAL_METRIC,
     OWNER_TABLE,
+    PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
     RULE_LOCAL,
+    RULE_PEER,
     Add,
     Address,
     LinkUp,
@@ -143,9 +145,8 @@ def test_whatever_the_role_all_stands_behind_the_gates(primary: frozenset[int]) 
         MacVlan("reth0", "lan", LAN_MAC),
         MacVlan("reth1", "wan", WAN_MAC),
         *(LinkUp(name) for name in ("ctl", "fab", "lan", "wan", "reth0", "reth1")),
-        *(Rule(family, RULE_IIF, OWNER_TABLE, iif=reth) for family in (4, 6) for reth in RETHS),
         *(Rule(family, RULE_LOCAL, LOCAL_TABLE) for family in (4, 6)),
-        *(Rule(6 if ":" in address else 4, RULE_FROM, OWNER_TABLE, source=host(address)) for address in GATEWAYS),
+        *(Rule(family, RULE_PEER, PEER_TABLE, iif="fab") for family in (4, 6)),
         *(Route(OWNER_TABLE, host(address), "reth0", "local") for address in GATEWAYS),
         *(Route(OWNER_TABLE, prefix, "reth0", source=address) for address, prefix in GATEWAYS.items()),
         Address("reth0", V4, 24),
@@ -155,18 +156,71 @@ def test_whatever_the_role_all_stands_behind_the_gates(primary: frozenset[int]) 
     assert always <= desired(CONFIGURATION, primary)
 
 
+ADDRESSES = {**dict.fromkeys(GATEWAYS, 1), "198.51.100.1": 2}
+"""Group by gateway address."""
+
+
+def asks_owners_table(state: State, group: int) -> set[Rule]:
+    """What of a group asks the owner's table."""
+    (reth,) = [reth for reth in CONFIGURATION.reths if reth.group == group]
+    sources = {host(unit.address) for unit in reth.addresses}
+    rules = {thing for thing in state if isinstance(thing, Rule) and thing.table == OWNER_TABLE}
+    return {rule for rule in rules if rule.iif == reth.name or rule.source in sources}
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+@pytest.mark.parametrize("group", [1, 2])
+def test_who_owns_a_group_reaches_the_others_on_the_peer(group: int, primary: frozenset[int]) -> None:
+    """By the node's own view. A group that is not primary here asks the owner's table, as if the peer were lost: its takeover
+    waits for nothing. So does one that is primary together with all others."""
+    (reth,) = [reth for reth in CONFIGURATION.reths if reth.group == group]
+    found = asks_owners_table(desired(CONFIGURATION, primary), group)
+    if group in primary and len(primary) == 1:
+        assert found == set()
+    else:
+        assert found == {
+            *(Rule(family, RULE_IIF, OWNER_TABLE, iif=reth.name) for family in (4, 6)),
+            *(Rule(6 if ":" in u.address else 4, RULE_FROM, OWNER_TABLE, source=host(u.address)) for u in reth.addresses),
+        }
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+def test_without_a_fabric_all_ask_the_owners_table(primary: frozenset[int]) -> None:
+    state = desired(msgspec.structs.replace(CONFIGURATION, fabric_links=()), primary)
+    assert all(asks_owners_table(state, group) for group in (1, 2))
+    assert not [thing for thing in state if isinstance(thing, Route) and thing.interface == "fab"]
+
+
+@pytest.mark.parametrize("old", ROLES, ids=str)
+@pytest.mark.parametrize("new", ROLES, ids=str)
+def test_nothing_asks_the_own_view_before_it_is_as_it_shall_be(old: frozenset[int], new: frozenset[int]) -> None:
+    """Whoever is to ask the owner's table does so before the first route changes, whoever is not any more, after the last."""
+    operations = plan(desired(CONFIGURATION, new), desired(CONFIGURATION, old), RETHS)
+    kinds = [(type(operation), isinstance(operation.thing, Rule)) for operation in operations]
+    order = [(Add, True), (Remove, False), (Add, False), (Remove, True)]
+    assert kinds == sorted(kinds, key=order.index)
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+def test_what_the_peer_sends_does_not_go_back(primary: frozenset[int]) -> None:
+    """Of the prefixes that are not primary here nothing from the fabric link is forwarded; of the others everything."""
+    state = desired(CONFIGURATION, primary)
+    prefixes = {GATEWAYS.get(address, "198.51.100.0/24") for address, group in ADDRESSES.items() if group not in primary}
+    dropped = {thing for thing in state if isinstance(thing, Route) and thing.table == PEER_TABLE}
+    assert dropped == {Route(PEER_TABLE, prefix, "", "blackhole") for prefix in prefixes}
+
+
 @pytest.mark.parametrize("old", ROLES, ids=str)
 @pytest.mark.parametrize("new", ROLES, ids=str)
 def test_a_role_changes_the_nodes_own_view_only(old: frozenset[int], new: frozenset[int]) -> None:
-    """No routing change stands between the gate's opening and the first packet; groups do not touch one another."""
+    """No routing change stands between the gate's opening and the first packet. Who asks the owner's table changes where groups
+    come to be, or were, on different nodes."""
     operations = plan(desired(CONFIGURATION, new), desired(CONFIGURATION, old), RETHS)
-    moved = {prefix.rpartition(".")[0] for group, prefix in ((1, V4), (2, "198.51.100.1")) if group in old ^ new}
-    moved |= {"2001:db8:"} if 1 in old ^ new else set()
+    split = {role for role in (old, new) if len(role) == 1}
     for operation in operations:
         thing = operation.thing
-        assert isinstance(thing, Route)
-        assert thing.table in (MAIN_TABLE, LOCAL_TABLE)
-        assert thing.destination.startswith(tuple(moved))
+        assert isinstance(thing, Route) or (split and isinstance(thing, Rule))
+        assert thing.table in (MAIN_TABLE, LOCAL_TABLE, PEER_TABLE) or isinstance(thing, Rule)
     assert bool(operations) == (old != new)
 
 
@@ -182,7 +236,7 @@ def test_the_kernels_rule_for_local_is_not_wanted() -> None:
     """It would let every node answer for all addresses before the rules of the owner's table are asked."""
     rules = {thing for thing in desired(CONFIGURATION, frozenset()) if isinstance(thing, Rule)}
     assert not rules & KERNELS_OWN
-    assert all(rule.priority < RULE_LOCAL for rule in rules if rule.table == OWNER_TABLE)
+    assert all(rule.priority < RULE_LOCAL for rule in rules if rule.table != LOCAL_TABLE)
 
 
 def test_links_get_the_derived_addresses_of_this_node() -> None:
@@ -279,7 +333,9 @@ def test_one_missing_object_is_one_operation(lost: Thing) -> None:
         Address("reth0", "192.0.2.66", 24),
         Route(LOCAL_TABLE, "192.0.2.66/32", "reth0", "local"),
         Route(OWNER_TABLE, "203.0.113.0/24", "reth0"),
+        Route(PEER_TABLE, "203.0.113.0/24", "", "blackhole"),
         Rule(4, RULE_FROM, OWNER_TABLE, source="203.0.113.9/32"),
+        Rule(4, RULE_PEER, PEER_TABLE, iif="reth0"),
         Rule(6, 0, LOCAL_TABLE),
         MacVlan("reth7", "lan", LAN_MAC),
     ],
@@ -320,6 +376,7 @@ def test_a_reth_that_is_no_longer_configured_goes_with_all_that_lies_on_it() -> 
         (LinkUp("reth0"), "interface reth0 up"),
         (Address("reth0", V6, 64), "address 2001:db8::1/64 on reth0"),
         (Route(LOCAL_TABLE, "192.0.2.1/32", "reth0", "local"), "route 192.0.2.1/32 by reth0 in table 255"),
+        (Route(PEER_TABLE, "192.0.2.0/24", "", "blackhole"), "route 192.0.2.0/24 by blackhole in table 1001"),
         (Rule(6, RULE_LOCAL, LOCAL_TABLE), "IPv6 rule 100"),
     ],
     ids=lambda value: type(value).__name__,
@@ -374,7 +431,8 @@ def test_they_move_with_the_role_and_nothing_else_on_the_child_does() -> None:
         Address("lan", SECOND_V6, 128),
     }
     assert not {op.thing for op in plan(owner, standby, RETHS) if isinstance(op, Remove) and isinstance(op.thing, Address)}
-    added = [op.thing for op in plan(standby, owner, RETHS, movable_addresses(MONITORED)) if isinstance(op, Add)]
+    operations = plan(standby, owner, RETHS, movable_addresses(MONITORED))
+    added = [op.thing for op in operations if isinstance(op, Add) and not isinstance(op.thing, Rule)]
     assert [thing for thing in added if isinstance(thing, Address)] == added[:2], "addresses before the routes that use them"
 
 

@@ -12,9 +12,11 @@ from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
     OWNER_TABLE,
+    PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
     RULE_LOCAL,
+    RULE_PEER,
     Add,
     Address,
     LinkUp,
@@ -57,16 +59,16 @@ def networks(draw: st.DrawFn, version: int) -> str:
 def routes(draw: st.DrawFn) -> Route:
     """Any route of the plan's kinds."""
     version = draw(st.sampled_from([4, 6]))
-    local = draw(st.booleans())
+    kind = draw(st.sampled_from(list(rtnetlink.ROUTE_KINDS)))
     hosts = st.just("") | BY_VERSION[version].map(str)
     metric = draw(st.integers(0, 1 << 31).filter(lambda metric: metric != rtnetlink.IPV6_DEFAULT_METRIC))
     return Route(
-        table=draw(st.sampled_from([OWNER_TABLE, MAIN_TABLE, LOCAL_TABLE])),
+        table=draw(st.sampled_from([OWNER_TABLE, PEER_TABLE, MAIN_TABLE, LOCAL_TABLE])),
         destination=draw(networks(version)),
-        interface=draw(st.sampled_from(["reth0", "fab"])),
-        kind="local" if local else "unicast",
-        via="" if local else draw(hosts),
-        source="" if local else draw(hosts),
+        interface="" if kind == "blackhole" else draw(st.sampled_from(["reth0", "fab"])),
+        kind=kind,
+        via=draw(hosts) if kind == "unicast" else "",
+        source=draw(hosts) if kind == "unicast" else "",
         metric=metric,
     )
 
@@ -100,6 +102,7 @@ RULES = [
     Rule(6, RULE_IIF, OWNER_TABLE, iif="reth0"),
     Rule(4, RULE_FROM, OWNER_TABLE, source="192.0.2.1/32"),
     Rule(6, RULE_FROM, OWNER_TABLE, source="2001:db8::1/128"),
+    Rule(6, RULE_PEER, PEER_TABLE, iif="fab"),
     Rule(4, RULE_LOCAL, LOCAL_TABLE),
     Rule(6, 0, LOCAL_TABLE),
 ]
@@ -114,7 +117,14 @@ def test_rule_round_trip(rule: Rule) -> None:
 
 def test_rules_of_others_are_not_seen() -> None:
     """Neither another priority nor another table, nor another family (multicast routing has rules too)."""
-    for rule in (Rule(4, 10, OWNER_TABLE, iif="reth0"), Rule(4, RULE_IIF, MAIN_TABLE), Rule(4, 32766, MAIN_TABLE)):
+    foreign = (
+        Rule(4, 10, OWNER_TABLE, iif="reth0"),
+        Rule(4, RULE_PEER, OWNER_TABLE, iif="fab"),
+        Rule(4, RULE_IIF, MAIN_TABLE),
+        Rule(4, RULE_IIF, PEER_TABLE, iif="reth0"),
+        Rule(4, 32766, MAIN_TABLE),
+    )
+    for rule in foreign:
         assert rtnetlink._rule(request(Add(rule))[2]) is None
     body = request(Add(RULES[0]))[2]
     assert rtnetlink._rule(bytes([128]) + body[1:]) is None
@@ -200,6 +210,12 @@ def route_body(interface: str, *, table: int, kind: int, protocol: int, destinat
 def test_which_routes_are_seen(body: bytes, seen: bool) -> None:
     """Ours, and of the kernel's those of reths, which a standby must not have."""
     assert (rtnetlink._route(body, NAMES, RETHS) is not None) == seen
+
+
+def test_ipv6_says_an_interface_of_a_route_that_leads_nowhere() -> None:
+    body = route_body("lan", table=0, kind=rtnetlink.BLACKHOLE, protocol=PROTOCOL, destination="2001:db8::/64")
+    body += attribute(rtnetlink.RTA_TABLE, struct.pack("=I", PEER_TABLE))
+    assert rtnetlink._route(body, NAMES, RETHS) == Route(PEER_TABLE, "2001:db8::/64", "", "blackhole")
 
 
 def test_the_default_metric_of_ipv6_is_none() -> None:

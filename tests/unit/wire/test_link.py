@@ -224,13 +224,20 @@ def test_acknowledgements_of_an_unknown_life_are_challenged_too() -> None:
     assert header_of(answer(a.receive(0, b.acknowledgement(0, ACKNOWLEDGEMENT)))).type == DatagramType.CHALLENGE
 
 
-def test_a_candidate_is_challenged_again_with_every_fourth_datagram() -> None:
+def test_a_candidate_is_challenged_again_with_each_new_heartbeat() -> None:
     a, b = make_link(0, "a"), make_link(1, "b")
     received = [a.receive(0, b.heartbeat(0, sequence, heartbeat())) for sequence in range(1, 13)]
+    assert all(isinstance(one, Answer) for one in received)
+    assert a.receive(0, answer(b.receive(0, answer(received[7])))) == Admitted(b.incarnation)
+
+
+def test_what_is_played_back_is_challenged_with_every_fourth_datagram_only() -> None:
+    a, b = make_link(0, "a"), make_link(1, "b")
+    recording = b.heartbeat(0, 1, heartbeat())
+    received = [a.receive(0, recording) for _ in range(12)]
     assert [number for number, one in enumerate(received, start=1) if isinstance(one, Answer)] == [1, 4, 8, 12]
     assert received[1] == Dropped(DropCause.NOT_ADMITTED)
     assert a.drops[DropCause.NOT_ADMITTED] == 8
-    assert a.receive(0, answer(b.receive(0, answer(received[7])))) == Admitted(b.incarnation)
 
 
 def test_a_second_answer_to_a_repeated_challenge_is_no_forgery() -> None:
@@ -238,8 +245,9 @@ def test_a_second_answer_to_a_repeated_challenge_is_no_forgery() -> None:
     first, *_, fourth = [a.receive(0, b.heartbeat(0, sequence, heartbeat())) for sequence in range(1, 5)]
     responses = [answer(b.receive(0, answer(challenge))) for challenge in (first, fourth)]
     assert a.receive(0, responses[0]) == Admitted(b.incarnation)
-    assert a.receive(0, responses[1]) == Dropped(DropCause.REPLAYED)
-    assert a.drops[DropCause.FORGED_RESPONSE] == 0
+    assert a.receive(0, responses[1]) == Admitted(b.incarnation)
+    assert not any(a.drops.values())
+    assert a.receive(0, responses[1]) == Dropped(DropCause.REPLAYED), "the same once more"
 
 
 def test_a_challenge_is_answered_before_the_challenger_is_admitted_and_only_once() -> None:
@@ -273,7 +281,7 @@ def test_a_wrong_response_admits_nobody(proof: bytes) -> None:
     challenge = answer(a.receive(0, b.heartbeat(0, 1, heartbeat())))
     response = sealed("b", proof, type=DatagramType.RESPONSE)
     assert a.receive(0, response) == Dropped(DropCause.FORGED_RESPONSE)
-    assert a.receive(0, b.heartbeat(0, 2, heartbeat())) == Dropped(DropCause.NOT_ADMITTED)
+    assert header_of(answer(a.receive(0, b.heartbeat(0, 2, heartbeat())))).type == DatagramType.CHALLENGE
     assert a.receive(0, answer(b.receive(0, challenge))) == Admitted(b.incarnation)
 
 
@@ -320,7 +328,7 @@ def test_what_a_life_says_before_it_is_admitted_is_told_once() -> None:
     assert a.unadmitted is None
     a.receive(0, b.heartbeat(0, 6, heartbeat()))
     assert a.unadmitted is not None
-    assert isinstance(a.receive(0, sealed("b", b"", sequence=7)), Dropped)
+    a.receive(0, sealed("b", b"", sequence=7))
     assert a.unadmitted is None
     a.receive(0, sealed("b", b"", sequence=9, key_id=key_id(OTHER_KEY)))
     assert a.unadmitted is None
