@@ -39,7 +39,7 @@ lab: system venv
 
 # Programs that the tests meet are unpacked, not installed: nobody wants servers started for them.
 PEERS := $(VENV)/peers/.ready
-MET   := prometheus rsyslog rsyslog-openssl libestr0 libfastjson4 openssh-server libwrap0
+MET   := prometheus etcd-server rsyslog rsyslog-openssl libestr0 libfastjson4 openssh-server libwrap0
 
 SNMP  := snmp snmpd snmptrapd
 

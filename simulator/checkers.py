@@ -149,15 +149,38 @@ def is_partition(history: History, overlap: Overlap) -> bool:
     return not any(history.heard_within(node, start, overlap.end) for node in (0, 1))
 
 
+def arbitrated(history: History, at: Instant) -> bool:
+    """Both nodes have arbitration."""
+    return all(history.configuration_at(node, at).arbitration is not None for node in (0, 1))
+
+
+def both_answered(history: History, overlap: Overlap) -> bool:
+    """A probed address answered both nodes at once: of the requests they sent later than V and the slop before the second gate
+    opened, and until it shut, those of one began before those of the other had ended. Of a witness's word this is no excuse."""
+    configurations = [history.configuration_at(node, overlap.start) for node in (0, 1)]
+    if any(configuration.witnessed for configuration in configurations):
+        return False
+    timing = max((configuration.timing for configuration in configurations), key=lambda timing: timing.dead)
+    since = overlap.start - timing.verdict - timing.slop
+    asked = [[a.asked_at for a in history.answers[node] if since <= a.asked_at <= overlap.end] for node in (0, 1)]
+    return all(asked) and max(map(min, asked)) <= min(map(max, asked))
+
+
+def is_excused(history: History, overlap: Overlap) -> bool:
+    """Without arbitration a complete cut; with it only what no echo can tell apart: an address that answers both sides of one."""
+    return is_partition(history, overlap) and (not arbitrated(history, overlap.start) or both_answered(history, overlap))
+
+
 def one_owner(history: History) -> list[Violation]:
-    """At most one open gate per group, but for an acknowledged hand-over (at most the grace) and a complete cut."""
+    """At most one open gate per group, but for an acknowledged hand-over (at most the grace) and a complete cut: with a witness
+    not even then, with a probed address only while it answers both nodes."""
     grace = history.timing.grace + history.timing.grace // 1000 + MILLISECOND // 100
     violations = []
     for overlap in overlaps(history):
         length = overlap.end - overlap.start
         if overlap.hand_over and length <= grace:
             continue
-        if is_partition(history, overlap):
+        if is_excused(history, overlap):
             continue
         kind = "in a hand-over beyond the grace" if overlap.hand_over else "without a complete cut"
         violations.append(
@@ -167,8 +190,26 @@ def one_owner(history: History) -> list[Violation]:
 
 
 def partition_overlaps(history: History) -> int:
-    """How often both owned a group in a complete cut; allowed without arbitration, and counted."""
-    return sum(1 for overlap in overlaps(history) if not overlap.hand_over and is_partition(history, overlap))
+    """How often both owned a group in a complete cut where that is allowed; counted."""
+    return sum(1 for overlap in overlaps(history) if not overlap.hand_over and is_excused(history, overlap))
+
+
+def denied_spans(history: History, node: int) -> list[Span]:
+    """When the node had heard nothing of its peer for 1.5 I and the arbiter's word was not enough to claim."""
+    if all(configuration.arbitration is None for _, configuration in history.configurations[node]):
+        return []
+    allowed: list[Span] = []
+    since = until = -1
+    for answer in history.answers[node]:
+        configuration = history.configuration_at(node, answer.asked_at)
+        if answer.asked_at > until:
+            since = answer.asked_at
+        until = max(until, answer.until)
+        wait = 0 if configuration.witnessed else configuration.timing.verdict + configuration.timing.slop
+        allowed.append((max(answer.at, since + wait), answer.until))
+    heard = [0, *history.heard[node], history.ended_at]
+    silent = [(before, after) for before, after in pairwise(heard) if after - before > history.timing.fresh]
+    return without(union(silent), union(allowed))
 
 
 # -- 2: one primary after healing -------------------------------------------------------------------------------------
@@ -245,9 +286,10 @@ def deaf_spans(history: History, receiver: int) -> list[Span]:
 def no_owner(history: History) -> list[Violation]:
     """While a fit node is up and a path works, a group has an open gate, but for stretches of at most T + I.
 
-    Not counted: time in which no node is fit and awake, or (both awake) the network kept one from hearing the other for
-    more than 1.5 I. A stretch begins anew when either node starts, dies, freezes, wakes, or changes its fitness, and when a word
-    arrives that the network kept until its sender had died or frozen: who hears it takes that one for alive. Each costs its own T.
+    Not counted: time in which no node is fit and awake, and heard its peer or else had the arbiter's word, or (both awake) the
+    network kept one from hearing the other for more than 1.5 I. A stretch begins anew when either node starts, dies, freezes,
+    wakes, or changes its fitness, and when a word arrives that the network kept until its sender had died or frozen: who hears it
+    takes that one for alive. Each costs its own T.
     """
     bound = history.timing.dead + history.timing.interval
     bound += bound // 1000 + TOLERANCE
@@ -263,7 +305,7 @@ def no_owner(history: History) -> list[Violation]:
     violations = []
     for group in history.groups:
         owned = union([span for node in (0, 1) for span in history.open_spans(group, node)])
-        unfit = [unfit_spans(history, group, node) for node in (0, 1)]
+        unfit = [union(unfit_spans(history, group, node) + denied_spans(history, node)) for node in (0, 1)]
         edges = [edge for spans in (*unfit, *down) for span in spans for edge in span] + nodes_struck
         unowned = without([(0, history.ended_at)], owned)
         excused = union(common(unfit[0], unfit[1]) + deaf)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPY = ROOT / "build" / "compiled"
-CORE = ("cluster", "peer", "redundancy_group", "election", "lease", "weight")
-SIMULATOR = ("node", "world", "network", "clock", "link", "history", "checkers")
+CORE = ("cluster", "peer", "redundancy_group", "election", "lease", "arbitration", "weight")
+SIMULATOR = ("node", "arbiter", "world", "network", "clock", "link", "history", "checkers")
 SETUP = """from setuptools import setup
 from mypyc.build import mypycify
 setup(name="compiled", packages=[], py_modules=[], ext_modules=mypycify(["--ignore-missing-imports", *{modules!r}], opt_level="2"))

@@ -64,6 +64,15 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The arbiter spoke for a node, which heard it at ``at``, having asked at ``asked_at``. It stands until ``until``."""
+
+    at: Instant
+    asked_at: Instant
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """A turn in which a state changed or a state change was logged. ``priorities``: effective ones it ended with."""
 
@@ -131,6 +140,8 @@ class History:
     """Per receiving node: when it was handed a word more than an interval old of a peer that had died, or was frozen."""
     impaired: tuple[list[Instant], list[Instant]] = field(default_factory=lambda: ([], []))
     """Per receiving node: when a datagram to it was lost, or delayed by more than a quarter interval."""
+    answers: tuple[list[Answer], list[Answer]] = field(default_factory=lambda: ([], []))
+    """Per node."""
     turns: list[Turn] = field(default_factory=list)
     logs: list[tuple[Instant, Incarnation, LogMessage]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -160,6 +171,14 @@ class History:
         before.append((at, configuration))
         self.timing = max(self.timing, configuration.timing, key=lambda timing: timing.dead)
         self.shortest = min(self.shortest, configuration.timing, key=lambda timing: timing.dead)
+
+    def disclaimed(self, node: int, at: Instant) -> None:
+        """What the witness had granted to a node counts no more: it is let go, or asked for anew."""
+        answers = self.answers[node]
+        for index in range(len(answers) - 1, -1, -1):
+            if answers[index].until <= at:
+                break
+            answers[index] = Answer(answers[index].at, answers[index].asked_at, at)
 
     def configuration_at(self, node: int, at: Instant) -> ClusterConfiguration:
         """What the node was to run at ``at``."""

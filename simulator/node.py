@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jsrpd.core.actions import (
     Action,
+    AskWitness,
     DrainSessions,
     Log,
     Reboot,
@@ -44,6 +45,7 @@ from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import Acknowledgement, Heartbeat, Incarnation, PathId
 from jsrpd.model.roles import FailureCode, GroupState
 from jsrpd.model.time import MILLISECOND, Duration, Instant
+from simulator.arbiter import Asker
 from simulator.clock import NodeClock
 from simulator.history import Disturbance, Known, Life, Logged, Request, SlotWritten, Standing, Turn
 from simulator.link import SimulatedLink
@@ -89,6 +91,8 @@ class SimulatedNode:
         """How long after it is down the engine is started again, and whether the map is gone by then."""
         self.maintenance = False
         self.up = False
+        self.powered = True
+        self.asker = Asker(world, self)
         self.polls_carrier = False
         self.services_stop: Duration | None = None
         """What the services of a group need to end; None: nobody says when they have."""
@@ -153,6 +157,7 @@ class SimulatedNode:
             else:
                 generation = 0 if pinned is None else pinned.generation
                 self._store(StoreLease(group.group, 0, GroupState.HOLD, generation, 0, 0, False))
+        self.powered = True
         incarnation = self.world.next_incarnation()
         self.link = SimulatedLink(incarnation)
         self.cluster = self.factory(self.configuration, now, incarnation, tuple(adopted))
@@ -181,6 +186,7 @@ class SimulatedNode:
             self.back = back or self.back
             self._down("powered off" if power else "engine killed")
         if power:
+            self.powered = False
             self.deaf_until = self.world.now
             self._lose_map()
 
@@ -306,6 +312,7 @@ class SimulatedNode:
         self.configuration = configuration
         self.timing = configuration.timing
         self.world.history.committed(self.world.now, configuration)
+        self.asker.start()
         self.tell(ConfigurationChanged(configuration))
 
     def _interfaces_up(self) -> int:
@@ -398,6 +405,9 @@ class SimulatedNode:
             if self._interrupted():
                 yield
             self._perform(action)
+        if self.asker.wanted and not self.cluster.witness_wanted:
+            # Of a former life, and this one does not want the key: it says so with every sign of life.
+            self.asker.want(False)
         if word > self._newest_word:
             self._newest_word = word
             self.world.history.heard[self.number].append(self.world.now)
@@ -502,6 +512,8 @@ class SimulatedNode:
             case StopServices(group):
                 if self.services_stop is not None:
                     self.world.schedule(self.world.now + self.services_stop, self.tell, ServicesStopped(group))
+            case AskWitness(wanted):
+                self.asker.want(wanted)
             case Reboot():
                 self.crash(True, (REBOOT, False))
             case DrainSessions() if self.drains_within is not None:

@@ -3,6 +3,8 @@
     seed N
     cluster [heartbeat-interval MS] [heartbeat-threshold N] [control-links N] [fabric-links N] [fabric-monitoring on|off]
         [control-link-recovery rejoin|reboot|manual] [disable-after S] [redundancy-mode active-active|active-backup]
+        [arbitration probe|witness|none]
+    arbiter [beside NODE] [delay D] [loss PERCENT] [ttl D]
     group N [priorities NODE0 NODE1] [hold-down S] [preempt [delay S] [limit N period S]] [monitor IF WEIGHT]...
         [service TIMEOUT]
     clock NODE offset DURATION rate PPM
@@ -10,6 +12,7 @@
     links PATHS [from NODE] [delay D] [jitter D] [loss PERCENT] [corruption PERCENT] [duplication PERCENT] [tail PERCENT D]
     at TIME links ...                                         as above; what is not named stays
     at TIME cut PATHS [from NODE] [for D] | heal PATHS [from NODE] | delay PATHS D [from NODE]
+    at TIME cut arbiter [from NODE] [for D] | heal arbiter [from NODE]
     at TIME start
     at TIME calm                                              everything whole again: the liveness phase begins
     at TIME NODE start
@@ -31,7 +34,8 @@
     at TIME NODE commit cluster ... | group ...               this node only: the other's commit is a line of its own
     until TIME
 
-PATHS is all, control, fabric, or one link: control0, fabric1 and so on. ``kill`` ends the engine and leaves the kernel's gates to
+PATHS is all, control, fabric, or one link: control0, fabric1 and so on. An arbiter ``beside`` a node is reached by the other one
+only while a path between the nodes carries both ways. ``kill`` ends the engine and leaves the kernel's gates to
 their leases; ``power-off`` ends both. ``in-turn N`` strikes before the N-th step of the node's next turns; ``back`` starts the
 engine again that long after it is down, ``empty`` without the map. A seed matters only where something is left to chance.
 """
@@ -53,6 +57,7 @@ from jsrpd.core.events import (
     ShutdownRequested,
 )
 from jsrpd.model.configuration import (
+    Arbitration,
     ClusterConfiguration,
     ControlLink,
     FabricLink,
@@ -64,6 +69,7 @@ from jsrpd.model.configuration import (
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, MAX_PATHS
 from jsrpd.model.roles import RG0, FailureCode, RedundancyMode
 from jsrpd.model.time import MICROSECOND, MILLISECOND, SECOND, Duration
+from simulator.arbiter import Arbiter
 from simulator.clock import NodeClock
 from simulator.history import History
 from simulator.network import Direction
@@ -73,7 +79,13 @@ from simulator.world import World
 
 NODES = ("node0", "node1")
 UNITS = {"us": MICROSECOND, "ms": MILLISECOND, "s": SECOND}
-VERBS = ("seed", "cluster", "group", "clock", "node", "links", "at", "until")
+VERBS = ("seed", "arbiter", "cluster", "group", "clock", "node", "links", "at", "until")
+
+ARBITRATIONS = {
+    "none": None,
+    "probe": Arbitration(probes=("192.0.2.9",)),
+    "witness": Arbitration(endpoints=("http://192.0.2.9:2379",)),
+}
 
 Words = list[str]
 
@@ -149,6 +161,8 @@ def _cluster(configuration: ClusterConfiguration, words: Words) -> ClusterConfig
                 configuration = replace(configuration, disable_after_s=int(value))
             case "redundancy-mode":
                 configuration = replace(configuration, redundancy_mode=RedundancyMode[value.upper().replace("-", "_")])
+            case "arbitration":
+                configuration = replace(configuration, arbitration=ARBITRATIONS[value])
             case "control-links":
                 configuration = replace(configuration, control_links=tuple(ControlLink(n, f"ctl{n}") for n in range(int(value))))
             case "fabric-links":
@@ -209,6 +223,16 @@ def _clocks(scenario: Scenario) -> tuple[NodeClock, NodeClock]:
 # -- what happens ---------------------------------------------------------------------------------------------------
 
 
+def _arbiter(scenario: Scenario, seed: int) -> Arbiter:
+    words = next(scenario.statements("arbiter"), [])
+    arbiter = Arbiter(random.Random(seed ^ 0xA4B1), ttl=duration(_option(words, "ttl") or "2s"))
+    beside = _option(words, "beside")
+    arbiter.beside = NODES.index(beside) if beside else None
+    arbiter.delay = duration(_option(words, "delay") or written(arbiter.delay))
+    arbiter.loss = float(_option(words, "loss") or 0) / 100
+    return arbiter
+
+
 def _option(words: Words, name: str) -> str | None:
     return words[words.index(name) + 1] if name in words else None
 
@@ -220,7 +244,8 @@ class Run:
         self.scenario = scenario
         (seed,) = next(scenario.statements("seed"), ["0"])
         rng = random.Random(int(seed))
-        self.world = World(configurations(scenario), rng, _clocks(scenario), factory, recording)
+        arbiter = _arbiter(scenario, int(seed))
+        self.world = World(configurations(scenario), rng, _clocks(scenario), factory, recording, arbiter)
         for words in scenario.statements("node"):
             self._set_node(words)
         for words in scenario.statements("links"):
@@ -276,6 +301,11 @@ class Run:
 
     def _strike(self, words: Words) -> None:
         match words:
+            case ["cut", "arbiter", *rest]:
+                self._cut_arbiter(_option(rest, "from"), _option(rest, "for"))
+            case ["heal", "arbiter", *rest]:
+                for number in _named(_option(rest, "from")):
+                    self.world.arbiter.cuts[number] = 0
             case ["cut", kind, *rest]:
                 self._cut(kind, _option(rest, "from"), _option(rest, "for"))
             case ["heal", kind, *rest]:
@@ -303,6 +333,16 @@ class Run:
         now, until = self.world.now, self.world.now + duration(length)
         self.world.history.disturb(f"{kind} cut{f' from {sender}' if sender else ''}", None, now, until)
         self.world.schedule(until, _whole, directions)
+
+    def _cut_arbiter(self, whom: str | None, length: str | None) -> None:
+        cuts, nodes = self.world.arbiter.cuts, _named(whom)
+        for node in nodes:
+            cuts[node] += 1
+        now = self.world.now
+        until = now + duration(length) if length else now
+        self.world.history.disturb(f"arbiter cut{f' from {whom}' if whom else ''}", None, now, until)
+        if length:
+            self.world.schedule(until, _reachable, cuts, nodes)
 
     def _strike_node(self, node: SimulatedNode, words: Words) -> None:
         world = self.world
@@ -383,6 +423,15 @@ def _bound(do: Callable[..., None], *arguments: object) -> Callable[[], None]:
     return lambda: do(*arguments)
 
 
+def _named(name: str | None) -> list[int]:
+    return [NODES.index(name)] if name else [0, 1]
+
+
+def _reachable(cuts: list[int], nodes: list[int]) -> None:
+    for node in nodes:
+        cuts[node] = max(0, cuts[node] - 1)
+
+
 def _whole(directions: list[Direction]) -> None:
     for direction in directions:
         direction.cuts = max(0, direction.cuts - 1)
@@ -407,6 +456,7 @@ def heal(world: World) -> None:
     _measure(world)
     for direction in world.network.directions():
         direction.heal()
+    world.arbiter.heal()
     for node in world.nodes:
         node.recover()
         node.set_maintenance(False)

@@ -73,6 +73,9 @@ class Swarm:
         # Of its own, so that a seed's other strikes are what they were before there were services.
         self.services_rng = random.Random(seed ^ 0x5E41)
         self.services_share = self.services_rng.choice((0, 0.5))
+        # Likewise: one run in four has an arbiter, and strikes of its own.
+        self.arbiter_rng = random.Random(seed ^ 0xA4B1)
+        self.arbitration = self.arbiter_rng.choice(("none",) * 6 + ("probe", "witness"))
         self.interval_ms, self.threshold = self.rng.choice(TIMINGS)
         self.timing = Timing(self.interval_ms * MILLISECOND, self.threshold)
         self.control = self.rng.choice((1, 1, 1, 1, 2, 2, 3))
@@ -123,6 +126,7 @@ class Swarm:
         lines[-1] += f" control-links {self.control} fabric-links {self.fabric}"
         lines[-1] += f" fabric-monitoring {self.monitoring} control-link-recovery {self.recovery} disable-after 1"
         lines[-1] += f" redundancy-mode {self.mode}"
+        lines += self._arbiter(lines)
         lines += [f"group {number} {words}{self._services()}" for number, words in self.groups.items()]
         for node in NODES:
             lines.append(f"clock {node} offset {rng.randrange(1, 10**6)}s rate {rng.randint(-200, 200)}")
@@ -135,10 +139,36 @@ class Swarm:
             self._one_at_a_time(start)
         else:
             self._many(start, calm=mood == "calm")
+        self._arbiter_strikes(start)
         self.strikes.sort(key=lambda strike: strike[0])
         lines += [f"at {written(at)} {words}" for at, words in self.strikes]
         lines += [f"at {written(self.until)} calm", f"until {written(self.until + self._settle() + 3 * timing.dead)}"]
         return Scenario(f"seed-{self.seed}", "\n".join(lines) + "\n")
+
+    def _arbiter(self, lines: list[str]) -> Iterator[str]:
+        """Beside one of the nodes mostly: a cut between the nodes is one from the arbiter as well."""
+        if self.arbitration == "none":
+            return
+        rng, timing = self.arbiter_rng, self.timing
+        lines[-1] += f" arbitration {self.arbitration}"
+        beside = rng.choice((" beside node0", " beside node1", "") if self.arbitration == "probe" else ("",))
+        delay = written(rng.choice((20 * MICROSECOND, timing.interval // 50)))
+        yield f"arbiter{beside} delay {delay} loss {rng.choice((0, 0, 1))} ttl {written(timing.dead * rng.choice((2, 4)))}"
+
+    def _arbiter_strikes(self, start: Instant) -> None:
+        """It is cut off from one node or both; half of the time a node is cut off from everything at once."""
+        if self.arbitration == "none":
+            return
+        rng, dead = self.arbiter_rng, self.timing.dead
+        at = start + round(rng.expovariate(1 / (4 * dead)))
+        while at < self.until:
+            length = written(round(dead * rng.choice((0.3, 0.6, 1, 1.1, 3, 6)) * rng.uniform(0.9, 1.1)))
+            whom = rng.choice(("", " from node0", " from node1"))
+            self.strikes.append((at, f"cut arbiter{whom} for {length}"))
+            if rng.random() < 0.5:
+                apart = rng.choice((0, 0, round(dead * rng.uniform(-1, 1))))
+                self.strikes.append((max(start, at + apart), f"cut all for {length}"))
+            at += round(rng.expovariate(1 / (8 * dead)))
 
     def _settle(self) -> Duration:
         """More than ``settle_time`` after any commit of this run."""

@@ -9,6 +9,7 @@ from jsrpd.core.cluster import Cluster
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId
 from jsrpd.model.time import Duration, Instant
+from simulator.arbiter import Arbiter
 from simulator.clock import NodeClock
 from simulator.history import FOREVER, History
 from simulator.network import Datagram, Network
@@ -25,9 +26,11 @@ class World:
         clocks: tuple[NodeClock, NodeClock] = (NodeClock(), NodeClock()),
         factory: ClusterFactory = Cluster,
         recording: bool = False,
+        arbiter: Arbiter | None = None,
     ) -> None:
         self.now: Instant = 0
         self.rng = rng
+        self.arbiter = arbiter or Arbiter(random.Random(0))
         self.recording = recording
         first = configurations[0]
         control = tuple(link.index for link in first.control_links)
@@ -43,6 +46,8 @@ class World:
             SimulatedNode(self, configurations[0], clocks[0], factory),
             SimulatedNode(self, configurations[1], clocks[1], factory),
         )
+        for node in self.nodes:
+            node.asker.start()
 
     def schedule(self, at: Instant, what: Callable[..., None], *arguments: object) -> None:
         """Do ``what`` at ``at``."""

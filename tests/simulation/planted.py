@@ -42,6 +42,34 @@ class DeafToStrangers(Cluster):
         return [] if isinstance(event, StrangerHeard) else super().handle(now, event)
 
 
+class IgnoresTheArbiter(Cluster):
+    """Owns in a complete cut whatever the arbiter says."""
+
+    @property
+    def arbitration_limit(self) -> Instant:
+        return NOT_SOON
+
+    def arbitration_permits(self, _now: Instant) -> bool:
+        return True
+
+
+class ClaimsOnTheFirstAnswer(Cluster):
+    """Does not wait until an owner that has lost the address must be shut."""
+
+    def arbitration_permits(self, now: Instant) -> bool:
+        return self.configuration.arbitration is None or self.arbitration_held(now)
+
+
+class KeepsOldGrants(Cluster):
+    """Lets the witness's key go, and goes on owning by it."""
+
+    def _ask_witness(self, now: Instant) -> list[Action]:
+        granted = self.arbitration
+        actions = super()._ask_witness(now)
+        self.arbitration = granted
+        return actions
+
+
 class HandsOverWithoutCap(Cluster):
     """The old owner's gate stays open through a hand-over as long as its lease lasts, confirmed or not (LEASE 15, 17)."""
 

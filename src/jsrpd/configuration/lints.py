@@ -9,6 +9,8 @@ from jsrpd.model.roles import FULL_WEIGHT, RG0
 
 Pair = tuple[ClusterConfiguration, ClusterConfiguration]
 """As node 0 and as node 1 reads it."""
+ARBITRATED_DEAD_MS = 200
+"""Below it an answer of the arbiter stands for less than the monitors process of a busy node may be late."""
 LATENESS_SHARE = 3
 """A dead time shorter than this many times the worst lateness seen calls a busy node dead."""
 
@@ -159,6 +161,13 @@ def _cluster(configuration: ClusterConfiguration, facts: Facts) -> Iterator[Lint
         yield Lint(
             f"a node counts as dead after {dead} ms, and this host was {facts.lateness_ms:.0f} ms late at worst",
             f"set chassis cluster heartbeat-interval {min(max(wanted, 5), 2000)}",
+        )
+    if configuration.arbitration is not None and dead < ARBITRATED_DEAD_MS:
+        wanted = -(-ARBITRATED_DEAD_MS // configuration.heartbeat_threshold)
+        yield Lint(
+            f"with arbitration and a dead time of {dead} ms the arbiter has less than {dead // 2} ms to answer: "
+            "alone, a busy node is shut for moments",
+            f"set chassis cluster heartbeat-interval {wanted}",
         )
     if facts.cluster_id_in_use:
         yield Lint(

@@ -12,6 +12,7 @@ from jsrpd.configuration.junos import Node, Word, render_set, root
 from jsrpd.configuration.problems import Problem, problem_at
 from jsrpd.configuration.schema import PROTOCOLS
 from jsrpd.model.configuration import (
+    Arbitration,
     ClusterConfiguration,
     ControlLink,
     FabricLink,
@@ -79,6 +80,7 @@ class Resolver:
             rest=self._rest(view),
             trap_groups=self._trap_groups(view),
             session_synchronization=self._session_synchronization(cluster, {group.group for group in groups}),
+            arbitration=self._arbitration(cluster),
             watchdog_device=_value(watchdog, "/dev/watchdog", "device") if watchdog is not None else "",
             watchdog_timeout_s=int(_value(watchdog, "30", "timeout")),
             gate=_value(cluster, "bpf", "gate"),
@@ -102,6 +104,35 @@ class Resolver:
         """``interfaces NAME`` as a node sees them."""
         stated = self.views[node_id].find("interfaces")
         return stated.children if stated else {}
+
+    def _arbitration(self, cluster: Node) -> Arbitration | None:
+        """``arbitration``: addresses or a witness, not both, for two judges could each speak for another node."""
+        stated = cluster.find("arbitration")
+        if stated is None:
+            return None
+        probes, witness = _words(stated, "probe"), stated.find("witness", "etcd") or root()
+        endpoints = _words(witness, "endpoints")
+        if probes and endpoints:
+            self._problem(stated.word, "arbitration", "takes probe or witness, not both: each could speak for another node")
+        if not probes and not endpoints:
+            self._missing(stated.word, "arbitration", "needs probe ADDRESS, or witness etcd endpoints URL")
+        for address in probes:
+            self._check_probe(stated.word, address)
+        return Arbitration(tuple(str(ipaddress.ip_address(address)) for address in probes), tuple(endpoints))
+
+    def _check_probe(self, where: Word, address: str) -> None:
+        """It must be somebody else's, and each node must reach it without the other."""
+        asked, path = ipaddress.ip_address(address), f"arbitration probe {address}"
+        for name, node in self._interfaces(self.node_id).items():
+            gateways = _units(*(node.find(*UNIT, "family", family, "address") for family in ("inet", "inet6")))
+            own = [_units(node.find(*UNIT, "node-local-address", "node", str(n))) for n in NODE_IDS]
+            if any(asked == unit.ip for unit in (*gateways, *own[0], *own[1])):
+                self._missing(where, path, "is an address of this cluster")
+            elif any(asked in unit.network for unit in gateways):
+                without = [f"node{n}" for n in NODE_IDS if not any(asked in unit.network for unit in own[n])]
+                if without:
+                    there = f"on the segment of {name}, where {' and '.join(without)} has no node-local-address"
+                    self._missing(where, path, f"is {there} to ask from while it is secondary")
 
     def _rest(self, view: Node) -> RestService:
         """``system services rest``. TLS without a certificate would be nothing, so that is refused."""
@@ -375,6 +406,10 @@ class Resolver:
 
 def _children(node: Node | None) -> tuple[Node, ...]:
     return tuple(node.children.values()) if node is not None else ()
+
+
+def _units(*stated: Node | None) -> list[ipaddress.IPv4Interface | ipaddress.IPv6Interface]:
+    return [ipaddress.ip_interface(child.word.text) for node in stated for child in _children(node)]
 
 
 def _parents(interface: Node) -> dict[str, Word]:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,18 @@ def _is_command(text: str) -> bool:
 
 
 COMMAND = Value("a command with balanced quotes", _is_command)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        bare = not parts.path.strip("/") and not parts.query and not parts.fragment and parts.username is None
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and bool(parts.port) and bare
+    except ValueError:
+        return False
+
+
+URL = Value("a URL such as http://192.0.2.9:2379", _is_url)
 
 
 def _targets(address: Value) -> Statement:
@@ -277,7 +290,20 @@ CLUSTER = {
     "npc-monitoring": Statement("watch network cards", below=NPC_MONITORING),
     "hardware-monitoring": Statement("watch the machine", below=HARDWARE_MONITORING),
     "schedule-monitoring": Statement("watch whether the daemon is woken in time", below=SCHEDULE_MONITORING),
-    "arbitration": Statement("who may own a group during a complete cut", refuse=NOT_YET),
+    "arbitration": Statement(
+        "who may own a group while the nodes do not hear each other",
+        below={
+            "probe": Statement("an address that must answer the owner; of several, any", value=ADDRESS, many=True),
+            "witness": Statement(
+                "who gives the groups to one node at a time",
+                below={
+                    "etcd": Statement(
+                        "an etcd cluster", below={"endpoints": Statement("URL of a member's client side", value=URL, many=True)}
+                    )
+                },
+            ),
+        },
+    ),
     "configuration-synchronize": Statement(
         "how a node comes to the configuration of the other",
         below={"no-secondary-bootup-auto": Statement("a node that has never committed keeps its own file")},

@@ -72,6 +72,12 @@ class DrainSessions(msgspec.Struct, frozen=True):
     """A planned hand-over is near: see that the peer has every session, then tell (SPEC 6.4, step 0)."""
 
 
+class AskWitness(msgspec.Struct, frozen=True):
+    """The witness's key is wanted from now on, or no more: it is let go, and what was granted before counts no longer."""
+
+    wanted: bool
+
+
 class Reboot(msgspec.Struct, frozen=True):
     """A disabled node whose links are well again is rebooted (``control-link-recovery reboot``)."""
 
@@ -87,5 +93,15 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 Action: TypeAlias = (
-    SendAcknowledgement | SendHeartbeat | StoreLease | Announce | ChangeRole | StopServices | DrainSessions | Reboot | Log | Stop
+    SendAcknowledgement
+    | SendHeartbeat
+    | StoreLease
+    | Announce
+    | ChangeRole
+    | StopServices
+    | DrainSessions
+    | AskWitness
+    | Reboot
+    | Log
+    | Stop
 )

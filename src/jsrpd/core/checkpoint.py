@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from jsrpd.core import together
 from jsrpd.core.actions import StoreLease
+from jsrpd.core.arbitration import Arbitration
 from jsrpd.core.cluster import Cluster, Speech
 from jsrpd.core.lease import Lease
 from jsrpd.core.peer import Peer, SentHeartbeats
@@ -140,6 +141,11 @@ class ClusterState(_Record, frozen=True):
     _control_up: dict[PathId, bool]
     _told_timing: tuple[int, int] | None
     """Interval, threshold."""
+    arbitration: Arbitration = Arbitration()
+    """This and what follows later than the others: checkpoints of former versions have none."""
+    arbitration_said: bool | None = None
+    arbitrated_since: Instant = 0
+    witness_wanted: bool = False
 
 
 CONVERTED = {"peer", "sent", "groups", "interfaces_up", "_announcing", "_spoken", "_told_timing"}

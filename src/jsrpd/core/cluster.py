@@ -8,13 +8,26 @@ acknowledge, judge, cap or shut what is given up, send, store what is held, and 
 from collections.abc import Iterable, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from jsrpd.core import status as snapshot
 from jsrpd.core import together
-from jsrpd.core.actions import Action, Announce, DrainSessions, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop
+from jsrpd.core.actions import (
+    Action,
+    Announce,
+    AskWitness,
+    DrainSessions,
+    Log,
+    Reboot,
+    SendAcknowledgement,
+    SendHeartbeat,
+    Stop,
+)
+from jsrpd.core.arbitration import Arbitration, answered
 from jsrpd.core.election import FABRIC_FAILURE, GroupView, decide
 from jsrpd.core.events import (
     AcknowledgementReceived,
+    ArbiterAnswered,
     ConfigurationChanged,
     Event,
     FailoverCountCleared,
@@ -33,11 +46,14 @@ from jsrpd.core.events import (
     SocketsDrained,
     StrangerHeard,
     WatchedInterfacesChanged,
+    WitnessGranted,
 )
-from jsrpd.core.lease import AdoptedLease, acknowledged, claimed_alone, renewed, shut, unacknowledged
+from jsrpd.core.lease import NEVER, AdoptedLease, acknowledged, claimed_alone, renewed, shut, unacknowledged
 from jsrpd.core.peer import Peer, SentHeartbeats
 from jsrpd.core.redundancy_group import RedundancyGroup
 from jsrpd.messages.catalogue import (
+    arbitration_allows,
+    arbitration_denies,
     ha_control_link_down,
     ha_control_link_up,
     node_state_change,
@@ -136,6 +152,13 @@ class Cluster:
         self.reboot_ordered = False
         self._rejoin = False
         """The operator takes this node back; carried out by the turn that is under way."""
+        self.arbitration = Arbitration()
+        """The arbiter's word as far as it was told; bears on nothing while the configuration has none."""
+        self.arbitration_said: bool | None = None
+        """What the log said last: the probed addresses answer. None: nothing yet."""
+        self.arbitrated_since: Instant = 0
+        """When the present statement was committed; 0: it was there from the start."""
+        self.witness_wanted = False
         self.stopping_since: Instant | None = None
         self.stopped = False
         self.session_link_up = False
@@ -197,6 +220,11 @@ class Cluster:
                 self.session_link_up = up
             case SessionsDrained():
                 self._drained = self._draining_until is not None
+            case ArbiterAnswered(asked_at):
+                self.arbitration = answered(self.arbitration, asked_at, self._lease_timing)
+            case WitnessGranted(until):
+                if self.witness_wanted:
+                    self.arbitration = replace(self.arbitration, granted_until=max(self.arbitration.granted_until, until))
             case ShutdownRequested():
                 self.stopping_since = now if self.stopping_since is None else self.stopping_since
         return []
@@ -422,6 +450,8 @@ class Cluster:
         up = {name for bit, name in enumerate(old_names) if self.interfaces_up >> bit & 1}
         if new.redundancy_mode not in (self.mode, self.configuration.redundancy_mode):
             self._pending.append(Log(redundancy_mode_change()))
+        if new.arbitration != self.configuration.arbitration:
+            self.arbitration_said, self.arbitrated_since = None, now
         self.configuration = new
         self._set_timings()
         wanted = {group.group: group for group in _with_group_zero(new)}
@@ -464,6 +494,7 @@ class Cluster:
             self.peer.gone = False  # Time enough to come back, unheard, whatever its timers are by then.
         actions = self._acknowledgements()
         self._judge_paths(now)
+        self._judge_probes(now)
         after: list[Action] = []
         node_before = self.groups[RG0].state
         for group in self.groups.values():
@@ -475,6 +506,7 @@ class Cluster:
             if group.state != GroupState.PRIMARY:
                 actions += self._give_up(group)
         actions += self._speak_and_store(now)
+        actions += self._ask_witness(now)
         actions += self._announcements(now)
         actions += self._pending + after
         self._pending = []
@@ -533,6 +565,48 @@ class Cluster:
             self.fabric_failed = failed
             self._set_node_failure(FABRIC, 0 if failed else None)
 
+    def arbitration_held(self, now: Instant) -> bool:
+        """Whether the arbiter has spoken for this node of late."""
+        return now <= self.arbitration.limit(self._lease_timing)
+
+    def _judge_probes(self, now: Instant) -> None:
+        """Say when the probed addresses have not answered for T, and when they answer again, though it bears on nothing now."""
+        stated = self.configuration.arbitration
+        if stated is None or not stated.probes:
+            return
+        answers = self.arbitration_held(now)
+        if answers and self.arbitration_said is not True:
+            self.arbitration_said = True
+            self._pending.append(Log(arbitration_allows(", ".join(stated.probes))))
+        elif not answers and self.arbitration_said is not False and now >= self._unanswered_at():
+            self.arbitration_said = False
+            self._pending.append(Log(arbitration_denies(", ".join(stated.probes))))
+
+    def _unanswered_at(self) -> Instant:
+        """When it is said that nothing answers."""
+        return max(self.arbitration.asked_at, self.arbitrated_since, self.started) + self._timing.dead
+
+    def _ask_witness(self, now: Instant) -> list[Action]:
+        """Behind the stored leases: when the key is let go no gate rests on it any more."""
+        wanted = self._witness_wanted(now)
+        if wanted == self.witness_wanted:
+            return []
+        self.witness_wanted = wanted
+        if not wanted:
+            self.arbitration = replace(self.arbitration, granted_until=NEVER)
+        return [AskWitness(wanted)]
+
+    def _witness_wanted(self, now: Instant) -> bool:
+        """From when a heartbeat is missing where a group is owned; elsewhere only an interval before it could be claimed, so that a
+        cut moves nothing. For as long as a gate may be open by this node's own word."""
+        if self.stopped or not self.configuration.witnessed:
+            return False
+        groups, timing = self.groups.values(), self._claim_timing
+        if any(g.lease.alone_since is not None or (g.state == GroupState.SECONDARY_HOLD and g.lease.is_open(now)) for g in groups):
+            return True
+        patience = timing.quiet if any(g.state == GroupState.PRIMARY for g in groups) else timing.dead - timing.interval
+        return self.peer.gone or now - self.peer.unbound_since >= patience
+
     def _judge_node(self, now: Instant, before: GroupState) -> list[Action]:
         """The node as a whole follows group 0: disabled, back, and the reboot that brings it back (SPEC 6.3)."""
         self._rejoin = False
@@ -584,12 +658,14 @@ class Cluster:
             group.priority_judged = priority
             group.state_sent_at = None
         primary = group.state == GroupState.PRIMARY
-        shut_while_heard = primary and not group.lease.is_open(now) and not self._peer_silent(now)
+        shut = primary and not group.lease.is_open(now)
+        # Alone and denied, it does not keep the role either: its services would run on behind the shut gate.
+        shut_for_good = shut and (not self._peer_silent(now) or not self.arbitration_permits(now))
         shut_since = group.gate_shut_since or now
         if (self.peer.last_heard or 0) < self.peer.floor:
             # Not heard since we slept: it may be silent, and silence is counted from there, too.
             shut_since = max(shut_since, self.peer.floor)
-        group.gate_shut_since = shut_since if shut_while_heard else None
+        group.gate_shut_since = shut_since if shut_for_good else None
         report = self.peer.reports.get(group.number)
         preferred = primary and report is not None and report.state == GroupState.SECONDARY and report.effective_priority > priority
         group.peer_preferred_since = (group.peer_preferred_since or now) if preferred else None
@@ -725,8 +801,9 @@ class Cluster:
             if self.peer.stranger_may_own(group.number, self._claim_timing):
                 # Its word does not count, but silent it is not: nobody goes on alone beside it.
                 quiet_since = max(quiet_since, self.peer.stranger_at)
-            if lost and not stranger and not group.lease.is_open(now) and group.lease.alone_since is None:
-                group.lease = claimed_alone(group.lease, now, timing)
+            permitted = self.arbitration_permits(now)
+            if lost and not stranger and permitted and not group.lease.is_open(now) and group.lease.alone_since is None:
+                group.lease = claimed_alone(group.lease, now, timing, self.arbitration_limit)
                 continue
             before = group.lease
             group.lease = renewed(
@@ -736,7 +813,8 @@ class Cluster:
                 sent_at=self.sent.newest_at or self.started,
                 last_heard=max(self.peer.last_heard or 0, self.peer.stranger_at) if stranger else self.peer.last_heard,
                 quiet_since=quiet_since,
-                peer_gone=self.peer.gone and not stranger,
+                peer_gone=self.peer.gone and not stranger and (permitted or group.lease.is_open(now)),
+                limit=self.arbitration_limit,
             )
             if before.alone_since is not None and group.lease.alone_since is None and before.is_open(now):
                 group.held_until = now + timing.dead
@@ -798,7 +876,8 @@ class Cluster:
             group.lease = shut(group.lease)
             actions += group.store(self.peer.last_heard)
         self.sent.record(now)
-        return [*actions, SendHeartbeat(self.sent.newest, self._heartbeat(now, self._reports(now))), Stop()]
+        said = SendHeartbeat(self.sent.newest, self._heartbeat(now, self._reports(now)))
+        return [*actions, *self._ask_witness(now), said, Stop()]
 
     def _stop_at_last(self, since: Instant) -> Instant:
         """A hand-over has two graces, after the services of the slowest group have had their time."""
@@ -831,6 +910,10 @@ class Cluster:
             wanted.append(self.disabled_at())
         if self.stopping_since is not None:
             wanted.append(self._stop_at_last(self.stopping_since))
+        if self.configuration.arbitration is not None:
+            wanted += [self.arbitration.claimed_from(claim), self.arbitration_limit + 1, self._unanswered_at()]
+        if self.configuration.witnessed:
+            wanted += [self.peer.unbound_since + claim.quiet, self.peer.unbound_since + claim.dead - claim.interval]
         return wanted
 
     def _group_deadlines(self, group: RedundancyGroup) -> list[Instant]:
@@ -912,7 +995,18 @@ class Cluster:
         well, so as long as it acknowledges ours it is not silent."""
         if self.peer.stranger_owns(group, now, self._claim_timing):
             return False
-        return self._peer_silent(now) and (group in self.peer.led or self._nothing_heard(now))
+        silent = self._peer_silent(now) and (group in self.peer.led or self._nothing_heard(now))
+        return silent and self.arbitration_permits(now)
+
+    @property
+    def arbitration_limit(self) -> Instant:
+        """Until when a gate may be open by this node's own word."""
+        return NOT_SOON if self.configuration.arbitration is None else self.arbitration.limit(self._lease_timing)
+
+    def arbitration_permits(self, now: Instant) -> bool:
+        """Whether a group may be claimed by silence, as far as the arbiter is concerned."""
+        unasked = self.configuration.arbitration is None
+        return unasked or self.arbitration.allows(now, self._lease_timing, self._claim_timing)
 
     @property
     def eligible(self) -> bool:
@@ -946,6 +1040,10 @@ class Cluster:
             group.generation = lease.generation
             if lease.state == GroupState.PRIMARY and now <= lease.deadline:
                 self._pending += group.adopt(now, lease)
+                if lease.alone:
+                    # It was stored by what the arbiter had said, so the arbiter has allowed it to this end.
+                    granted = max(self.arbitration.granted_until, lease.deadline)
+                    self.arbitration = replace(self.arbitration, granted_until=granted)
                 if lease.last_heard:
                     self.peer.last_heard = max(self.peer.last_heard or 0, lease.last_heard)
 

@@ -140,6 +140,19 @@ class SessionsDrained(msgspec.Struct, frozen=True):
     """Answers the newest ``DrainSessions``: the peer has every session this node had then."""
 
 
+class ArbiterAnswered(msgspec.Struct, frozen=True):
+    """A probed address answered the request that was sent at ``asked_at``, read before the send."""
+
+    asked_at: Instant
+
+
+class WitnessGranted(msgspec.Struct, frozen=True):
+    """This node holds the witness's key until ``until`` at the least, and nobody else before that. In answer to
+    ``AskWitness(True)``, never to one that was taken back."""
+
+    until: Instant
+
+
 class ShutdownRequested(msgspec.Struct, frozen=True):
     """SIGTERM, or the parent is gone: hand over what is primary, then ``Stopped``."""
 
@@ -162,5 +175,7 @@ Event: TypeAlias = (
     | ServicesStopped
     | SessionLinkChanged
     | SessionsDrained
+    | ArbiterAnswered
+    | WitnessGranted
     | ShutdownRequested
 )

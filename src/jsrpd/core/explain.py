@@ -6,7 +6,7 @@ there is a rule in the core (``refuse_failover``, the view of a group), it is as
 
 from jsrpd.core.cluster import RECOVERED_INTERVALS, Cluster
 from jsrpd.core.redundancy_group import RedundancyGroup
-from jsrpd.core.words import path_name, paths_of
+from jsrpd.core.words import arbiter, path_name, paths_of
 from jsrpd.model.configuration import InterfaceMonitor
 from jsrpd.model.explanation import GroupExplanation, MonitoredObject, NodeExplanation
 from jsrpd.model.link_messages import GroupReport
@@ -237,6 +237,7 @@ class _Explainer:
         group, number = self.group, self.group.number
         if self.report is None:
             blocks.append(f"node{self.there} is not heard on any path{self._silent_for()}")
+            blocks += self._denied()
         elif not self.view.peer_fresh:
             blocks.append(f"node{self.there} was last heard more than 1.5 heartbeat intervals ago, so nothing is handed over to it")
         blocks += self._stranger()
@@ -297,6 +298,17 @@ class _Explainer:
                 blocks.append(f"node{node} is disabled; once its links are mended, order there: request chassis cluster rejoin")
         return blocks
 
+    def _denied(self) -> list[str]:
+        """By arbitration, which counts only while the other node is not heard."""
+        cluster = self.cluster
+        if self.configuration.arbitration is None or cluster.arbitration_permits(self.now):
+            return []
+        who = arbiter(self.configuration)
+        if cluster.arbitration_held(self.now):
+            left = seconds(max(0, cluster.arbitration.claimed_from(cluster._claim_timing) - self.now))
+            return [f"arbitration: {who} has answered node{self.here} again only just now; it counts in {left}"]
+        return [f"arbitration: {who} does not speak for node{self.here}, so alone it owns nothing; mend the way to it"]
+
     def _silent_for(self) -> str:
         last = self.cluster.peer.last_heard
         return " and never was since this daemon started" if last is None else f"; last heard {seconds(self.now - last)} ago"
@@ -317,8 +329,13 @@ class _Explainer:
         notes += [
             f"nothing is heard by {path_name(self.configuration, path)}" for path in paths if not cluster.path_up(self.now, path)
         ]
-        if len(paths) < 2:
+        arbitrated = self.configuration.arbitration is not None
+        if len(paths) < 2 and not arbitrated:
             notes.append("there is one path between the nodes: when it is cut, both become primary")
+        if arbitrated and self.report is not None and cluster.arbitration_said is False:
+            notes.append(
+                f"{arbiter(self.configuration)} does not answer node{self.here}: were node{self.there} silent, it would own nothing"
+            )
         return notes
 
 

@@ -17,6 +17,7 @@ from jsrpd.core.actions import Action, Log, SendAcknowledgement, SendHeartbeat
 from jsrpd.core.checkpoint import bits
 from jsrpd.core.events import (
     AcknowledgementReceived,
+    ArbiterAnswered,
     ConfigurationChanged,
     Event,
     FailoverCountCleared,
@@ -35,6 +36,7 @@ from jsrpd.core.events import (
     SocketsDrained,
     StrangerHeard,
     WatchedInterfacesChanged,
+    WitnessGranted,
 )
 from jsrpd.core.lease import AdoptedLease
 from jsrpd.messages.catalogue import LogMessage
@@ -136,6 +138,12 @@ class InterfacesChanged(_Record, frozen=True, tag=9):
     up: bytes
 
 
+class ProbeAnswered(_Record, frozen=True, tag=10):
+    """``ArbiterAnswered``, which comes many times a second. ``asked_after``: since the record's instant, ns; negative."""
+
+    asked_after: Duration
+
+
 class Commanded(_Record, frozen=True, tag=8):
     """An operator's command and the answer; what the core was told because of it stands just before."""
 
@@ -155,6 +163,7 @@ Record: TypeAlias = (
     | TurnEnded
     | Told
     | InterfacesChanged
+    | ProbeAnswered
     | Commanded
 )
 
@@ -192,6 +201,7 @@ _TOLD: dict[str, type[Event]] = {
         SessionsDrained,
         ShutdownRequested,
         StrangerHeard,
+        WitnessGranted,
     )
 }
 _encoder = msgspec.msgpack.Encoder()
@@ -282,6 +292,8 @@ class Packer:
             self._put(self._heartbeat(now, after, event))
         elif type(event) is AcknowledgementReceived:
             self._put(self._acknowledgement(now, after, event))
+        elif type(event) is ArbiterAnswered:
+            self._put(ProbeAnswered(after, event.asked_at - now))
         elif type(event) is WatchedInterfacesChanged:
             self._put(InterfacesChanged(after, bits(event.up)))
             self.readable = True
@@ -382,6 +394,8 @@ def unpack(batch: Batch) -> Iterator[tuple[Instant, Record, Event | None]]:
                 event = acknowledged = AcknowledgementReceived(path, acknowledged.incarnation, now + received, echo_)
             case TurnEnded(_, drained, late):
                 event = SocketsDrained(now + drained, late)
+            case ProbeAnswered(_, asked):
+                event = ArbiterAnswered(now + asked)
             case InterfacesChanged(_, up):
                 event = WatchedInterfacesChanged(int.from_bytes(up))
             case Told(_, name, fields, wide):

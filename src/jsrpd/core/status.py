@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from jsrpd.core.words import arbiter
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId, path_name
 from jsrpd.model.roles import RG0, GroupState
 from jsrpd.model.status import (
@@ -148,6 +149,11 @@ def _notices(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str]) -
         notices.append("gate none: a hung node is not shut by its kernel; two owners are possible")
     if not configuration.fabric_links and not configuration.in_band_segments:
         notices.append("no fabric link and no in-band heartbeat: the failure of all control links looks like a dead peer")
+    alone = cluster.peer.heartbeat is None
+    denied = configuration.arbitration is not None and not cluster.arbitration_held(now)
+    if denied and (alone or cluster.arbitration_said is False):
+        owns = "owns nothing" if alone else f"would own nothing were node{configuration.peer_id} silent"
+        notices.append(f"arbitration: {arbiter(configuration)} does not speak for node{configuration.node_id}, which {owns}")
     for group in cluster.groups.values():
         if group.state.label == "primary" and not group.lease.is_open(now):
             notices.append(f"redundancy group {group.number}: the gate is shut until the peer acknowledges again")

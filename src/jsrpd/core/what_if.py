@@ -13,11 +13,13 @@ from typing import TypeAlias
 import msgspec
 
 from jsrpd.core import checkpoint, together
-from jsrpd.core.actions import Action, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop, StopServices, StoreLease
+from jsrpd.core.actions import Action, AskWitness, Log, Reboot, SendAcknowledgement, SendHeartbeat, Stop, StopServices, StoreLease
+from jsrpd.core.arbitration import Arbitration
 from jsrpd.core.cluster import FABRIC, MAINTENANCE, UNCHOSEN, Cluster
 from jsrpd.core.election import FABRIC_FAILURE
 from jsrpd.core.events import (
     AcknowledgementReceived,
+    ArbiterAnswered,
     ConfigurationChanged,
     Event,
     FailoverRequested,
@@ -31,11 +33,12 @@ from jsrpd.core.events import (
     ShutdownRequested,
     SocketsDrained,
     WatchedInterfacesChanged,
+    WitnessGranted,
 )
 from jsrpd.core.lease import Lease
 from jsrpd.core.peer import Peer
 from jsrpd.core.redundancy_group import RedundancyGroup
-from jsrpd.core.words import path_name, paths_of
+from jsrpd.core.words import arbiter, path_name, paths_of
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.link_messages import (
@@ -58,6 +61,8 @@ LONGEST: Duration = 60 * SECOND
 LEAD_IN = 2
 """Heartbeat intervals before the first event, in which both nodes must be seen to rest."""
 REBOOT: Duration = 30 * SECOND
+WITNESS_TTL: Duration = 2 * SECOND
+"""How long a key is kept for a node that does not let it go."""
 NODE_FAILURES = {FailureCode.RE: MAINTENANCE, FailureCode.FL: FABRIC}
 """What weighs on all groups of a node, under the name the core has for it."""
 SUPPOSED = "supposed"
@@ -280,6 +285,7 @@ def counterpart(local: Cluster, now: Instant) -> Cluster | None:
         if report.group in other.groups:
             _stand(other, report, local, now, long_ago)
     other._joint = together.joint(other.mode, other.groups)
+    other.arbitration = Arbitration(since=long_ago, asked_at=now)
     return other
 
 
@@ -380,6 +386,10 @@ class _Rehearsal:
         if other is not None:
             self.cut = {path for path in paths_of(local.configuration) if not local.path_up(now, path)}
         self.rebooting: set[int] = set()
+        self.silent_arbiter = self.here if not local.arbitration_held(now) else None
+        """The node that the probed addresses do not answer."""
+        self.key: tuple[int, Instant] = (self.here, 0)
+        """Who holds the witness's key, and until when."""
         self.assumptions = self._assumptions(local, other)
         self.timeline: list[Moment] = []
         self.incarnations: Incarnation = (1 << 64) - 1
@@ -404,8 +414,17 @@ class _Rehearsal:
         if heartbeat is not None and heartbeat.configuration_digest != configuration.digest:
             said.append(f"the nodes run different configurations; node{there} is taken to run that of node{self.here}")
         said.append(f"paths take {PATH_DELAY // MICROSECOND} µs and lose nothing; both machines are punctual")
+        if configuration.arbitration is not None:
+            said.append(self._arbiter_assumed(configuration))
         cut = ", ".join(path_name(configuration, path) for path in sorted(self.cut))
         return (*said, f"down as they are now: {cut}") if cut else tuple(said)
+
+    def _arbiter_assumed(self, configuration: ClusterConfiguration) -> str:
+        who = arbiter(configuration)
+        if configuration.witnessed:
+            return f"{who} answers at once, and both nodes"
+        answered = f"node{1 - self.here} only, as now" if self.silent_arbiter is not None else "both nodes whatever is cut"
+        return f"{who} answers {answered}"
 
     def run(self, plan: list[Planned]) -> Outcome:
         """The whole run."""
@@ -592,12 +611,23 @@ class _Rehearsal:
             return
         node.turn_at = None
         events, node.inbox = node.inbox, []
-        for event in events:
+        for event in (*events, *self._arbitrated(number, node.cluster, at)):
             node.cluster.handle(at, event)
         for action in node.cluster.handle(at, SocketsDrained(at)):
             self._perform(number, node, action)
         if node.cluster is not None and (wanted := node.cluster.deadline()) is not None:
             self._wake(number, max(wanted, at + 1))
+
+    def _arbitrated(self, number: int, cluster: Cluster, at: Instant) -> list[Event]:
+        """What the arbiter says with each turn; turns are no farther apart than its word stands."""
+        stated = cluster.configuration.arbitration
+        if stated is not None and stated.probes and number != self.silent_arbiter:
+            return [ArbiterAnswered(at)]
+        holder, until = self.key
+        if not cluster.witness_wanted or (holder != number and at <= until):
+            return []
+        self.key = (number, at + WITNESS_TTL)
+        return [WitnessGranted(at + WITNESS_TTL)]
 
     def _perform(self, number: int, node: _Node, action: Action) -> None:
         assert node.cluster is not None
@@ -615,6 +645,8 @@ class _Rehearsal:
             case StopServices(group):
                 # How long they take nobody knows; the question is what follows.
                 self._tell(number, ServicesStopped(group))
+            case AskWitness(False) if self.key[0] == number:
+                self.key = (number, 0)
             case Stop():
                 self._note(number, "answer", "its daemon has stopped")
                 self._down(number)

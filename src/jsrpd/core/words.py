@@ -3,6 +3,7 @@
 from jsrpd.core.actions import (
     Action,
     Announce,
+    AskWitness,
     ChangeRole,
     DrainSessions,
     Log,
@@ -15,6 +16,7 @@ from jsrpd.core.actions import (
 )
 from jsrpd.core.events import (
     AcknowledgementReceived,
+    ArbiterAnswered,
     ConfigurationChanged,
     Event,
     FailoverCountCleared,
@@ -33,6 +35,7 @@ from jsrpd.core.events import (
     SocketsDrained,
     StrangerHeard,
     WatchedInterfacesChanged,
+    WitnessGranted,
 )
 from jsrpd.messages.rendering import render_text
 from jsrpd.model.configuration import ClusterConfiguration
@@ -150,6 +153,10 @@ def event_text(event: Event, configuration: ClusterConfiguration) -> str:
             return f"the peer's session process is {'heard' if up else 'not heard'}"
         case SessionsDrained():
             return "every session is with the peer"
+        case ArbiterAnswered():
+            return "the probed address answered"
+        case WitnessGranted():
+            return "the witness grants its key to this node"
         case ShutdownRequested():
             return "told to stop"
 
@@ -180,9 +187,18 @@ def action_text(action: Action, now: Instant) -> str:
             return f"RG{group} stop the services"
         case DrainSessions():
             return "drain the sessions"
+        case AskWitness(wanted):
+            return "ask the witness for its key" if wanted else "let the witness's key go"
         case Reboot():
             return "reboot"
         case Log(message):
             return f"{message.tag}: {render_text(message)}"
         case Stop():
             return "stop"
+
+
+def arbiter(configuration: ClusterConfiguration) -> str:
+    """Who decides while the nodes do not hear each other."""
+    stated = configuration.arbitration
+    assert stated is not None
+    return f"the witness {', '.join(stated.endpoints)}" if stated.endpoints else ", ".join(stated.probes)

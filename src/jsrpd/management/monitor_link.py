@@ -9,6 +9,7 @@ import msgspec
 from jsrpd.model.details import MonitoredObject
 from jsrpd.model.ip_monitoring import IpGroupStatus
 from jsrpd.model.roles import FailureCode
+from jsrpd.model.time import Instant
 
 
 class MonitorFailed(msgspec.Struct, frozen=True, tag=True):
@@ -48,11 +49,26 @@ class MonitorRemark(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
+class ArbiterAnswered(msgspec.Struct, frozen=True, tag=True):
+    """Monitors to engine: an address that arbitrates has answered the request sent at ``asked_at``."""
+
+    asked_at: Instant
+
+
+class WitnessGranted(msgspec.Struct, frozen=True, tag=True):
+    """Monitors to engine: the witness's key, wanted as ``wish``, is this node's until ``until`` at the least."""
+
+    wish: int
+    until: Instant
+
+
 class OwnedGroups(msgspec.Struct, frozen=True, tag=True):
-    """Engine to monitors: the groups whose gate is open here, and those that are primary here behind a shut gate."""
+    """Engine to monitors: the groups whose gate is open here, and those that are primary here behind a shut gate. ``wish``: number
+    of the present wish for the witness's key; 0: it is not wanted, and no gate rests on it."""
 
     groups: tuple[int, ...]
     shut: tuple[int, ...]
+    wish: int = 0
 
 
 class IpMonitoringRequested(msgspec.Struct, frozen=True, tag=True):
@@ -93,6 +109,8 @@ Message = (
     | MonitorRecovered
     | MonitorsAlive
     | MonitorRemark
+    | ArbiterAnswered
+    | WitnessGranted
     | OwnedGroups
     | IpMonitoringRequested
     | IpFailureCountsCleared

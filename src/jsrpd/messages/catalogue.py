@@ -300,6 +300,28 @@ _ENTRIES = [
         addition=True,
     ),
     Entry(
+        "JSRPD_ARBITRATION_LOST",
+        "Arbitration: <arbiter> has not answered this node for the dead time",
+        Severity.WARNING,
+        "Event",
+        "The address that decides between the nodes does not answer",
+        "No address under chassis cluster arbitration probe answers this node. While the nodes hear each other that changes "
+        "nothing; were the other node silent, this one would own no redundancy group.",
+        causes=("The address is down.", "This node is cut off from it.", "Something on the way drops ICMP echo."),
+        actions=("Mend the way to the address, or name one that answers both nodes.",),
+        addition=True,
+    ),
+    Entry(
+        "JSRPD_ARBITRATION_ANSWERS",
+        "Arbitration: <arbiter> answers this node",
+        Severity.NOTICE,
+        "Event",
+        "The address that decides between the nodes answers",
+        "An address under chassis cluster arbitration probe answers this node, for the first time or again.",
+        actions=("None.",),
+        addition=True,
+    ),
+    Entry(
         "JSRPD_NOTICE",
         "<text>",
         Severity.NOTICE,
@@ -478,6 +500,16 @@ def ha_control_link_up(link: str) -> LogMessage:
 def ha_control_link_down(link: str, cause: str) -> LogMessage:
     """No heartbeat on a control link for the dead time."""
     return LogMessage("JSRPD_HA_CONTROL_LINK_DOWN", (), (("link", link), ("cause", cause)))
+
+
+def arbitration_denies(arbiter: str) -> LogMessage:
+    """No probed address has answered for the dead time."""
+    return LogMessage("JSRPD_ARBITRATION_LOST", (("arbiter", arbiter),))
+
+
+def arbitration_allows(arbiter: str) -> LogMessage:
+    """A probed address answers."""
+    return LogMessage("JSRPD_ARBITRATION_ANSWERS", (("arbiter", arbiter),))
 
 
 def notice(text: str) -> LogMessage:

@@ -257,6 +257,14 @@ class SessionSynchronization(msgspec.Struct, frozen=True):
     zones: tuple[tuple[int, int], ...] = ()
 
 
+class Arbitration(msgspec.Struct, frozen=True):
+    """Who decides while the nodes do not hear each other: addresses of which one must answer, or an etcd cluster. Never both."""
+
+    probes: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    """URLs of the etcd cluster's client side."""
+
+
 class ClusterConfiguration(msgspec.Struct, frozen=True):
     """What one node needs to know to be half of the cluster."""
 
@@ -286,6 +294,8 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     hardware_monitoring: HardwareMonitoring | None = None
     schedule_monitoring: ScheduleMonitoring | None = None
     session_synchronization: SessionSynchronization = SessionSynchronization()
+    arbitration: Arbitration | None = None
+    """None: in a complete cut both nodes own the groups."""
     watchdog_device: str = ""
     """Empty: none."""
     watchdog_timeout_s: int = 30
@@ -298,6 +308,11 @@ class ClusterConfiguration(msgspec.Struct, frozen=True):
     def timing(self) -> Timing:
         """Heartbeat timing in nanoseconds."""
         return Timing(self.heartbeat_interval_ms * MILLISECOND, self.heartbeat_threshold)
+
+    @property
+    def witnessed(self) -> bool:
+        """An etcd cluster decides while the nodes do not hear each other."""
+        return self.arbitration is not None and bool(self.arbitration.endpoints)
 
     @property
     def fabric_monitored(self) -> bool:

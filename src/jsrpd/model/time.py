@@ -65,6 +65,12 @@ class Timing:
         return self.lease - self.interval - self.slop
 
     @cached_property
+    def verdict(self) -> Duration:
+        """V: how long the answer of a probed address stands, counted from when it was asked. Half the dead time: whoever was
+        cut off from peer and address at once is shut by it before the peer claims (decision 0136)."""
+        return self.dead // 2
+
+    @cached_property
     def grace(self) -> Duration:
         """Longest time the old owner's gate may stay open in a hand-over."""
         return min(self.dead, 100 * MILLISECOND)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from jsrpd.model.roles import FailureCode
+from jsrpd.model.time import Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,13 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """An address that arbitrates has answered the request sent at ``asked_at``."""
+
+    asked_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
     """Worth a line in the log."""
 
@@ -140,4 +148,4 @@ class Remark:
 Event: TypeAlias = (
     TimePassed | OwnershipChanged | EchoHeard | EchoRefused | FailureCountsCleared | CommandEnded | CommandNotRun | Sampled
 )
-Action: TypeAlias = SendEcho | RunCommand | KillCommand | Failed | Recovered | Remark
+Action: TypeAlias = SendEcho | RunCommand | KillCommand | Failed | Recovered | Answered | Remark

@@ -22,6 +22,7 @@ from jsrpd.core import checkpoint
 from jsrpd.core.actions import (
     Action,
     Announce,
+    AskWitness,
     ChangeRole,
     DrainSessions,
     Log,
@@ -648,6 +649,8 @@ class Engine:
                     self.announcer.announce(clock(), group, repeat)
                 case ChangeRole(group, state, generation):
                     self.roles[group] = children.RoleChanged(group, state == GroupState.PRIMARY, generation)
+                case AskWitness():
+                    pass  # The monitors process is told when the turn ends.
                 case StopServices():
                     pass  # The services process is told with the roles, when the turn ends.
                 case DrainSessions():

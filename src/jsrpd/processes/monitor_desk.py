@@ -11,7 +11,7 @@ import socket
 import msgspec
 
 from jsrpd.core.cluster import Cluster
-from jsrpd.core.events import MonitorFailed, MonitorRecovered
+from jsrpd.core.events import ArbiterAnswered, MonitorFailed, MonitorRecovered, WitnessGranted
 from jsrpd.management import monitor_link
 from jsrpd.messages.catalogue import LogMessage, monitor_failed, monitor_recovered, notice
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState
@@ -34,6 +34,8 @@ class MonitorDesk:
         """How long it has said nothing while this engine ran; a pause of the machine is nobody's silence."""
         self._looked = now
         self._told: monitor_link.OwnedGroups | None = None
+        self._wish = 0
+        """Number of the wish for the witness's key: what answers an older one has been given up since."""
         self._log: list[LogMessage] = []
 
     def drain(self, now: Instant) -> list[LogMessage]:
@@ -64,6 +66,10 @@ class MonitorDesk:
                 self.silence = 0
                 self._told = None
                 self._align(now, failed, settled)
+            case monitor_link.ArbiterAnswered(asked_at):
+                self.cluster.handle(now, ArbiterAnswered(asked_at))
+            case monitor_link.WitnessGranted(wish, until) if wish == self._wish:
+                self.cluster.handle(now, WitnessGranted(until))
             case monitor_link.MonitorRemark(text):
                 self._log.append(notice(text))
             case _:
@@ -105,11 +111,15 @@ class MonitorDesk:
                 self._fail(now, monitor_link.MonitorFailed(number, FailureCode.SM, PROCESS, FULL_WEIGHT, value, limit))
 
     def tell_ownership(self, now: Instant) -> None:
-        """The groups that this node owns: at once on a change, and as an answer to each sign of life."""
+        """The groups that this node owns, and whether it wants the witness's key: at once on a change, and as an answer to each
+        sign of life. At the end of a turn, when the leases are stored."""
+        if self.cluster.witness_wanted != bool(self._wish):
+            self._wish = now if self.cluster.witness_wanted else 0
         primary = [group for group in self.cluster.groups.values() if group.state == GroupState.PRIMARY]
         owned = monitor_link.OwnedGroups(
             tuple(group.number for group in primary if group.lease.is_open(now)),
             tuple(group.number for group in primary if not group.lease.is_open(now)),
+            self._wish,
         )
         if owned == self._told:
             return

@@ -25,8 +25,10 @@ from jsrpd.management import children, monitor_link
 from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.roles import FailureCode
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
+from jsrpd.monitors.arbiter import ArbiterProbe
 from jsrpd.monitors.events import (
     Action,
+    Answered,
     EchoHeard,
     EchoRefused,
     Event,
@@ -46,8 +48,10 @@ from jsrpd.monitors.events import (
 from jsrpd.monitors.gauges import GaugeMonitor
 from jsrpd.monitors.ip import IpMonitor
 from jsrpd.monitors.script import ScriptMonitor
+from jsrpd.processes.etcd_client import EtcdClient
 from jsrpd.processes.samplers import HardwareSampler, NpcSampler, SpuSampler, groups_by_card, owning_groups
 from jsrpd.processes.script_runner import ScriptRunner
+from jsrpd.processes.witness_keeper import WitnessKeeper
 
 ALIVE_S = 1.0
 GAUGE_ROUNDS = 4
@@ -57,6 +61,7 @@ Key: TypeAlias = tuple[str, int, Way]
 """Name of the watch, IP version, way."""
 UNANSWERED = 1
 """Rounds without any answer after which a standby announces its own address again with each round."""
+ARBITER = "arbiter"
 RETRY_S = 0.5
 """A way whose device is missing is tried again so often."""
 
@@ -150,7 +155,7 @@ class EchoProbes:
             self._problems[key] = (time.monotonic(), problem)
             return problem
         asyncio.get_running_loop().add_reader(self.sockets[key], self._on_readable)
-        if way.source and not way.device.startswith("reth"):
+        if way.source and not way.device.startswith("reth") and key[0] != ARBITER:
             self._announce[key] = UNANSWERED
         return ""
 
@@ -209,7 +214,10 @@ class Monitors:
         self.echoes = EchoProbes(self._take_echoes)
         self.scripts = ScriptRunner()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.keeping: set[asyncio.Task[None]] = set()
         self.settled_at: Instant = 0
+        self.witness: WitnessKeeper | None = None
+        self.endpoints: tuple[str, ...] = ()
         self.timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -245,8 +253,31 @@ class Monitors:
                 if watch.make_sampler is not None:
                     watch.sampling = asyncio.create_task(self._sample(name, watch.machine, watch.make_sampler()))
                 self.settled_at = max(self.settled_at, now + watch.settling + SETTLING_MARGIN)
+        self._watch_witness()
         self._take_roles(self.owned)
         self._schedule()
+
+    def _watch_witness(self) -> None:
+        """What a keeper that is no longer wanted holds, lapses."""
+        stated = self.configuration.arbitration
+        endpoints = stated.endpoints if stated is not None else ()
+        if endpoints == self.endpoints:
+            return
+        self.endpoints, self.witness = endpoints, None
+        for task in self.keeping:
+            task.cancel()
+        if endpoints:
+            c = self.configuration
+            self.witness = WitnessKeeper(EtcdClient(endpoints), c.cluster_id, c.node_id, clock, self._granted, self._remark)
+            task = asyncio.create_task(self.witness.run())
+            self.keeping.add(task)
+            task.add_done_callback(self.keeping.discard)
+
+    def _granted(self, wish: int, until: Instant) -> None:
+        self._tell(monitor_link.WitnessGranted(wish, until))
+
+    def _remark(self, text: str) -> None:
+        self._tell(monitor_link.MonitorRemark(text))
 
     def _remove(self, name: str) -> None:
         watch = self.watches.pop(name)
@@ -266,6 +297,10 @@ class Monitors:
             for script in group.script_monitors:
                 settling = (script.fall * script.interval_s + script.timeout_s) * SECOND
                 yield f"script {group.group} {script.name}", Watch(ScriptMonitor(group.group, script, now), script, settling)
+        stated, timing = self.configuration.arbitration, self.configuration.timing
+        if stated is not None and stated.probes:
+            reths = self.configuration.reths
+            yield ARBITER, Watch(ArbiterProbe(stated, reths, timing, now), (stated, reths, timing), 0)
         yield from self._gauges()
 
     def _gauges(self) -> Iterator[tuple[str, Watch]]:
@@ -314,6 +349,8 @@ class Monitors:
                     self.echoes.forget(name)
                     self._perform(name, watch.machine.handle(now, OwnershipChanged(owner)))
         self.owned = owned
+        if self.witness is not None:
+            self.witness.want(owned.wish)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -353,6 +390,8 @@ class Monitors:
                     self._tell(_failed(action))
                 case Recovered(group, code, object_, value, limit):
                     self._tell(monitor_link.MonitorRecovered(group, code, object_, value, limit))
+                case Answered(asked_at):
+                    self._tell(monitor_link.ArbiterAnswered(asked_at))
                 case Remark(text):
                     self._tell(monitor_link.MonitorRemark(text))
                 case RunCommand():

@@ -124,3 +124,9 @@ def test_a_reth_that_leaves_or_joins_is_said() -> None:
     assert "redundancy group 1: loses reth0" in lines
     assert any("nobody answers for 192.0.2.1, 2001:db8::1 in redundancy group 1 any more" in line for line in lines)
     assert "redundancy group 1: gets reth0" in impact((one[0], one[1]), before)
+
+
+def test_arbitration_with_a_short_dead_time() -> None:
+    probe, interval = "set chassis cluster arbitration probe 198.51.100.9", "set chassis cluster heartbeat-interval"
+    assert said(probe) == []
+    only(said(probe, f"{interval} 20"), "less than 50 ms to answer", f"{interval} 40")

@@ -86,7 +86,6 @@ def test_other_values(line: str, message: str) -> None:
     "line",
     [
         "chassis cluster virtual-mac child",
-        "chassis cluster arbitration probe 192.0.2.9",
         "chassis cluster redundancy-group 1 route 198.51.100.0/24 next-hop 192.0.2.9",
         "interfaces reth0 unit 0 vlan-id 5",
     ],

@@ -100,7 +100,7 @@ def test_an_unknown_attribute_is_refused() -> None:
     """A checkpoint of a newer core must not be taken for one of ours."""
     tree = msgspec.msgpack.decode(checkpoint.encode(Cluster(CONFIGURATION, 5, 1)))
     with pytest.raises(CheckpointError):
-        checkpoint.decode(msgspec.msgpack.encode(tree | {"arbitration": 1}))
+        checkpoint.decode(msgspec.msgpack.encode(tree | {"witchcraft": 1}))
 
 
 def test_more_groups_and_interfaces_than_an_integer_of_msgpack_has_bits() -> None:

@@ -295,3 +295,30 @@ def test_different_configurations() -> None:
     core = recorded.with_another_configuration()
     (told,) = explain(core, core.judged, 0)
     assert "the nodes run different configurations, so what is said here of the other node's interfaces may be wrong" in told.notes
+
+
+PROBED = recorded.CLUSTER.replace("threshold 5", "threshold 5 arbitration probe")
+
+
+def test_denied_by_arbitration() -> None:
+    cut = "at 2s cut all\nat 2s cut arbiter from node1\n"
+    told = explained(f"{cut}until 4s\n", 1, cluster=PROBED)
+    denied = "arbitration: 192.0.2.9 does not speak for node1, so alone it owns nothing; mend the way to it"
+    assert denied in told.blocks
+    assert told.summary == "no node owns redundancy group 1"
+    told = explained(f"{cut}at 4s heal arbiter from node1\nuntil 4100ms\n", 1, cluster=PROBED)
+    (waits,) = [block for block in told.blocks if block.startswith("arbitration")]
+    assert waits.startswith("arbitration: 192.0.2.9 has answered node1 again only just now; it counts in 1")
+    told = explained(f"{cut}until 4s\n", 0, cluster=PROBED)
+    assert not any("arbitration" in block for block in told.blocks)
+
+
+def test_an_arbiter_is_worth_a_note_before_it_is_needed() -> None:
+    told = explained("at 2s cut arbiter from node0\nuntil 4s\n", 0, cluster=PROBED)
+    assert told.notes == ("192.0.2.9 does not answer node0: were node1 silent, it would own nothing",)
+    assert not any("arbitration" in block for block in told.blocks)
+    alone = PROBED.replace("threshold 5", "threshold 5 fabric-links 0")
+    assert explained("until 4s\n", 0, cluster=alone).notes == ()
+    assert explained("until 4s\n", 0, cluster=alone.replace(" arbitration probe", "")).notes == (
+        "there is one path between the nodes: when it is cut, both become primary",
+    )

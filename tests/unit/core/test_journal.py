@@ -11,6 +11,7 @@ from jsrpd.core.actions import Announce, Stop
 from jsrpd.core.cluster import Cluster
 from jsrpd.core.events import (
     AcknowledgementReceived,
+    ArbiterAnswered,
     ConfigurationChanged,
     Event,
     FailoverRequested,
@@ -18,6 +19,7 @@ from jsrpd.core.events import (
     SocketsDrained,
     StrangerHeard,
     WatchedInterfacesChanged,
+    WitnessGranted,
 )
 from jsrpd.core.journal import (
     DIGEST_MASK,
@@ -187,3 +189,14 @@ def test_who_is_not_admitted_may_lead_any_group() -> None:
     for event in strangers:
         packer.event(1, event, [])
     assert [event for _, _, event in unpack(read_batch(packer.close(0)))] == strangers
+
+
+def test_answers_of_an_arbiter_are_told_in_few_bytes() -> None:
+    """They come many times a second, and wake nobody."""
+    packer = Packer(1)
+    packer.event(1000, ArbiterAnswered(400), [])
+    assert not packer.readable
+    assert packer.size < 16
+    packer.event(2000, WitnessGranted(9000), [])
+    told = [(now, event) for now, _, event in unpack(read_batch(packer.close(0)))]
+    assert told == [(1000, ArbiterAnswered(400)), (2000, WitnessGranted(9000))]

@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from jsrpd.core.events import WatchedInterfacesChanged
-from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration, InterfaceMonitor, Reth
+from jsrpd.core.events import ArbiterAnswered, WatchedInterfacesChanged
+from jsrpd.model.configuration import Arbitration, ClusterConfiguration, GroupConfiguration, InterfaceMonitor, Reth
 from jsrpd.model.roles import GroupState, RedundancyMode
 from jsrpd.model.status import ClusterStatus, InterfaceMonitorStatus, RethStatus
 from jsrpd.model.time import MILLISECOND, SECOND
@@ -129,3 +129,27 @@ def test_states_are_the_operators_words() -> None:
     stage.hear(report(group=1, state=GroupState.SECONDARY_HOLD, manual=True))
     own, peer = snapshot(stage).groups[1].nodes
     assert (own.state, peer.state, peer.manual) == ("hold", "secondary-hold", True)
+
+
+def test_an_arbiter_that_does_not_speak_for_this_node() -> None:
+    """Said in contact once the log has said it, and alone at once."""
+    probed = replace(CONFIGURATION, arbitration=Arbitration(probes=("192.0.2.9",)))
+    stage = Stage(probed)
+    stage.tell(ArbiterAnswered(stage.now))
+    stage.live(200 * MILLISECOND, *STANDBY)
+    assert snapshot(stage).notices == ()
+    stage.live(200 * MILLISECOND, *STANDBY)
+    assert snapshot(stage).notices == ()
+    stage.live(SECOND, *STANDBY)
+    assert snapshot(stage).notices == (
+        "arbitration: 192.0.2.9 does not speak for node0, which would own nothing were node1 silent",
+    )
+    stage.be_silent(2 * SECOND)
+    assert "arbitration: 192.0.2.9 does not speak for node0, which owns nothing" in snapshot(stage).notices
+    witnessed = replace(CONFIGURATION, arbitration=Arbitration(endpoints=("http://a:1", "http://b:2")))
+    stage = Stage(witnessed)
+    stage.live(SECOND, *STANDBY)
+    assert snapshot(stage).notices == ()
+    stage.be_silent(2 * SECOND)
+    (notice, *_) = snapshot(stage).notices
+    assert notice == "arbitration: the witness http://a:1, http://b:2 does not speak for node0, which owns nothing"

@@ -323,3 +323,36 @@ def test_a_disabled_node_reboots() -> None:
     assert "node 1 reboots, which is taken to last 30 s" in events
     assert "node 1 started" in events
     assert {one.state for one in told.after if one.node == 1} == {"secondary"}
+
+
+EVERY_PATH = (0, FIRST_FABRIC_PATH)
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+@pytest.mark.parametrize(
+    ("arbitration", "before", "then"),
+    [
+        ("probe", "", "cut all for 3s"),
+        ("probe", "at 2s cut arbiter from node{asked}\n", "cut all for 3s"),
+        ("witness", "", "cut all for 3s"),
+    ],
+)
+def test_arbitration_is_foretold(arbitration: str, before: str, then: str, asked: int) -> None:
+    """An address answers whom it answers now and the other node anyway; a witness gives its key to the first that asks."""
+    cluster = recorded.CLUSTER.replace("threshold 5", f"threshold 5 arbitration {arbitration}")
+    before = before.format(asked=asked)
+    steps = plan((0, PathsSet(EVERY_PATH, False)), (3, PathsSet(EVERY_PATH, True)))
+    outcome = foretold(before, steps, asked, cluster)
+    assert changes(outcome.timeline) == really(before, f"at 4s {then}\n", cluster)
+    assert any("192.0.2.9" in assumption for assumption in outcome.assumptions)
+
+
+def test_a_node_that_dies_with_the_witnesses_key_blocks_the_other_for_a_while() -> None:
+    cluster = recorded.CLUSTER.replace("threshold 5", "threshold 5 arbitration witness")
+    steps = plan((0, PathsSet(EVERY_PATH, False)), (2, NodeLost(0)))
+    (group,) = [group for group in foretold("", steps, 0, cluster).groups if group.group == 1]
+    assert (group.owner_before, group.owner_after, group.both_ms) == (0, 1, 0)
+    assert group.nobody_ms > 1000
+    steps = plan((0, NodeStopped(0)), (5, NodeStarted(0)))
+    (group,) = [group for group in foretold("", steps, 1, cluster).groups if group.group == 1]
+    assert (group.owner_after, group.nobody_ms) == (1, 0)

@@ -7,6 +7,7 @@ import pytest
 from jsrpd.core.actions import (
     Action,
     Announce,
+    AskWitness,
     ChangeRole,
     DrainSessions,
     Log,
@@ -19,6 +20,7 @@ from jsrpd.core.actions import (
 )
 from jsrpd.core.events import (
     AcknowledgementReceived,
+    ArbiterAnswered,
     ConfigurationChanged,
     Event,
     FailoverCountCleared,
@@ -37,6 +39,7 @@ from jsrpd.core.events import (
     SocketsDrained,
     StrangerHeard,
     WatchedInterfacesChanged,
+    WitnessGranted,
 )
 from jsrpd.core.words import action_text, event_text, path_name, paths_of, request_text
 from jsrpd.messages.catalogue import set_intf_mon_failure
@@ -89,6 +92,8 @@ EVENTS: dict[Event, str] = {
     SessionLinkChanged(True): "the peer's session process is heard",
     SessionLinkChanged(False): "the peer's session process is not heard",
     SessionsDrained(): "every session is with the peer",
+    ArbiterAnswered(5): "the probed address answered",
+    WitnessGranted(5): "the witness grants its key to this node",
     ShutdownRequested(): "told to stop",
 }
 ACTIONS: dict[Action, str] = {
@@ -102,6 +107,8 @@ ACTIONS: dict[Action, str] = {
     Log(set_intf_mon_failure(1)): "JSRPD_SET_INTF_MON_FAILURE: Interface Monitor failed for redundancy-group 1",
     StopServices(1): "RG1 stop the services",
     DrainSessions(): "drain the sessions",
+    AskWitness(True): "ask the witness for its key",
+    AskWitness(False): "let the witness's key go",
     Reboot(): "reboot",
     Stop(): "stop",
 }

@@ -1,5 +1,6 @@
 """The engine's end of the monitors process: changes, the truth each second, silence."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
@@ -7,7 +8,14 @@ import pytest
 
 from jsrpd.core.cluster import Cluster
 from jsrpd.management import monitor_link
-from jsrpd.management.monitor_link import MonitorFailed, MonitorRecovered, MonitorRemark, MonitorsAlive
+from jsrpd.management.monitor_link import (
+    ArbiterAnswered,
+    MonitorFailed,
+    MonitorRecovered,
+    MonitorRemark,
+    MonitorsAlive,
+    WitnessGranted,
+)
 from jsrpd.model.configuration import ClusterConfiguration, ControlLink, GroupConfiguration, IpMonitoring, IpTarget
 from jsrpd.model.roles import FailureCode, GroupState
 from jsrpd.model.time import SECOND, Instant
@@ -37,6 +45,7 @@ class Desk:
         self.cluster = Cluster(CONFIGURATION, START, 1)
         self.desk = MonitorDesk(ours, self.cluster, START)
         self.now: Instant = START
+        self.told_wish = 0
 
     def take(self, *messages: monitor_link.Message, after: int = 0) -> list[str]:
         """Tags of what is logged."""
@@ -59,6 +68,16 @@ class Desk:
                 return told
             assert isinstance(message, monitor_link.OwnedGroups)
             told.append((message.groups, message.shut))
+
+    def wish(self) -> int:
+        """The number that the process was told last."""
+        self.desk.tell_ownership(self.now)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message = monitor_link.decode(self.process.recv(1 << 16))
+                assert isinstance(message, monitor_link.OwnedGroups)
+                self.told_wish = message.wish
+        return self.told_wish
 
     def close(self) -> None:
         self.process.close()
@@ -144,3 +163,22 @@ def test_ownership_is_told_on_change_and_on_each_sign_of_life(desk: Desk) -> Non
     assert desk.told() == [((1,), ())]
     desk.now += 2 * SECOND
     assert desk.told() == [((), (1,))]
+
+
+def test_what_the_arbiter_says_reaches_the_core(desk: Desk) -> None:
+    """A grant only in answer to the present wish: what answers an older one has been given up since."""
+    desk.take(ArbiterAnswered(START - 5))
+    assert desk.cluster.arbitration.asked_at == START - 5
+    assert desk.wish() == 0
+    desk.cluster.witness_wanted = True
+    first = desk.wish()
+    assert first == START
+    desk.take(WitnessGranted(first, START + 1))
+    assert desk.cluster.arbitration.granted_until == START + 1
+    desk.cluster.witness_wanted = False
+    assert desk.wish() == 0
+    desk.cluster.witness_wanted = True
+    desk.take(after=SECOND)
+    assert desk.wish() == START + SECOND
+    desk.take(WitnessGranted(first, START + 9 * SECOND))
+    assert desk.cluster.arbitration.granted_until == START + 1
