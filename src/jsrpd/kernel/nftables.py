@@ -4,6 +4,7 @@ The table is put in place as a whole, in one transaction. Its comment is a diges
 and at the number of rules tells whether it is as wanted. No decision is taken here.
 """
 
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -67,7 +68,9 @@ class CarriedTable:
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETFILTER
         )
         self.notifications.bind((0, 0))
-        self.notifications.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, CHANGES)
+        with contextlib.suppress(PermissionError):
+            # Who may not listen may not change anything either, and is told that.
+            self.notifications.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, CHANGES)
 
     def close(self) -> None:
         """Close."""
