@@ -5,6 +5,9 @@ things be, or spend one of its faults: lose what one node sends, or keep it for 
 engine between two actions; have the operator move the group. Killed engines may come back at any quarter. States are compared with
 times, sequences and generations taken relative to each other: a search ends when nothing new can be reached with the faults left.
 What is checked in each state is promise 1: no two open gates, but in a hand-over within its grace or in a complete cut.
+
+With ``--witness`` the nodes have one, which answers within a quarter, and the adversary may cut the path both ways, or one node off
+from the witness, until it heals them again, which costs nothing. Then two gates are open in a hand-over only.
 """
 
 import argparse
@@ -14,13 +17,15 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsrpd.core.actions import Action, SendAcknowledgement, SendHeartbeat, StoreLease
+from msgspec.structs import replace
+
+from jsrpd.core.actions import Action, AskWitness, SendAcknowledgement, SendHeartbeat, StoreLease
 from jsrpd.core.cluster import Cluster
-from jsrpd.core.events import AcknowledgementReceived, FailoverRequested, HeartbeatReceived, SocketsDrained
+from jsrpd.core.events import AcknowledgementReceived, FailoverRequested, HeartbeatReceived, SocketsDrained, WitnessGranted
 from jsrpd.core.lease import AdoptedLease
 from jsrpd.core.peer import Peer, SentHeartbeats
 from jsrpd.core.redundancy_group import RedundancyGroup
-from jsrpd.model.configuration import ClusterConfiguration, ControlLink, GroupConfiguration
+from jsrpd.model.configuration import Arbitration, ClusterConfiguration, ControlLink, GroupConfiguration
 from jsrpd.model.roles import RG0, GroupState
 from jsrpd.model.time import Duration, Instant
 from simulator.node import ClusterFactory
@@ -37,7 +42,10 @@ CONFIGURATIONS = tuple(
     )
     for node in (0, 1)
 )
+WITNESSED = tuple(replace(one, arbitration=Arbitration(endpoints=("http://192.0.2.9:2379",))) for one in CONFIGURATIONS)
 TIMING = CONFIGURATIONS[0].timing
+TTL: Duration = 2 * TIMING.dead
+"""Of the witness's key."""
 QUARTER: Duration = TIMING.interval // 4
 HELD: Duration = TIMING.dead + QUARTER
 """How long a datagram is kept by the fault of that name: its sender may be taken for lost when it arrives."""
@@ -47,6 +55,8 @@ SETTLED = 60
 """Quarters until two nodes that were started have come to rest."""
 FAR = 5 * TIMING.dead
 """Instants farther away than this are all alike."""
+LONG_AGO = 64
+"""Heartbeats behind the newest; what is farther behind is all alike."""
 MACHINES = (Cluster, Peer, SentHeartbeats, RedundancyGroup)
 
 Message = SendHeartbeat | SendAcknowledgement
@@ -79,6 +89,12 @@ class State:
     nodes: tuple[Node, Node]
     under_way: list[tuple[Instant, int, Instant, int, Message]] = field(default_factory=list)
     overlap_since: Instant | None = None
+    witnessed: bool = False
+    cut: bool = False
+    blind: tuple[bool, bool] = (False, False)
+    """Who does not reach the witness."""
+    key: tuple[int, Instant] = (0, 0)
+    """Who holds it, and until when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +110,15 @@ class Fault:
 
 
 NOTHING = Fault("nothing")
-FREE = ("nothing", "restart")
+FREE = ("nothing", "restart", "heal", "see")
 
 
 def choices(state: State) -> Iterator[Fault]:
     """Everything the adversary may do now."""
     yield NOTHING
+    if state.witnessed:
+        yield Fault("heal" if state.cut else "cut")
+        yield from (Fault("see" if state.blind[number] else "blind", number) for number in (0, 1))
     for number, node in enumerate(state.nodes):
         if node.cluster is None:
             yield Fault("restart", number)
@@ -118,6 +137,11 @@ def step(before: State, fault: Fault, factory: ClusterFactory) -> State:
     """The state a quarter of an interval later."""
     state = clone(before)
     state.now += QUARTER
+    if fault.kind in ("cut", "heal"):
+        state.cut = fault.kind == "cut"
+    if fault.kind in ("blind", "see"):
+        first, second = (fault.kind == "blind" if number == fault.node else was for number, was in enumerate(state.blind))
+        state.blind = (first, second)
     _deliver(state)
     for number, node in enumerate(state.nodes):
         mine = fault if fault.node == number else NOTHING
@@ -156,7 +180,7 @@ def _start(state: State, number: int, factory: ClusterFactory) -> None:
     else:
         node.slot = None
     node.incarnation += 1
-    node.cluster = factory(CONFIGURATIONS[number], now, 2 * node.incarnation + number, adopted)
+    node.cluster = factory((WITNESSED if state.witnessed else CONFIGURATIONS)[number], now, 2 * node.incarnation + number, adopted)
 
 
 def _turn(state: State, number: int, fault: Fault) -> None:
@@ -175,6 +199,7 @@ def _turn(state: State, number: int, fault: Fault) -> None:
         if now - sent <= TIMING.lease:
             node.word = max(node.word, sent)
     node.inbox = []
+    _ask(state, number, cluster)
     if fault.kind == "fail over to" and cluster.refuse_failover(now, RG0, number) is None:
         cluster.handle(now, FailoverRequested(RG0, number))
     actions = cluster.handle(now, SocketsDrained(now))
@@ -185,12 +210,23 @@ def _turn(state: State, number: int, fault: Fault) -> None:
         _perform(state, number, action, fault)
 
 
+def _ask(state: State, number: int, cluster: Cluster) -> None:
+    """The key is asked for while it is wanted; the answer is counted from the quarter before, when the request was sent."""
+    holder, until = state.key
+    if not cluster.witness_wanted or state.blind[number] or (holder != number and state.now <= until):
+        return
+    state.key = (number, state.now + TTL)
+    cluster.handle(state.now, WitnessGranted(state.now - QUARTER + TTL))
+
+
 def _perform(state: State, number: int, action: Action, fault: Fault) -> None:
     node = state.nodes[number]
     match action:
         case StoreLease():
             node.slot = action
-        case SendHeartbeat() | SendAcknowledgement() if fault.kind != "lose":
+        case AskWitness(False) if state.key[0] == number and not state.blind[number]:
+            state.key = (number, 0)
+        case SendHeartbeat() | SendAcknowledgement() if fault.kind != "lose" and not state.cut:
             delay = HELD if fault.kind == "keep" else 0
             life = 2 * node.incarnation + number
             # Read at the next quarter at the earliest: a datagram takes up to a quarter.
@@ -202,7 +238,9 @@ def clone(state: State) -> State:
     first, second = (
         Node(_clone(n.cluster), n.slot, n.incarnation, n.paused_until, n.killed_at, n.word, n.inbox.copy()) for n in state.nodes
     )
-    return State(state.now, (first, second), state.under_way.copy(), state.overlap_since)
+    twin = State(state.now, (first, second), state.under_way.copy(), state.overlap_since, state.witnessed)
+    twin.cut, twin.blind, twin.key = state.cut, state.blind, state.key
+    return twin
 
 
 def _clone(thing: Any) -> Any:
@@ -229,7 +267,8 @@ def fingerprint(state: State) -> Hashable:
         (at - state.now, receiver, sent - state.now, life == _life(state, 1 - receiver), _said(message, receiver, newest, floor))
         for at, receiver, sent, life, message in state.under_way
     )
-    return nodes, words, state.overlap_since is None
+    key = (state.key[0], state.key[1] - state.now) if state.key[1] >= state.now else None
+    return nodes, words, state.overlap_since is None, state.cut, state.blind, key
 
 
 def _life(state: State, number: int) -> int:
@@ -268,15 +307,19 @@ def _seen(state: State, number: int, newest: list[int], floor: int) -> Hashable:
         peer.echoed_at, peer.control_heard, peer.control_run_since, group.since, lease.deadline, lease.acknowledged_at,
         lease.alone_since, group.hold_down_until, group.grace_until, group.gate_shut_since, group.peer_preferred_since,
         group.yield_to_operator_until, group.state_sent_at, group.held_until, group.confirm_until,
+        cluster.arbitration.granted_until,
     )  # fmt: skip
     sent = tuple(_near(cluster.sent.sent_at(newest[number] - age), now) for age in range(4 * THRESHOLD + 4))
     counted = (
-        peer.newest_sequence - newest[1 - number] if peer.incarnation == _life(state, 1 - number) else None,
+        max(peer.newest_sequence - newest[1 - number], -LONG_AGO) if peer.incarnation == _life(state, 1 - number) else None,
         max(peer.echoed - newest[number], -4 * THRESHOLD - 4),
         group.generation - floor,
         len(cluster._requests),
     )
-    flags = (group.state, group.manual, group.unannounced, peer.gone, peer.heartbeat is None, peer.incarnation is None)
+    flags = (
+        group.state, group.manual, group.unannounced, peer.gone, peer.heartbeat is None, peer.incarnation is None,
+        cluster.witness_wanted,
+    )  # fmt: skip
     return outside, told, tuple(_near(at, now) for at in instants), sent, counted, flags
 
 
@@ -291,6 +334,8 @@ def broken(state: State) -> bool:
     hand_over = any(node.slot is not None and node.slot.state == GroupState.SECONDARY_HOLD for node in state.nodes)
     if hand_over and state.now - since <= TIMING.grace:
         return False
+    if state.witnessed:
+        return True
     deaths = [node.killed_at for node in state.nodes if node.cluster is None and node.slot is not None and not node.slot.alone]
     heard_from = min([since, *deaths]) - TIMING.lease_silence + TIMING.slop
     return any(node.word >= heard_from for node in state.nodes)
@@ -307,13 +352,18 @@ class Found:
 
 
 def search(
-    faults: int, factory: ClusterFactory = Cluster, settled: bool = True, quarters: int = 10_000, states: int = 1 << 62
+    faults: int,
+    factory: ClusterFactory = Cluster,
+    settled: bool = True,
+    quarters: int = 10_000,
+    states: int = 1 << 62,
+    witnessed: bool = False,
 ) -> Found:
     """Breadth first from two nodes at rest (``settled``) or just started, until nothing new is reached.
 
     ``quarters`` bounds the length of a path, ``states`` how many are looked at.
     """
-    first = State(BEGIN, (Node(), Node()))
+    first = State(BEGIN, (Node(), Node()), witnessed=witnessed)
     for number in (0, 1):
         _start(first, number, factory)
     for _ in range(SETTLED if settled else 0):
@@ -359,10 +409,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m simulator.model_check", description=__doc__)
     parser.add_argument("--faults", type=int, default=1, metavar="N", help="how many faults may strike (1)")
     parser.add_argument("--states", type=int, default=1 << 62, metavar="N", help="look at no more states than this")
+    parser.add_argument("--witness", action="store_true", help="with arbitration by a witness")
     options = parser.parse_args()
     status = 0
     for settled in (True, False):
-        found = search(options.faults, settled=settled, states=options.states)
+        found = search(options.faults, settled=settled, states=options.states, witnessed=options.witness)
         begin = "at rest" if settled else "at the start"
         far = "" if found.quarters is None else f", every path of {found.quarters} quarters"
         print(f"from two nodes {begin}: {found.states} states with up to {options.faults} faults{far}", flush=True)

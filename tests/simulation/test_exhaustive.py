@@ -131,6 +131,14 @@ def test_the_search_finds_a_broken_protocol(broken: ClusterFactory) -> None:
     assert search(1, broken, quarters=30).path is not None
 
 
+def test_beside_a_witness_no_complete_cut_and_no_other_single_fault_opens_two_gates() -> None:
+    """From two nodes at rest, until nothing new can be reached; a cut lasts for any number of quarters."""
+    assert search(1, planted.IgnoresTheArbiter, quarters=30, witnessed=True).path is not None
+    found = search(1, witnessed=True)
+    assert found.path is None
+    assert found.states > 1000
+
+
 def test_no_single_fault_opens_two_gates() -> None:
     """From two nodes at rest, until nothing new can be reached. ``make model-check DEPTH=2`` goes on where this stops."""
     found = search(1)
