@@ -120,6 +120,19 @@ def test_the_owner_that_reaches_the_address_loses_nothing(lab: Lab, primary: str
     judge(result, begin, primary)
 
 
+def test_an_engine_that_crashes_in_the_cut_goes_on_by_its_lease(lab: Lab, primary: str) -> None:
+    """Its successor begins with what the map holds, and hears of the address before that has run out."""
+    other = faults.peer_of(primary)
+    begin = cut_everything(lab, other)
+    wait_until(
+        lambda: topology.group_states(lab, primary).get(1, ("", ""))[NODES.index(other)] == "lost", PATIENCE_S, "a lost peer"
+    )
+    faults.inject(lab, "kill-engine", primary)
+    wait_until(lambda: says_all(lab, begin, primary, ("hold > primary: Restarted in place",)), PATIENCE_S, "a new engine")
+    assert third_party.hold_still(lambda: transitions(lab, begin, time.time_ns(), primary)[1:] == [], 2)
+    assert transitions(lab, begin, time.time_ns(), other) == []
+
+
 def test_a_dead_owner_is_replaced(lab: Lab, primary: str) -> None:
     """The address has answered all the time, so nothing is waited for beyond the silence."""
     other = faults.peer_of(primary)
