@@ -40,7 +40,7 @@ PLANTED: list[tuple[str, ClusterFactory, str]] = [
     ("manual_failover", planted.MovesUnasked, "both-start-together"),
     ("preempt_limit", planted.PreemptsWithoutLimit, "preempt-limit-short"),
     ("disabled_in_time", planted.GivesUpEarly, "disabled-manual"),
-    ("groups_together", planted.GroupsStayApart, "seed 37"),
+    ("groups_together", planted.GroupsStayApart, "seed 48"),
     ("unfit_yields", planted.KeepsWhatItIsUnfitFor, "interface-monitor"),
     ("transitions", planted.MovesInSilence, "first-up"),
     ("pairs", planted.RepeatsSet, "hold-down"),
