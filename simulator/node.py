@@ -227,7 +227,9 @@ class SimulatedNode:
         self.stall_probability = 0.0
         self.wake_latency = 0
         self.starved_until = now
-        self.frozen_until = min(self.frozen_until, now)
+        if self._turn is None:
+            # In the middle of a turn its end is scheduled already: it is frozen until then, and known to be.
+            self.frozen_until = min(self.frozen_until, now)
         self.deaf_until = min(self.deaf_until, now)
         for name in sorted(self.interfaces_down):
             self.set_interface(name, True)
