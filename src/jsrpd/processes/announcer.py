@@ -32,8 +32,10 @@ class Announcer:
         self.reconfigure(configuration)
 
     def reconfigure(self, configuration: ClusterConfiguration) -> None:
-        """Forget sockets and frames; what was still to be said is not said of another configuration."""
-        self.close()
+        """What was still to be said is not said of another configuration. Sockets of reths that stay are kept: to close one waits
+        for the kernel (``packet_release`` waits for all readers), and the engine must not."""
+        for gone in self._sockets.keys() - {reth.name for reth in configuration.reths}:
+            self._sockets.pop(gone).close()
         self._waiting.clear()
         self._counts = {group.group: group.gratuitous_arp_count for group in configuration.groups}
         self._reths: dict[int, list[Reth]] = {}
@@ -74,12 +76,6 @@ class Announcer:
         """When ``turn`` has something to do; None: it has nothing."""
         waiting = [self._next_at] if self._waiting else []
         return min((*waiting, *(at for at, _ in self._due)), default=None)
-
-    def close(self) -> None:
-        """Close the sockets; they are opened again at the next use."""
-        for frame_socket in self._sockets.values():
-            frame_socket.close()
-        self._sockets.clear()
 
     def _socket(self, reth: str) -> FrameSocket | None:
         if reth not in self._sockets:

@@ -24,7 +24,7 @@ class KernelWatch:
         silent = value == "0"
         if value not in (None, WANTED):
             silent &= not sysctl.write(EVENTS, WANTED)
-        self.was_silent |= value == "0" and not silent
+        self.was_silent |= (self._silent or value == "0") and not silent
         self._silent = silent
 
     def look(self) -> list[str]:

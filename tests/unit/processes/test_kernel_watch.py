@@ -53,6 +53,17 @@ def test_a_setting_that_cannot_be_put_back_is_told_as_long_as_it_lasts(tree: Pat
     assert watch.was_silent
 
 
+def test_a_silence_that_somebody_else_ends_is_known(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where we may not write, whoever had set it puts it back."""
+    monkeypatch.setattr(sysctl, "write", lambda _name, _value: False)
+    watch = KernelWatch()
+    (tree / EVENTS).write_text("0\n")
+    watch.listen()
+    (tree / EVENTS).write_text("1\n")
+    watch.listen()
+    assert watch.was_silent
+
+
 def test_changes_are_told_once_and_a_full_table_while_it_is_full(tree: Path) -> None:
     watch = KernelWatch()
     assert watch.look() == []
