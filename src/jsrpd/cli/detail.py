@@ -323,6 +323,13 @@ def _fabric_state(told: Told) -> tuple[str, str, str]:
     return "Enabled", "Active", up(s.fabric_up)
 
 
+def _fabric_in_use(told: Told) -> str:
+    """Of several fabric links the child by which this node sends what is for the peer; empty where there is no choice."""
+    s = told.snapshot
+    own = [child.child for child in s.fabric_interfaces if child.name == f"fab{s.node}"]
+    return own[s.fabric_in_use] if s.fabric_in_use is not None and s.fabric_in_use < len(own) > 1 else ""
+
+
 def _fabric(told: Told) -> list[str]:
     monitoring, activation, state = _fabric_state(told)
     events = told.happened(_is_fabric)
@@ -332,6 +339,8 @@ def _fabric(told: Told) -> list[str]:
         f"Fabric Status reported by data plane: {state}",
         f"JSRPD internal fabric status: {state}",
     ]
+    in_use = _fabric_in_use(told)
+    status += [f"Child link that carries data: {in_use}"] if in_use else []
     lines = ["Fabric monitoring:", *_titled("Status", status)]
     return [*lines, "", "Fabric link events:", *(f"        {event}" for event in events)] if events else lines
 
@@ -344,6 +353,8 @@ def _fabric_xml(told: Told) -> "list[Element]":
         ("fabric-monitoring-data-plane-notified-status", state),
         ("fabric-monitoring-internal-status", state),
     ]
+    in_use = _fabric_in_use(told)
+    status += [("fabric-data-child-interface-name", in_use)] if in_use else []
     events: list[Element] = [("fabric-link-event", event) for event in told.happened(_is_fabric)]
     content: list[Element] = [("fabric-monitoring-information", [("fabric-monitoring-status", status)])]
     return [("fabric-link-information", [*content, ("fabric-link-events", events)])]

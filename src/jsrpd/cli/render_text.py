@@ -79,17 +79,19 @@ def _cell(text: str, width: int) -> str:
 
 
 def _fabric(snapshot: ClusterStatus) -> list[str]:
-    """Every name has a second line, the vendor's place for a second child; a peer that has not told has its name only."""
+    """Every name has two lines, one for each child; of a child that is not there or not told of, the name only."""
     lines = [f"Fabric link status: {up(snapshot.fabric_up)}", "", "Fabric interfaces:"]
     lines.append("    Name    Child-interface    Status                    Security")
     lines.append("                               (Physical/Monitored)")
-    for fabric in snapshot.fabric_interfaces:
-        if fabric.physical_up is None:
-            lines.append(f"    {fabric.name}")
-        else:
-            state = f"{up(fabric.physical_up):<4} / {up(fabric.monitored_up)}"
-            lines.append(f"    {fabric.name:<8}{_cell(fabric.child, 19)}{state:<26}Enabled")
-        lines.append(f"    {fabric.name}")
+    for name in sorted({fabric.name for fabric in snapshot.fabric_interfaces}):
+        children = [fabric for fabric in snapshot.fabric_interfaces if fabric.name == name]
+        for fabric in children:
+            if fabric.physical_up is None:
+                lines.append(f"    {name}")
+            else:
+                state = f"{up(fabric.physical_up):<4} / {up(fabric.monitored_up)}"
+                lines.append(f"    {name:<8}{_cell(fabric.child, 19)}{state:<26}Enabled")
+        lines += [f"    {name}"] * (2 - len(children))
     return lines
 
 

@@ -57,6 +57,8 @@ FORMS = (
     "control link N up",
     "fabric down",
     "fabric up",
+    "fabric link N down",
+    "fabric link N up",
     "all links down",
     "all links up",
     "all paths down",
@@ -142,6 +144,10 @@ def _event(words: list[str], cluster: Cluster, candidate: Candidate) -> Supposed
             if not fabric:
                 raise NotUnderstood("error: no fabric link is configured")
             return PathsSet(fabric, UP[state])
+        case ["fabric", "link", number, ("up" | "down") as state]:
+            links = {str(link.index): FIRST_FABRIC_PATH + link.index for link in configuration.fabric_links}
+            links |= {link.interface: FIRST_FABRIC_PATH + link.index for link in configuration.fabric_links}
+            return PathsSet((_known("fabric link", number, links),), UP[state])
         case ["all", ("links" | "paths") as which, ("up" | "down") as state]:
             every = paths_of(configuration)
             return PathsSet(tuple(path for path in every if which == "paths" or path < FIRST_IN_BAND_PATH), UP[state])

@@ -38,7 +38,7 @@ FABRIC_INTERFACES = {"fab0", "fab1"}
 UNIT = ("unit", "0")
 CHILD_OPTIONS = ("gigether-options", "fastether-options", "ether-options")
 MODES = {mode.label: mode for mode in RedundancyMode}
-MAX_FABRIC_LINKS = 1
+MAX_FABRIC_LINKS = 2
 DIGEST_BYTES = 8
 
 
@@ -282,7 +282,8 @@ class Resolver:
         if found is None:
             return []
         if len(found.children) > MAX_FABRIC_LINKS:
-            self._problem(found.word, f"interfaces fab{node}", "this release has one fabric link per node")
+            many = f"has {len(found.children)} member-interfaces, takes {MAX_FABRIC_LINKS} at most"
+            self._problem(found.word, f"interfaces fab{node}", many)
         return list(found.children)
 
     # -- reths ----------------------------------------------------------------------------------------------------

@@ -27,13 +27,11 @@ if TYPE_CHECKING:
 def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: Mapping[str, int]) -> ClusterStatus:
     """Snapshot of ``cluster`` at ``now``."""
     configuration = cluster.configuration
-    own = _states(configuration.watched_interfaces, cluster.interfaces_up if cluster.interfaces_known else None)
+    own, theirs = _interfaces(cluster)
     heartbeat = cluster.peer.heartbeat
-    same = heartbeat is not None and heartbeat.configuration_digest == configuration.digest
-    theirs = _states(configuration.peer_watched_interfaces, heartbeat.interfaces_up if heartbeat and same else None)
-    fabric_up = any(cluster.path_up(now, FIRST_FABRIC_PATH + link.index) for link in configuration.fabric_links)
+    heard = {link.index: cluster.path_up(now, FIRST_FABRIC_PATH + link.index) for link in configuration.fabric_links}
     fabric = [
-        FabricInterfaceStatus(f"fab{node}", name, states.get(name), _both(states.get(name), fabric_up))
+        FabricInterfaceStatus(f"fab{node}", name, states.get(name), _both(states.get(name), heard[link.index]))
         for node in (0, 1)
         for link in configuration.fabric_links
         for name, states in [(link.interface, own) if node == configuration.node_id else (link.peer_interface, theirs)]
@@ -47,7 +45,7 @@ def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: 
             for link in configuration.control_links
             for up in [cluster.path_up(now, link.index)]
         ),
-        fabric_up=fabric_up,
+        fabric_up=any(heard.values()),
         fabric_interfaces=tuple(fabric),
         reths=tuple(RethStatus(r.name, bool(own.get(r.child)), r.group) for r in configuration.reths),
         interface_monitors=_monitors(cluster, own, theirs),
@@ -60,6 +58,32 @@ def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: 
         heartbeat_interval_ms=configuration.heartbeat_interval_ms,
         heartbeat_threshold=configuration.heartbeat_threshold,
         control_link_recovery=configuration.control_link_recovery,
+    )
+
+
+def fabric_ways(cluster: Cluster, now: Instant) -> tuple[int, ...]:
+    """Fabric links by which packets pass both ways, as far as is known: each node hears the other there, and neither end has
+    lost its carrier."""
+    heartbeat = cluster.peer.heartbeat
+    hears = heartbeat.paths_heard if heartbeat is not None else 0
+    own, theirs = _interfaces(cluster)
+    return tuple(
+        link.index
+        for link in cluster.configuration.fabric_links
+        for path in [FIRST_FABRIC_PATH + link.index]
+        if cluster.path_up(now, path) and hears >> path & 1
+        if own.get(link.interface, True) and theirs.get(link.peer_interface, True)
+    )
+
+
+def _interfaces(cluster: Cluster) -> tuple[dict[str, bool], dict[str, bool]]:
+    """Carrier of the watched interfaces here and of the peer's; empty where that is not known. Which bit is whose follows from
+    the configuration, so that under another one the peer's say nothing."""
+    configuration, heartbeat = cluster.configuration, cluster.peer.heartbeat
+    same = heartbeat is not None and heartbeat.configuration_digest == configuration.digest
+    return (
+        _states(configuration.watched_interfaces, cluster.interfaces_up if cluster.interfaces_known else None),
+        _states(configuration.peer_watched_interfaces, heartbeat.interfaces_up if heartbeat and same else None),
     )
 
 

@@ -98,15 +98,16 @@ class Remove:
 Operation: TypeAlias = Add | Remove
 
 
-def desired(configuration: ClusterConfiguration, primary: frozenset[int]) -> State:
-    """Everything this node shall have while it is primary for the groups in ``primary``."""
+def desired(configuration: ClusterConfiguration, primary: frozenset[int], fabric: int | None = None) -> State:
+    """Everything this node shall have while it is primary for the groups in ``primary`` and reaches the peer by the fabric link
+    of index ``fabric``; None while that is not known."""
     things: set[Thing] = {
         *_links(configuration),
         *(Rule(family, RULE_LOCAL, LOCAL_TABLE) for family in (4, 6)),
     }
     for reth in configuration.reths:
         things |= _pre_provisioned(reth)
-        things |= _own_view(configuration, reth, reth.group in primary)
+        things |= _own_view(configuration, reth, reth.group in primary, fabric)
         things |= _asks_owners_table(configuration, reth, primary)
         if reth.group not in primary:
             things |= _secondary_addresses(configuration, reth)
@@ -195,7 +196,7 @@ def _asks_owners_table(c: ClusterConfiguration, reth: Reth, primary: frozenset[i
     return things | {Rule(_family(source), RULE_FROM, OWNER_TABLE, source=_host(source)) for source in sources}
 
 
-def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
+def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool, fabric: int | None) -> set[Thing]:
     """What the node itself sees: its own addresses when primary, else the way to the peer through the fabric.
 
     Without a fabric link a standby has no way to the gateway addresses. What the peer sends by the fabric for a group that is
@@ -209,17 +210,18 @@ def _own_view(c: ClusterConfiguration, reth: Reth, primary: bool) -> set[Thing]:
             things.add(Route(LOCAL_TABLE, _host(unit.address), reth.name, "local"))
             things.add(Route(MAIN_TABLE, prefix, reth.name, source=unit.address))
         elif c.fabric_links:
-            things |= _by_the_fabric(c, unit)
+            things |= _by_the_fabric(c, unit, fabric)
             things.add(Route(PEER_TABLE, prefix, "", "blackhole"))
     return things
 
 
-def _by_the_fabric(c: ClusterConfiguration, unit: RethUnitAddress) -> set[Thing]:
-    """The way to an address and its neighbours by the peer.
+def _by_the_fabric(c: ClusterConfiguration, unit: RethUnitAddress, index: int | None) -> set[Thing]:
+    """The way to an address and its neighbours by the peer: by the last link while none is chosen, or one that is not there any
+    more. The sessions prefer the first.
 
     With a source: selection would prefer the destination itself, which this node holds as well (kernel facts).
     """
-    fabric = c.fabric_links[0]
+    fabric = next((link for link in c.fabric_links if link.index == index), c.fabric_links[-1])
     fabric_address = fabric_address_v4 if _family(unit.address) == 4 else fabric_address_v6
     via = fabric_address(c.cluster_id, fabric.index, c.peer_id)
     source = fabric_address(c.cluster_id, fabric.index, c.node_id)

@@ -26,14 +26,13 @@ class Carried:
 
 
 def carried(c: ClusterConfiguration) -> tuple[Carried, ...]:
-    """Of every reth whose group is not the lowest. Nothing without a fabric link: no packet crosses. Nor of a reth with more
-    networks in the groups above than a rule can name: what crosses there is tracked by both nodes (decision 0135)."""
+    """Of every reth whose group is not the lowest, by each fabric link, of which the nodes may use different ones. Nothing without
+    any: no packet crosses. Nor of a reth with more networks in the groups above than a rule can name: what crosses there is
+    tracked by both nodes (decision 0135)."""
     lowest = min((reth.group for reth in c.reths), default=0)
-    if not c.fabric_links:
-        return ()
-    fabric = c.fabric_links[0].interface
-    every = (Carried(reth.name, fabric, _of_higher(c, reth.group)) for reth in c.reths if reth.group > lowest)
-    return tuple(one for one in every if len(one.but) <= MOST_NETWORKS)
+    higher = {reth.name: _of_higher(c, reth.group) for reth in c.reths if reth.group > lowest}
+    few = {reth: but for reth, but in higher.items() if len(but) <= MOST_NETWORKS}
+    return tuple(Carried(reth, fabric.interface, but) for reth, but in few.items() for fabric in c.fabric_links)
 
 
 def _of_higher(c: ClusterConfiguration, group: int) -> tuple[str, ...]:

@@ -95,6 +95,9 @@ def _links(status: ClusterStatus) -> list[Family]:
         path.add(int(link.up), path=f"control{link.index}")
     if status.fabric_interfaces:
         path.add(int(status.fabric_up), path="fabric")
+    own_children = (child for child in status.fabric_interfaces if child.name == f"fab{status.node}")
+    for index, own in enumerate(own_children):
+        path.add(int(bool(own.monitored_up)), path=f"fabric{index}")
     sent = Family("jsrpd_heartbeats_sent", "counter", "Heartbeats sent on the path.")
     received = Family("jsrpd_heartbeats_received", "counter", "Heartbeats of the peer received on the path.")
     errors = Family("jsrpd_heartbeat_errors", "counter", "What could not be sent, received or believed on the path.")

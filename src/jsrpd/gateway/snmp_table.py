@@ -76,6 +76,9 @@ def _paths(status: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
         yield f"control{link['index']}", link["up"]
     if status["fabric_interfaces"]:
         yield "fabric", status["fabric_up"]
+    own = [child for child in status["fabric_interfaces"] if child["name"] == f"fab{status['node']}"]
+    for index, child in enumerate(own):
+        yield f"fabric{index}", bool(child["monitored_up"])
 
 
 def _integer(value: int) -> Value:

@@ -17,7 +17,8 @@ SYSCTLS = {"net/netfilter/nf_conntrack_tcp_loose": 0}
 NAT = ("source", "none", "destination", "both")
 PUBLISHED_PORT = 8080
 """Of the client, for everybody behind the WAN: under its own address, and under the WAN's gateway address by NAT."""
-FABRIC = "fab"
+FABRICS = ("fab", "fab2")
+"""Of a lab with one fabric link the second is a name that nothing has."""
 FIRST_OF_TCP = "tcp flags & (syn|ack) == syn"
 NEIGHBOUR_DISCOVERY = "icmpv6 type { 133, 134, 135, 136 } accept"
 
@@ -55,8 +56,8 @@ def ruleset(lan: "Segment", wan: "Segment") -> str:
             "type filter hook forward priority 0; policy drop;",
             "ct state invalid drop",
             "ct state established,related accept",
-            f"iifname {lan.reth} oifname {FABRIC} ct state untracked accept",
-            f"iifname {FABRIC} oifname {lan.reth} ct state untracked accept",
+            f"iifname {lan.reth} oifname {{ {', '.join(FABRICS)} }} ct state untracked accept",
+            f"iifname {{ {', '.join(FABRICS)} }} oifname {lan.reth} ct state untracked accept",
             f"{_from(lan)} meta l4proto tcp {FIRST_OF_TCP} ct state new accept",
             f"iifname {wan.reth} tcp dport {PUBLISHED_PORT} {FIRST_OF_TCP} ct state new accept",
             f"iifname {wan.reth} udp dport {PUBLISHED_PORT} ct state new accept",
@@ -84,7 +85,7 @@ def ruleset(lan: "Segment", wan: "Segment") -> str:
 
 def _from(lan: "Segment") -> str:
     """What the LAN sends, by this node or by the other."""
-    return f"iifname {{ {lan.reth}, {FABRIC} }}"
+    return f"iifname {{ {', '.join((lan.reth, *FABRICS))} }}"
 
 
 def _source(lan: "Segment", wan: "Segment", family: int, nat: str) -> str:

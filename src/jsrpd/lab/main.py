@@ -89,10 +89,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="a strict firewall with NAT on both nodes: only connections that were carried over survive a failover",
     )
     parser.add_argument("--control-links", type=int, choices=(1, 2, 3, 4), default=defaults.control_links)
+    parser.add_argument("--fabric-links", type=int, choices=(1, 2), default=defaults.fabric_links)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    return Settings(arguments.interval_ms, arguments.threshold, arguments.control_links, arguments.firewall)
+    a = arguments
+    return Settings(a.interval_ms, a.threshold, a.control_links, a.fabric_links, a.firewall)
 
 
 def _up(lab: Lab, arguments: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jsrpd.lab.firewall import SYSCTLS, more_server_addresses, ruleset
+from jsrpd.lab.firewall import FABRICS, SYSCTLS, more_server_addresses, ruleset
 
 NODES = ("node0", "node1")
 HOSTS = ("client", "server")
@@ -25,7 +25,7 @@ SWITCH = "switch"
 MEMBERS = (SWITCH, *NODES, *HOSTS)
 SEGMENTS = ("lan", "wan")
 CLUSTER_ID = 1
-INTERFACE_INDEX = {"ctl0": 11, "ctl1": 12, "fab": 13, "lan": 14, "wan": 15, "ctl2": 16, "ctl3": 17}
+INTERFACE_INDEX = {"ctl0": 11, "ctl1": 12, "fab": 13, "lan": 14, "wan": 15, "ctl2": 16, "ctl3": 17, "fab2": 18}
 PORT_BASE = {"node0": 100, "node1": 200}
 """Both ends of a cable get distinct indexes: with equal ones the kernel reports carrier loss up to 1 s late (kernel facts)."""
 HOST_INDEX, HOST_PORT = 21, {"client": 301, "server": 302}
@@ -63,6 +63,7 @@ class Settings:
     interval_ms: int = 100
     threshold: int = 5
     control_links: int = 1
+    fabric_links: int = 1
     firewall: bool = False
     """Whether the nodes have a strict firewall with NAT towards the WAN."""
     both_active: bool = False
@@ -73,7 +74,12 @@ class Settings:
     @property
     def cables(self) -> tuple[str, ...]:
         """Interfaces of each node."""
-        return (*(f"ctl{n}" for n in range(self.control_links)), "fab", *SEGMENTS)
+        return (*(f"ctl{n}" for n in range(self.control_links)), *self.fabrics, *SEGMENTS)
+
+    @property
+    def fabrics(self) -> tuple[str, ...]:
+        """The members of ``fab0`` and ``fab1``."""
+        return FABRICS[: self.fabric_links]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +330,7 @@ def configuration(settings: Settings) -> str:
         f"        control-link {n} {{\n            interface ctl{n};\n        }}" for n in range(settings.control_links)
     )
     # NAT uses addresses of the WAN: its group is the lower one (decision 0135).
+    members = "".join(f"                {fabric};\n" for fabric in settings.fabrics)
     split = _group(1, 200, 100, WAN) + _group(2, 100, 200, LAN)
     groups = split if settings.both_active else _group(1, 200, 100, LAN, WAN)
     return f"""chassis {{
@@ -353,15 +360,13 @@ interfaces {{
     fab0 {{
         fabric-options {{
             member-interfaces {{
-                fab;
-            }}
+{members}            }}
         }}
     }}
     fab1 {{
         fabric-options {{
             member-interfaces {{
-                fab;
-            }}
+{members}            }}
         }}
     }}
 {_reth(LAN, 2 if settings.both_active else 1)}{_reth(WAN, 1)}}}

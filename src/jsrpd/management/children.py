@@ -20,6 +20,12 @@ class RoleChanged(msgspec.Struct, frozen=True, tag=True):
     generation: int
 
 
+class FabricChosen(msgspec.Struct, frozen=True, tag=True):
+    """Engine to kernel, on each change and twice a second: the index of the fabric link by which what is for the peer shall go."""
+
+    index: int
+
+
 class DataPlaneReady(msgspec.Struct, frozen=True, tag=True):
     """Kernel to parent: the gates are attached and shut, the plan is carried out as far as interfaces exist."""
 
@@ -132,6 +138,7 @@ class Drained(msgspec.Struct, frozen=True, tag=True):
 Message = (
     ConfigurationLoaded
     | RoleChanged
+    | FabricChosen
     | DataPlaneReady
     | DataPlaneFailed
     | ChildRestarted

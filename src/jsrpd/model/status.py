@@ -144,6 +144,7 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     control_links: tuple[LinkStatus, ...]
     fabric_up: bool
     fabric_interfaces: tuple[FabricInterfaceStatus, ...]
+    """By node, and in the order of the links."""
     reths: tuple[RethStatus, ...]
     interface_monitors: tuple[InterfaceMonitorStatus, ...]
     notices: tuple[str, ...] = ()
@@ -166,3 +167,5 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     heartbeat_threshold: int = 0
     control_link_recovery: str = ""
     schedule: ScheduleStatus | None = None
+    fabric_in_use: int | None = None
+    """Of several fabric links the one by which the answering node sends what is for the peer; None while that is not known."""

@@ -51,6 +51,7 @@ from jsrpd.core.events import (
     WatchedInterfacesChanged,
 )
 from jsrpd.core.lease import AdoptedLease
+from jsrpd.core.status import fabric_ways
 from jsrpd.kernel.gate import LeaseMap
 from jsrpd.kernel.link_events import LinkMonitor
 from jsrpd.kernel.path_socket import HelloSocket, LinkSocket, PathSocket
@@ -67,6 +68,7 @@ from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes import node_orders
 from jsrpd.processes.announcer import Announcer
 from jsrpd.processes.drop_report import DropReport
+from jsrpd.processes.fabric_choice import FabricChoice
 from jsrpd.processes.monitor_desk import MonitorDesk
 from jsrpd.processes.path_statistics import LATENESS_SLICE, PathStatistics, Worst
 from jsrpd.processes.realtime import make_punctual
@@ -169,6 +171,7 @@ class Engine:
         self.links = LinkMonitor(self.configuration.watched_interfaces)
         self.announcer = Announcer(self.configuration)
         self.roles: dict[int, children.RoleChanged] = {}
+        self.fabric = FabricChoice()
         self.terminated = False
         self.retirement = Retirement()
         self.watchdog = Watchdog(self.configuration.watchdog_device, self.configuration.watchdog_timeout_s)
@@ -312,6 +315,8 @@ class Engine:
             self.log_due = judged + LOG_RETRY
             self.syslog.flush()
         self._send_roles()
+        if len(self.configuration.fabric_links) > 1:
+            self.fabric.turn(fabric_ways(self.cluster, judged), self.resources.kernel)
         self.monitors.tell_ownership(judged)
         self.services.tell()
         self._open_paths(judged)
@@ -319,6 +324,7 @@ class Engine:
             self.look_around_at = judged + LOOK_AROUND
             self._look_around(judged)
             self.announcer.prepare()
+            self.fabric.repeat()
             for sentence in self.drop_report.due(judged, self.link.drops):
                 self.syslog.send(notice(sentence))
         self.cluster.hand_over(judged, self.resources.gateway, last=self.stopped)
@@ -584,6 +590,7 @@ class Engine:
             schedule=self.schedule.status(now),
             paths=paths,
             lateness_ns=late,
+            fabric_in_use=self.fabric.index,
         )
 
     def _configuration_differs(self, now: Instant, difference: str) -> None:

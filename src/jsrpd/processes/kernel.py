@@ -136,6 +136,8 @@ class Keeper:
         self.journal = Journal(state_directory)
         # A successor of a crashed kernel process finds the roles where the engine keeps them.
         self.primary = {g.group for g in configuration.groups if lease_map is not None and _is_primary(lease_map, g.group)}
+        self.fabric: int | None = None
+        """The index of the fabric link that the engine has chosen of several; it tells a successor of this process again."""
         self.settled = False
         self.links: dict[str, Link] = {}
         """As last observed."""
@@ -164,10 +166,10 @@ class Keeper:
             ready = {key.fileobj for key, _ in selector.select(AUDIT_S)}
             if self.parent in ready:
                 self._read_parent()
-            before = frozenset(self.primary)
+            before = frozenset(self.primary), self.fabric
             ours = self.engine in ready and self._read_engine()
             if ours:
-                self._follow_roles(before)
+                self._follow_engine(*before)
             if self.notifications in ready and not ours:
                 time.sleep(DEBOUNCE_S)
             told = self._drain_notifications()
@@ -204,13 +206,15 @@ class Keeper:
                 self._load_gate()
 
     def _read_engine(self) -> bool:
-        """True when a role changed."""
-        before = set(self.primary)
+        """True when a role changed, or the fabric link that is used."""
+        before = set(self.primary), self.fabric
         for data in _messages(self.engine):
             message = children.decode(data)
             if isinstance(message, children.RoleChanged):
                 (self.primary.add if message.primary else self.primary.discard)(message.group)
-        return self.primary != before
+            elif isinstance(message, children.FabricChosen):
+                self.fabric = message.index
+        return (self.primary, self.fabric) != before
 
     def _drain_notifications(self) -> bool:
         """True when something of ours may have changed."""
@@ -226,19 +230,21 @@ class Keeper:
 
     # -- observe, plan, execute -----------------------------------------------------------------------------------
 
-    def _follow_roles(self, before: frozenset[int]) -> None:
-        """What the change of roles alone calls for, at once: with groups on both nodes packets wait for it (decision 0134).
+    def _follow_engine(self, primary: frozenset[int], fabric: int | None) -> None:
+        """What the engine's word alone calls for, at once: with groups on both nodes packets wait for it (decision 0134). Before it
+        the node was primary for the groups in ``primary``, and used this fabric link.
 
         Whatever is refused because the kernel did not look as it should, the look that follows sees.
         """
         reths = frozenset(reth.name for reth in self.configuration.reths)
-        was, wanted = (desired(self.configuration, primary) for primary in (before, frozenset(self.primary)))
+        was = desired(self.configuration, primary, fabric)
+        wanted = desired(self.configuration, frozenset(self.primary), self.fabric)
         self.rtnetlink.execute(plan(wanted, was, reths, self.movable), self.links)
 
     def reconcile(self) -> None:
         """Make the kernel look as wanted. Reths first, so that gates and sysctls stand before their links go up."""
         reths = frozenset(self.journal.reths) | {reth.name for reth in self.configuration.reths}
-        wanted = desired(self.configuration, frozenset(self.primary))
+        wanted = desired(self.configuration, frozenset(self.primary), self.fabric)
         for only_macvlans in (True, False):
             observed = self.rtnetlink.observe(reths, self._link_names())
             self.links = observed.links

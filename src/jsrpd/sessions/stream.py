@@ -23,6 +23,8 @@ LOST_AFTER: Duration = 5 * SECOND
 """Silence after which the peer's session process counts as gone. Longer than any work in one piece."""
 PATH_QUIET: Duration = 700 * MILLISECOND
 """A path that was not heard for so long is used only when no other is."""
+DOUBT_LASTS: Duration = 2 * SECOND
+"""For so long after a piece that it carried was missed, another path is used where one is heard."""
 WINDOW = 512
 """Pieces under way."""
 QUEUE_BYTES = 24 << 20
@@ -162,6 +164,7 @@ class Piece:
     body: bytes
     queued_at: Instant
     sent_at: Instant
+    path: PathId
     times: int = 1
 
 
@@ -230,10 +233,13 @@ class Stream:
         self._out, self._in = Outgoing(), Incoming()
         self._paths: tuple[PathId, ...] = ()
         self._heard: dict[PathId, Instant] = {}
+        self._doubted: dict[PathId, Instant] = {}
+        """Until when."""
         self._heard_at: Instant = now
         self._newest = 0
         self._hello_at: Instant = now
-        self._owed = False
+        self._owed: PathId | None = None
+        """By which path the piece came that is to be acknowledged: there the peer is heard now."""
         self._longest: Duration = 0
 
     def lag(self, now: Instant) -> Duration:
@@ -371,14 +377,15 @@ class Stream:
             return actions
         while out.waiting and len(out.under_way) < WINDOW:
             body, queued_at = out.waiting.popleft()
-            out.under_way[out.next] = Piece(body, queued_at, now)
+            out.under_way[out.next] = Piece(body, queued_at, now, path)
             actions.append(SendPiece(path, self.peer, out.number, out.next, body))
             out.next += 1
         return actions
 
     def _best_path(self, now: Instant) -> PathId | None:
+        """The first that is heard and not doubted. That the peer is heard there does not say that it hears us."""
         heard = [path for path in self._paths if now - self._heard.get(path, now - PATH_QUIET) < PATH_QUIET]
-        return next(iter(heard or self._paths), None)
+        return min(heard or self._paths, key=lambda path: max(now, self._doubted.get(path, now)), default=None)
 
     def _acknowledgement(self, now: Instant, told: Acknowledged) -> list[Action]:
         out = self._out
@@ -400,7 +407,7 @@ class Stream:
             piece = self._out.under_way.get(number)
             if piece is None or now - piece.sent_at < not_within:
                 continue
-            piece.sent_at, piece.times = now, piece.times + 1
+            piece.sent_at, piece.times, piece.path = now, piece.times + 1, path
             self.resent += 1
             actions.append(SendPiece(path, self.peer, self._out.number, number, piece.body))
         return actions
@@ -419,7 +426,7 @@ class Stream:
             self._in = into = Incoming(event.stream)
         if event.stream < (into.number or 0):
             return actions
-        self._owed = True
+        self._owed = event.path
         if event.number < into.expected or event.number - into.expected > REORDERED:
             return actions
         into.beyond[event.number] = event.body
@@ -442,19 +449,18 @@ class Stream:
             actions.append(PeerLost())
         if now >= self._hello_at:
             self._hello_at = now + HELLO_INTERVAL
-            self._owed = False
+            self._owed = None
             actions += [SendHello(path, self.peer or 0, self._acknowledged()) for path in self._paths]
-        elif self._owed and self.peer is not None:
-            self._owed = False
-            path = self._best_path(now)
-            if path is not None:
-                actions.append(SendHello(path, self.peer, self._acknowledged()))
+        elif self._owed is not None and self.peer is not None:
+            path, self._owed = self._owed, None
+            actions.append(SendHello(path, self.peer, self._acknowledged()))
         return actions + self._overdue(now)
 
     def _overdue(self, now: Instant) -> list[Action]:
         first = next(iter(self._out.under_way.values()), None)
         if first is None or now - first.sent_at < _patience(first):
             return []
+        self._doubted[first.path] = now + DOUBT_LASTS
         return self._resend(now, list(self._out.under_way)[:RESEND_BURST], _patience(first))
 
 

@@ -16,7 +16,7 @@ from jsrpd.management.requests import SOCKET_NAME, Reply
 from jsrpd.model.details import Details, MonitoredObject, Synchronization
 from jsrpd.model.journal import EventKind, JournalEvent, encode_events
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH
-from jsrpd.model.status import GroupStatus, ScheduleStatus, SessionStatus
+from jsrpd.model.status import FabricInterfaceStatus, GroupStatus, ScheduleStatus, SessionStatus
 from tests.unit.cli.test_structured_displays import AT, PATHS, RG0, transition
 from tests.unit.management.daemon import IF, cluster, daemon, lost, row
 
@@ -112,6 +112,20 @@ def test_everything(name: str) -> None:
     printed = render_xml.reply(detail.xml(blocks, tuple(SECTIONS), "chassis-cluster-detail-information"))
     assert printed == (GOLDEN / f"xml-detail-{name}.xml").read_text()
     assert ElementTree.fromstring(printed).find("multi-routing-engine-results/multi-routing-engine-item/re-name") is not None
+
+
+@pytest.mark.parametrize(("in_use", "named"), [(None, ""), (0, "lan2"), (1, "lan3"), (2, "")])
+def test_the_fabric_link_that_carries_data_is_named(in_use: int | None, named: str) -> None:
+    """Where there is a choice; after a commit it may be one that is gone."""
+    both = tuple(FabricInterfaceStatus(f"fab{node}", child, True, True) for node in (0, 1) for child in ("lan2", "lan3"))
+    told = Told(msgspec.structs.replace(BUSY.snapshot, fabric_interfaces=both, fabric_in_use=in_use), (), BUSY.details)
+    shown = detail.text([block(told)], ("fabric-link",))
+    assert ("Child link that carries data" in shown) == bool(named)
+    assert f"Child link that carries data: {named}\n" in shown or not named
+    xml = render_xml.reply(detail.xml([block(told)], ("fabric-link",), "fabric-link-information"))
+    assert (f"<fabric-data-child-interface-name>{named}<" in xml) == bool(named)
+    alone = msgspec.structs.replace(told.snapshot, fabric_interfaces=both[::2], fabric_in_use=0)
+    assert "carries data" not in detail.text([block(Told(alone, (), BUSY.details))], ("fabric-link",))
 
 
 def test_events_of_the_other_node_are_in_its_own_journal() -> None:

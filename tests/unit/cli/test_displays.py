@@ -50,6 +50,15 @@ INTERFACE_DOWN = cluster(
         InterfaceMonitorStatus("enp101s0f0np0v1", 1, True, True, 128),
     ),
 )
+TWO_FABRIC_LINKS = cluster(
+    fabric_interfaces=(
+        FabricInterfaceStatus("fab0", "lan2", False, False),
+        FabricInterfaceStatus("fab0", "lan3", True, True),
+        FabricInterfaceStatus("fab1", "lan2", True, False),
+        FabricInterfaceStatus("fab1", "lan3", True, True),
+    ),
+    fabric_in_use=1,
+)
 BARE = cluster(control_links=(), fabric_up=False, fabric_interfaces=(), reths=(), interface_monitors=())
 
 
@@ -65,6 +74,7 @@ BARE = cluster(control_links=(), fabric_up=False, fabric_interfaces=(), reths=()
         ("interfaces-peer-lost", PEER_LOST),
         ("interfaces-one-down", INTERFACE_DOWN),
         ("interfaces-none", BARE),
+        ("interfaces-two-fabric-links", TWO_FABRIC_LINKS),
     ],
 )
 def test_text(name: str, snapshot: ClusterStatus) -> None:
@@ -77,7 +87,7 @@ def test_json(name: str, snapshot: ClusterStatus) -> None:
     assert render_json.snapshot(snapshot) == (GOLDEN / f"{name}.json").read_text()
 
 
-@pytest.mark.parametrize("snapshot", [HEALTHY, SEVERAL_GROUPS, MANUAL, PEER_LOST, INTERFACE_DOWN, BARE])
+@pytest.mark.parametrize("snapshot", [HEALTHY, SEVERAL_GROUPS, MANUAL, PEER_LOST, INTERFACE_DOWN, TWO_FABRIC_LINKS, BARE])
 def test_json_has_the_documented_shape(snapshot: ClusterStatus) -> None:
     """The fields of ``ClusterStatus`` and no others; only the failures are written as codes."""
     tree = json.loads(render_json.snapshot(snapshot))

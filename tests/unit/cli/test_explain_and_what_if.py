@@ -178,6 +178,7 @@ def parsed(text: str) -> list[Planned]:
         ("control link ctl0 up", PathsSet((0,), True)),
         ("fabric down", PathsSet((4,), False)),
         ("fabric link up", PathsSet((4,), True)),
+        ("fabric link 0 down", PathsSet((4,), False)),
         ("all links down", PathsSet((0, 4), False)),
         ("failover redundancy-group 1 node 1", FailoverOrdered(1, 1)),
         ("reset", ResetOrdered(None)),
@@ -227,7 +228,7 @@ def test_what_is_not_understood_is_answered_with_all_forms(capsys: pytest.Captur
 def test_every_form_that_is_offered_is_understood() -> None:
     concrete = {"IF": "lan", "N": "1", "M": "0", "W": "255", "CODE": "SG", "DURATION": "1s; reset", "FILE": "candidate.conf"}
     for form in FORMS:
-        words = [concrete.get(word, word) for word in form.replace("control link N", "control link 0").split()]
+        words = [concrete.get(word, word) for word in form.replace("link N", "link 0").split()]
         pair = (CORE.configuration, CORE.configuration)
         plan = what_if.parse(" ".join(words), CORE, lambda _path, pair=pair: pair)  # type: ignore[misc]
         assert plan, form

@@ -49,6 +49,15 @@ PEER_LOST = cluster(
 )
 INELIGIBLE = cluster(RG0, GroupStatus(1, 1, (row(0, 200, "primary"), row(1, 0, "ineligible"))))
 DISABLED = cluster(RG0, GroupStatus(1, 1, (row(0, 200, "primary"), row(1, 0, "disabled"))))
+TWO_FABRIC_LINKS = cluster(
+    RG0,
+    fabric_interfaces=(
+        FabricInterfaceStatus("fab0", "lan2", False, False),
+        FabricInterfaceStatus("fab0", "lan3", True, True),
+        FabricInterfaceStatus("fab1", "lan2", True, False),
+        FabricInterfaceStatus("fab1", "lan3", True, True),
+    ),
+)
 CLUSTERS = {
     "healthy": HEALTHY,
     "failed-over": FAILED_OVER,
@@ -108,6 +117,13 @@ def test_information(name: str) -> None:
 def test_interfaces(name: str, render: Callable[[ClusterStatus], Element]) -> None:
     printed = render_xml.reply(render(CLUSTERS[name]), snapshot=CLUSTERS[name])
     golden(f"xml-{render.__name__.replace('_', '-')}-{name}.xml", printed)
+
+
+def test_two_fabric_links() -> None:
+    """Each child of each node has a row of its own, and the one that failed is named."""
+    golden("xml-interfaces-two-fabric-links.xml", render_xml.reply(render_xml.interfaces(TWO_FABRIC_LINKS)))
+    golden("data-plane-interfaces-two-fabric-links.txt", render_text.data_plane_interfaces(TWO_FABRIC_LINKS))
+    golden("information-two-fabric-links.txt", information.text(information.nodes(TWO_FABRIC_LINKS, [], {})))
 
 
 @pytest.mark.parametrize("name", ["healthy", "peer-lost"])

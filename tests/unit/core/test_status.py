@@ -3,7 +3,15 @@
 from msgspec.structs import replace
 
 from jsrpd.core.events import ArbiterAnswered, WatchedInterfacesChanged
-from jsrpd.model.configuration import Arbitration, ClusterConfiguration, GroupConfiguration, InterfaceMonitor, Reth
+from jsrpd.core.status import fabric_ways
+from jsrpd.model.configuration import (
+    Arbitration,
+    ClusterConfiguration,
+    FabricLink,
+    GroupConfiguration,
+    InterfaceMonitor,
+    Reth,
+)
 from jsrpd.model.roles import GroupState, RedundancyMode
 from jsrpd.model.status import ClusterStatus, InterfaceMonitorStatus, RethStatus
 from jsrpd.model.time import MILLISECOND, SECOND
@@ -122,6 +130,46 @@ def test_interfaces_of_both_nodes() -> None:
     assert status.reths == (RethStatus("reth0", True, 1),)
     stage.tell(WatchedInterfacesChanged(0b01))
     assert snapshot(stage).reths == (RethStatus("reth0", False, 1),)
+
+
+TWO_FABRICS = replace(MONITORED, fabric_links=(FabricLink(0, "fab", "fab"), FabricLink(1, "fab2", "fab2")))
+"""Watched here: fab, fab2, lan; on the peer: fab, fab2, ge0."""
+
+
+def test_each_fabric_link_for_itself() -> None:
+    stage = Stage(TWO_FABRICS)
+    stage.tell(WatchedInterfacesChanged(0b111))
+    stage.hear(*STANDBY, path=5, interfaces_up=0b111)
+    status = snapshot(stage)
+    assert status.fabric_up
+    assert [(f.name, f.child, f.monitored_up) for f in status.fabric_interfaces] == [
+        ("fab0", "fab", False),
+        ("fab0", "fab2", True),
+        ("fab1", "fab", False),
+        ("fab1", "fab2", True),
+    ]
+
+
+def test_packets_pass_by_a_fabric_link_both_ways_or_not() -> None:
+    """Each node hears the other there, and no end has lost its carrier; what is not known of the peer's does not count."""
+    stage = Stage(TWO_FABRICS)
+    assert fabric_ways(stage.cluster, stage.now) == ()
+    both = 1 << 4 | 1 << 5
+    for path in (4, 5):
+        stage.hear(*STANDBY, path=path, paths_heard=both, interfaces_up=0b111)
+    assert fabric_ways(stage.cluster, stage.now) == (0, 1)
+    stage.tell(WatchedInterfacesChanged(0b101))
+    assert fabric_ways(stage.cluster, stage.now) == (0,)
+    stage.tell(WatchedInterfacesChanged(0b111))
+    stage.hear(*STANDBY, paths_heard=both, interfaces_up=0b110)
+    assert fabric_ways(stage.cluster, stage.now) == (1,)
+    stage.hear(*STANDBY, paths_heard=both, interfaces_up=0b110, configuration_digest=b"another.")
+    assert fabric_ways(stage.cluster, stage.now) == (0, 1)
+    stage.hear(*STANDBY, paths_heard=1 << 4, interfaces_up=0b111)
+    assert fabric_ways(stage.cluster, stage.now) == (0,), "the peer does not hear us there"
+    stage.now += TWO_FABRICS.timing.dead
+    stage.hear(*STANDBY, path=5, paths_heard=both, interfaces_up=0b111)
+    assert fabric_ways(stage.cluster, stage.now) == (1,), "silent for the dead time"
 
 
 def test_states_are_the_operators_words() -> None:

@@ -132,6 +132,24 @@ def test_a_standby_reaches_it_on_the_peer(node: int, address: str, primary: froz
     }
 
 
+@pytest.mark.parametrize(("chosen", "used"), [(None, 1), (0, 0), (1, 1), (2, 1)])
+@pytest.mark.parametrize("address", GATEWAYS)
+def test_of_two_fabric_links_the_chosen_one_is_used(address: str, chosen: int | None, used: int) -> None:
+    """The last one while none is chosen, or one that is not configured; either is ready all the time."""
+    two = msgspec.structs.replace(CONFIGURATION, fabric_links=(FabricLink(0, "fab", "fab"), FabricLink(1, "fab2", "fab2")))
+    state = desired(two, frozenset(), chosen)
+    fabric_address = fabric_address_v4 if address == V4 else fabric_address_v6
+    via, source = fabric_address(7, used, 1), fabric_address(7, used, 0)
+    interface = ("fab", "fab2")[used]
+    assert own_view(state, address) == {
+        Route(MAIN_TABLE, destination, interface, via=via, source=source) for destination in (host(address), GATEWAYS[address])
+    }
+    others = {thing for thing in state if not (isinstance(thing, Route) and thing.via)}
+    assert others == {thing for thing in desired(two, frozenset()) if not (isinstance(thing, Route) and thing.via)}
+    ready = {LinkUp("fab"), LinkUp("fab2"), *(Rule(family, RULE_PEER, PEER_TABLE, iif="fab2") for family in (4, 6))}
+    assert ready < state
+
+
 @pytest.mark.parametrize("address", GATEWAYS)
 def test_without_a_fabric_a_standby_has_no_way_to_it(address: str) -> None:
     alone = msgspec.structs.replace(CONFIGURATION, fabric_links=())

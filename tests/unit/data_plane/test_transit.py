@@ -65,6 +65,13 @@ def test_without_a_fabric_link_nothing_crosses() -> None:
     assert carried(msgspec.structs.replace(CONFIGURATION, fabric_links=())) == ()
 
 
+def test_it_may_cross_by_either_fabric_link() -> None:
+    """The nodes may use different ones, and change them at different times."""
+    links = (FabricLink(0, "fab", "fab"), FabricLink(1, "fab2", "fab2"))
+    two = msgspec.structs.replace(configured(WAN, LAN), fabric_links=links)
+    assert carried(two) == (Carried("reth1", "fab"), Carried("reth1", "fab2"))
+
+
 def test_it_is_the_same_on_both_nodes() -> None:
     """What depends on the roles is asked of the routes."""
     assert carried(msgspec.structs.replace(CONFIGURATION, node_id=1)) == carried(CONFIGURATION)

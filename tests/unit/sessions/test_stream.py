@@ -59,6 +59,8 @@ class World:
     repeat: float = 0.0
     delay: tuple[int, int] = (MILLISECOND // 10, MILLISECOND // 5)
     dead_paths: set[int] = field(default_factory=set)
+    dead_ways: set[tuple[int, str]] = field(default_factory=set)
+    """(path, side): nothing comes to the side by it."""
     stopped: str = ""
     """A side that does nothing for now, as a stopped process; what comes for it waits."""
     previous_version: str = ""
@@ -109,7 +111,7 @@ class World:
     def fly(self, side: Side, path: int, event: Event) -> None:
         to = "b" if side.name == "a" else "a"
         for _ in range(1 + (self.chance.random() < self.repeat)):
-            if path not in self.dead_paths and self.chance.random() >= self.loss:
+            if path not in self.dead_paths and (path, to) not in self.dead_ways and self.chance.random() >= self.loss:
                 at = self.now + self.chance.randint(*self.delay)
                 heapq.heappush(self.flying, (at, next(self.order), to, event))
 
@@ -222,6 +224,24 @@ def test_a_dead_path_is_not_waited_for() -> None:
     world.run(SECOND)
     assert world.sides["b"].delivered == bodies(200)
     assert world.sides["a"].happened.count(PeerLost) == 0
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_loss_of_a_path_costs_one_resend(reverse: bool) -> None:
+    """Nothing waits until the path is known to be silent, in whichever direction it is dead; nor do pieces go by it any more."""
+    world = World(5)
+    world.run(SECOND)
+    deaf, speaks = ("a", "b") if reverse else ("b", "a")
+    world.dead_ways = {(PATHS[0], deaf)}
+    slowest = 0
+    for n in range(30):
+        world.give(speaks, b"%d" % n)
+        world.run(20 * MILLISECOND)
+        slowest = max(slowest, world.sides[speaks].machine.lag(world.now))
+    world.run(100 * MILLISECOND)
+    assert world.sides[deaf].delivered == bodies(30)
+    assert slowest < stream.RESEND_AFTER + 20 * MILLISECOND
+    assert world.sides[speaks].machine.resent < 10
 
 
 def test_silence_is_noticed_and_what_comes_after_is_known_as_a_gap() -> None:
