@@ -99,7 +99,7 @@ def states(lab: Lab) -> list[dict[int, tuple[str, str]]]:
     return [topology.group_states(lab, node) for node in NODES]
 
 
-@pytest.mark.parametrize(("member", "end"), itertools.product(FABRICS, NODES))
+@pytest.mark.parametrize(("member", "end"), list(itertools.product(FABRICS, NODES)))
 def test_either_link_is_cut(lab: Lab, hosts: Hosts, member: str, end: str) -> None:
     """One end has no carrier, the other end has: both leave the link, what crosses goes by the other one, nothing moves."""
     (other,) = set(FABRICS) - {member}
@@ -120,7 +120,7 @@ def test_either_link_is_cut(lab: Lab, hosts: Hosts, member: str, end: str) -> No
 
 
 def test_a_link_that_is_silent_is_left_too(lab: Lab, hosts: Hosts) -> None:
-    """The carriers stay: after the dead time both nodes use the other one; then that falls silent as well, and the first is back."""
+    """The carriers stay: after the dead time both nodes use the other one; then that falls silent, and the first is back."""
     talks = connect(hosts)
     before = states(lab)
     for silent, other in (FABRICS, FABRICS[::-1]):

@@ -2,7 +2,7 @@
 
     interface IF down|up [on node N]            node N lost|killed|stopped|started
     monitor CODE failed|recovered redundancy-group N [weight W] [on node N]       CODE as status shows it: IP, SG, CS ...
-    control link N down|up                      fabric down|up              all links down|up
+    control link N down|up                      fabric [link N] down|up     all links down|up
     all paths down|up (links and segments)
     failover redundancy-group N node M          reset [redundancy-group N]
     maintenance on|off node N                   rejoin node N

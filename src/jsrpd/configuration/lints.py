@@ -139,6 +139,12 @@ def _links(pair: Pair, own: int, facts: Facts) -> Iterator[Lint]:
                     "both are lost together",
                     f"set interfaces fab{configuration.node_id} fabric-options member-interfaces NAME",
                 )
+        members = [below.get(link.interface, link.interface) for link in configuration.fabric_links]
+        if len(set(members)) < len(members):
+            yield Lint(
+                f"node{configuration.node_id}: both fabric members are on {members[0]}: they are lost together",
+                f"set interfaces fab{configuration.node_id} fabric-options member-interfaces NAME",
+            )
         children = {reth.child for reth in configuration.reths}
         for interface in sorted(control & children):
             yield Lint(

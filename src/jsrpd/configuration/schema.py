@@ -325,7 +325,7 @@ INTERFACE_STATEMENTS = {
     "ether-options": Statement("of a child", below=REDUNDANT_PARENT),
     "fabric-options": Statement(
         "of fab0 and fab1",
-        below={"member-interfaces": Statement("child of the fabric interface", value=INTERFACE, many=True)},
+        below={"member-interfaces": Statement("children of the fabric interface, one or two", value=INTERFACE, many=True)},
     ),
     "unit": Statement(
         "logical unit",

@@ -70,6 +70,10 @@ def test_links() -> None:
     only(said(text=one), "one control link only", "control-link 1 interface")
     same = Facts(carriers={"fab": "eth9", "ctl0": "eth9"})
     only(said(facts=same), "fabric member fab is on the same interface as a control link", "fab0 fabric-options")
+    second = "".join(f"set interfaces fab{node} fabric-options member-interfaces fab2\n" for node in (0, 1))
+    assert said(text=SOUND + QUIET + second) == []
+    one_card = Facts(carriers={"fab": "eth9", "fab2": "eth9"})
+    only(said(text=SOUND + QUIET + second, facts=one_card), "both fabric members are on eth9", "fab0 fabric-options")
     without = SOUND + "set chassis cluster control-link 1 interface ctl1\n"
     only(said(text=without)[:1], "reth0: no node-local-address of node0", "node-local-address node 0")
 
