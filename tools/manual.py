@@ -188,7 +188,6 @@ def _explained(word: str, statement: Statement) -> list[str]:
         sentences.append(f"Default: {statement.default}.")
     if statement.refuse:
         sentences.append(f"Refused: it {statement.refuse}.")
-    sentences += [f"Refused: {' '.join(filter(None, (value, why)))}." for value, why in statement.refuse_values.items()]
     return sentences
 
 

@@ -538,10 +538,10 @@ def test_foreign_program_before_ours_is_seen_and_repaired(segment: Segment) -> N
     assert segment.gate.audit(index) == [
         f"program accept (id {number}) runs before the gate on {direction}" for direction in ("ingress", "egress")
     ]
-    assert not segment.gate.in_force(index)
+    assert not segment.gate.in_force(index, f"rg{GROUP}")
     assert_open(segment)
     segment.gate.attach_reth(index, GROUP)
-    assert segment.gate.in_force(index)
+    assert segment.gate.in_force(index, f"rg{GROUP}")
     assert [bpf.prog_query(index, hook)[1:] for hook in HOOKS] == [[number], [number]]
     assert_shut(segment)
 

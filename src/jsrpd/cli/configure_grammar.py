@@ -185,5 +185,5 @@ def _values(node: Node, statement: Statement, container: Container, adding: bool
     after = _Lazy(lambda: _below(container[0], container[1], container, adding))
     described = statement.value.description
     if CHOICE in described:
-        return {word: Word("", after, "path") for word in described.split(CHOICE) if word not in statement.refuse_values}
+        return {word: Word("", after, "path") for word in described.split(CHOICE)}
     return {"VALUE": Word(described, after, "path", "value")}

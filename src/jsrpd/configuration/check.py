@@ -116,8 +116,6 @@ def _values(node: Node, statement: Statement, path: str) -> list[Problem]:
         if not statement.value.accepts(text):
             message = f"{text} is not {_within(statement.value.description)}"
             problems.append(problem_at(value.word, path, message))
-        elif text in statement.refuse_values:
-            problems.append(problem_at(value.word, path, f"{text} {statement.refuse_values[text]}"))
         for extra in value.children.values():
             problems.append(problem_at(extra.word, path, f"unexpected {extra.word.text}"))
     return problems

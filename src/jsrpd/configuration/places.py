@@ -86,7 +86,7 @@ def objection(place: Place, word: str) -> str:
             return _not_accepted(word, statement.key)
         case Role.LEAF:
             assert statement is not None and statement.value is not None
-            return _not_accepted(word, statement.value) or _refused(word, statement)
+            return _not_accepted(word, statement.value)
         case Role.VALUE:
             return f"unexpected {word}"
         case Role.CONTAINER | Role.ENTRY:
@@ -102,10 +102,6 @@ def objection(place: Place, word: str) -> str:
 def _not_accepted(word: str, value: Value) -> str:
     within = "within " if value.description[0].isdigit() else ""
     return "" if value.accepts(word) else f"{word} is not {within}{value.description}"
-
-
-def _refused(word: str, statement: Statement) -> str:
-    return f"{word} {statement.refuse_values[word]}" if word in statement.refuse_values else ""
 
 
 def in_full(place: Place, word: str) -> str:

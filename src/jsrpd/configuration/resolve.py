@@ -340,6 +340,8 @@ class Resolver:
 
     def _virtual_mac(self, index: int) -> bytes:
         scheme = _value(self.views[self.node_id].find("chassis", "cluster"), "local", "virtual-mac")
+        if scheme == "child":
+            return b""
         if scheme == "juniper":
             # Reference 1.5: the nibbles of the cluster-id are swapped.
             return bytes([0x00, 0x10, 0xDB, 0xFF, (self.cluster_id & 0xF) << 4 | self.cluster_id >> 4, index])

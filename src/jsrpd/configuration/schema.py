@@ -99,7 +99,6 @@ class Statement:
     bare: str = ""
     """The value that the word alone stands for."""
     refuse: str = ""
-    refuse_values: dict[str, str] = field(default_factory=dict)
     presence: bool = False
 
 
@@ -272,10 +271,9 @@ CLUSTER = {
     ),
     "in-band-heartbeat": Statement("hello frames on the reth segments", value=choice("on", "off"), default="on"),
     "virtual-mac": Statement(
-        "how virtual MAC addresses are made",
+        "how virtual MAC addresses are made; child: none, a reth has its child's own",
         value=choice("local", "juniper", "child"),
         default="local",
-        refuse_values={"child": NOT_YET},
     ),
     "session-synchronization": Statement("sessions survive a failover", below=SESSION_SYNCHRONIZATION),
     "watchdog": Statement(

@@ -2,7 +2,8 @@
 
 The reth's program is about a dozen instructions and runs for each frame entering or leaving the reth. The child's
 program guards the same virtual MACs one layer below, so that a macvlan made anew cannot fail open, and keeps the
-child from speaking for gated addresses with its own MAC (ARP flux, weak host model: kernel facts). Pure bytes.
+child from speaking for gated addresses with its own MAC (ARP flux, weak host model: kernel facts). A reth without a virtual
+MAC has the child's: there one program for both layers tells by the addresses what is the node's own. Pure bytes.
 """
 
 import struct
@@ -21,14 +22,18 @@ PASS, DROP = -1, 2
 """TC_ACT_UNSPEC: on to the next program; TC_ACT_SHOT."""
 HELPER_MAP_LOOKUP, HELPER_LOAD_BYTES, HELPER_BOOT_CLOCK = 1, 26, 125
 PSEUDO_MAP_FD, PSEUDO_MAP_VALUE = 1, 2
-SKB_DATA, SKB_DATA_END = 76, 80
+SKB_PACKET_TYPE, SKB_VLAN_PRESENT, SKB_VLAN_TCI, SKB_DATA, SKB_DATA_END = 4, 20, 24, 76, 80
+OTHER_HOST, VLAN_ID = 3, 0xFFF
+"""PACKET_OTHERHOST; the bits of a VLAN tag that hold its id, 0 for a tag which only gives a priority."""
 
 R0, R1, R2, R3, R4, R6, R7, R8, R9, R10 = 0, 1, 2, 3, 4, 6, 7, 8, 9, 10
 BYTE, HALF, WORD, DOUBLE = 0x10, 0x08, 0x00, 0x18
 
 IPV4, ARP, IPV6 = 0x0800, 0x0806, 0x86DD
 ETHERNET_BYTES, IPV6_BYTES = 14, 40
-NEIGHBOUR_ADVERTISEMENT, ICMPV6 = 136, 58
+ROUTER_ADVERTISEMENT, NEIGHBOUR_ADVERTISEMENT, REDIRECT = 134, 136, 137
+HOP_BY_HOP, ICMPV6 = 0, 58
+LINK_LOCAL = 0xFE80
 MAC_KEY, ADDRESS_KEY, SCRATCH = -8, -24, -32
 """Where on the program's stack the two lookup keys and a byte under examination stand."""
 
@@ -181,6 +186,101 @@ def child_program(lease_map: int, macs: int, addresses: int, *, ingress: bool) -
     )
 
 
+def station_program(lease_map: int, own: int, group: int, *, ingress: bool) -> bytes:
+    """Ingress or egress of a reth of ``group`` without a virtual MAC, and of its child. ``own``: addresses by which this node is
+    reached whatever its role; everything else that uses the MAC follows the deadline.
+
+    VLANs of the child are other interfaces and pass; a tag that only gives a priority does not make one.
+    """
+    return assemble(
+        [
+            _move(R6, R1),
+            _load(WORD, R7, R6, SKB_DATA),
+            _load(WORD, R8, R6, SKB_DATA_END),
+            _move(R2, R7),
+            _add(R2, ETHERNET_BYTES),
+            _if_greater(R2, R8, "drop"),
+            _load(WORD, R2, R6, SKB_VLAN_PRESENT),
+            _if_equal(R2, 0, "untagged"),
+            _load(WORD, R2, R6, SKB_VLAN_TCI),
+            _and(R2, VLAN_ID),
+            _if_not_equal(R2, 0, "pass"),
+            Label("untagged"),
+            *(_comes(own) if ingress else _goes(own)),
+            Label("judge"),
+            _slot(R9, lease_map, group),
+            *_judge(R9),
+            Label("drop"),
+            *_verdict(DROP),
+            Label("pass"),
+            *_verdict(PASS),
+        ]
+    )
+
+
+def _comes(own: int) -> list[Line]:
+    """Ingress by the one MAC there is. What the switch floods to others is none of ours: the reth would take it for its own.
+
+    Broadcasts and ARP must reach the node for its own addresses; what it answers for others is stopped on egress.
+    """
+    return [
+        _load(WORD, R2, R6, SKB_PACKET_TYPE),
+        _if_equal(R2, OTHER_HOST, "drop"),
+        _load(BYTE, R2, R7, 0),
+        _and(R2, 1),
+        _if_not_equal(R2, 0, "pass"),
+        _load(HALF, R2, R7, 12),
+        _if_equal(R2, _ether_type(IPV4), "ipv4"),
+        _if_equal(R2, _ether_type(ARP), "pass"),
+        _if_not_equal(R2, _ether_type(IPV6), "judge"),
+        *_fetch(ETHERNET_BYTES + 24, 16, ADDRESS_KEY, otherwise="judge"),
+        _jump("whose"),
+        Label("ipv4"),
+        *_fetch_mapped(ETHERNET_BYTES + 16, otherwise="judge"),
+        *_pass_own(own),
+    ]
+
+
+def _goes(own: int) -> list[Line]:
+    """Egress by the one MAC there is: packets from own addresses, ARP and advertisements for them. A link-local address is the
+    node's own as well, but it speaks only to ask and to join: it offers no route and answers for nobody."""
+    payload = ETHERNET_BYTES + IPV6_BYTES
+    return [
+        _load(HALF, R2, R7, 12),
+        _if_equal(R2, _ether_type(IPV4), "ipv4"),
+        _if_equal(R2, _ether_type(ARP), "arp"),
+        _if_not_equal(R2, _ether_type(IPV6), "pass"),
+        *_fetch(ETHERNET_BYTES + 6, 1, SCRATCH, otherwise="judge"),
+        _load(BYTE, R9, R10, SCRATCH),
+        _if_not_equal(R9, ICMPV6, "source"),
+        *_fetch(payload, 1, SCRATCH, otherwise="judge"),
+        _load(BYTE, R2, R10, SCRATCH),
+        _if_equal(R2, ROUTER_ADVERTISEMENT, "judge"),
+        _if_equal(R2, REDIRECT, "judge"),
+        _if_not_equal(R2, NEIGHBOUR_ADVERTISEMENT, "source"),
+        *_fetch(payload + 8, 16, ADDRESS_KEY, otherwise="judge"),
+        *_lookup(own, ADDRESS_KEY),
+        _if_equal(R0, 0, "judge"),
+        Label("source"),
+        *_fetch(ETHERNET_BYTES + 8, 16, ADDRESS_KEY, otherwise="judge"),
+        _load(HALF, R2, R10, ADDRESS_KEY),
+        _if_not_equal(R2, _ether_type(LINK_LOCAL), "whose"),
+        _if_equal(R9, ICMPV6, "pass"),
+        _if_equal(R9, HOP_BY_HOP, "pass"),
+        _jump("judge"),
+        Label("arp"),
+        *_fetch_mapped(ETHERNET_BYTES + 14, otherwise="judge"),
+        _jump("whose"),
+        Label("ipv4"),
+        *_fetch_mapped(ETHERNET_BYTES + 12, otherwise="judge"),
+        *_pass_own(own),
+    ]
+
+
+def _pass_own(own: int) -> list[Line]:
+    return [Label("whose"), *_lookup(own, ADDRESS_KEY), _if_not_equal(R0, 0, "pass")]
+
+
 def _virtual_mac(macs: int, offset: int) -> list[Line]:
     """To ``virtual`` with r0 at the group if the MAC at ``offset`` is one; else on, the frame at r7, its context in r6."""
     return [
@@ -248,8 +348,8 @@ def _ether_type(value: int) -> int:
     return (value & 0xFF) << 8 | value >> 8
 
 
-def _fetch(offset: int, length: int, place: int) -> list[Line]:
-    """Copy frame bytes to the stack; pass a frame that ends before them.
+def _fetch(offset: int, length: int, place: int, otherwise: str = "pass") -> list[Line]:
+    """Copy frame bytes to the stack; a frame that ends before them goes to ``otherwise``.
 
     By the helper, because a driver may leave everything behind the Ethernet header outside the linear part.
     """
@@ -260,16 +360,16 @@ def _fetch(offset: int, length: int, place: int) -> list[Line]:
         _add(R3, place),
         _set(R4, length),
         _call(HELPER_LOAD_BYTES),
-        _if_not_equal(R0, 0, "pass"),
+        _if_not_equal(R0, 0, otherwise),
     ]
 
 
-def _fetch_mapped(offset: int) -> list[Line]:
+def _fetch_mapped(offset: int, otherwise: str = "pass") -> list[Line]:
     """IPv4 address at ``offset`` of the frame as ::ffff:a.b.c.d in the address key."""
     return [
         _store_value(DOUBLE, R10, ADDRESS_KEY, 0),
         _store_value(WORD, R10, ADDRESS_KEY + 8, -0x10000),
-        *_fetch(offset, 4, ADDRESS_KEY + 12),
+        *_fetch(offset, 4, ADDRESS_KEY + 12, otherwise),
     ]
 
 

@@ -29,7 +29,7 @@ LINK_LOCAL_PREFIX = 64
 
 @dataclass(frozen=True, slots=True)
 class MacVlan:
-    """A reth: macvlan in private mode on its child, with the virtual MAC."""
+    """A reth: macvlan in private mode on its child, with the virtual MAC. ``mac`` empty: in passthru mode, with the child's."""
 
     name: str
     parent: str
@@ -120,6 +120,14 @@ def movable_addresses(configuration: ClusterConfiguration) -> frozenset[str]:
     return frozenset(t.secondary_address for m in monitored if m is not None for t in m.targets if t.secondary_address)
 
 
+def own_addresses(configuration: ClusterConfiguration) -> set[bytes]:
+    """Packed addresses by which this node is reached whatever its role, on reths without a virtual MAC."""
+    stations = [reth for reth in configuration.reths if not reth.mac]
+    own = {unit.address for reth in stations for unit in reth.node_local_addresses}
+    found = own | (set(movable_addresses(configuration)) if stations else set())
+    return {ipaddress.ip_address(address).packed for address in found}
+
+
 def _secondary_addresses(c: ClusterConfiguration, reth: Reth) -> set[Thing]:
     """From where a node that is not primary asks the monitored addresses of a segment (reference 5.3).
 
@@ -132,10 +140,10 @@ def _secondary_addresses(c: ClusterConfiguration, reth: Reth) -> set[Thing]:
         prefix = ipaddress.ip_network(f"{unit.address}/{unit.prefix_length}", strict=False)
         inside = sorted({t.secondary_address for t in targets if ipaddress.ip_address(t.secondary_address) in prefix})
         for source in inside:
-            things.add(Address(reth.child, source, prefix.max_prefixlen))
+            things |= _own_address(reth, source, prefix.max_prefixlen)
         has_route = any(ipaddress.ip_address(own.address) in prefix for own in reth.node_local_addresses)
         if inside and not has_route:
-            things.add(Route(MAIN_TABLE, str(prefix), reth.child, source=inside[0], metric=NODE_LOCAL_METRIC))
+            things.add(Route(MAIN_TABLE, str(prefix), reth.station, source=inside[0], metric=NODE_LOCAL_METRIC))
     return things
 
 
@@ -170,15 +178,23 @@ def _pre_provisioned(reth: Reth) -> set[Thing]:
         LinkUp(reth.name),
     }
     for own in reth.node_local_addresses:
-        things.add(Address(reth.child, own.address, own.prefix_length))
+        things |= _own_address(reth, own.address, own.prefix_length)
         prefix = _network(own.address, own.prefix_length)
-        things.add(Route(MAIN_TABLE, prefix, reth.child, source=own.address, metric=NODE_LOCAL_METRIC))
+        things.add(Route(MAIN_TABLE, prefix, reth.station, source=own.address, metric=NODE_LOCAL_METRIC))
     for unit in reth.addresses:
         things |= {
             Address(reth.name, unit.address, unit.prefix_length),
             Route(OWNER_TABLE, _host(unit.address), reth.name, "local"),
             Route(OWNER_TABLE, _network(unit.address, unit.prefix_length), reth.name, source=unit.address),
         }
+    return things
+
+
+def _own_address(reth: Reth, address: str, prefix_length: int) -> set[Thing]:
+    """An address of this node on the segment. On a reth it is local in every role, also for what asks the owner's table."""
+    things: set[Thing] = {Address(reth.station, address, prefix_length)}
+    if reth.station == reth.name:
+        things |= {Route(table, _host(address), reth.name, "local") for table in (LOCAL_TABLE, OWNER_TABLE)}
     return things
 
 

@@ -19,6 +19,7 @@ from jsrpd.data_plane.gate_program import (
     child_program,
     mac_key,
     reth_program,
+    station_program,
 )
 from jsrpd.kernel import bpf
 from jsrpd.model.roles import GroupState
@@ -28,6 +29,8 @@ WORDS = SLOT_BYTES // 8
 NAME_PREFIX = "jsrpd_"
 MAX_ADDRESSES = 8192
 MAX_MACS = 512
+UNSPECIFIED = {address_key(bytes(4)), address_key(bytes(16))}
+"""Who has no address yet may ask whether one is in use (RFC 5227, RFC 4861 section 7.2.2)."""
 HOOKS = (bpf.TCX_INGRESS, bpf.TCX_EGRESS)
 
 
@@ -110,15 +113,19 @@ class LeaseMap:
 class Gate:
     """Loads the programs against a lease map and keeps them attached, first in the chain.
 
-    The tables of MACs and addresses are its own: fill them before ``attach_child``, which ends the guard of an
-    earlier Gate with other tables. What is attached stays in force when the process dies.
+    The tables of MACs and addresses are its own: fill them before ``attach_child`` and ``attach_station``, which end the guard
+    of an earlier Gate with other tables. What is attached stays in force when the process dies.
     """
 
     def __init__(self, lease_map: LeaseMap) -> None:
         self._lease_map = lease_map
         self._macs = bpf.map_create(bpf.HASH, MAC_KEY_BYTES, 4, MAX_MACS, "jsrpd_macs")
         self._addresses = bpf.map_create(bpf.HASH, ADDRESS_KEY_BYTES, 4, MAX_ADDRESSES, "jsrpd_addresses")
+        self._own = bpf.map_create(bpf.HASH, ADDRESS_KEY_BYTES, 4, MAX_ADDRESSES, "jsrpd_own")
+        self._known_own: set[bytes] = set()
         self._attached: dict[int, list[int]] = {}
+        self._guards: dict[int, str] = {}
+        """Names of what was last attached."""
 
     def add_mac(self, mac: bytes, group: int) -> None:
         """Frames with this virtual MAC obey the group's deadline on the children."""
@@ -136,6 +143,15 @@ class Gate:
         """No longer gated."""
         bpf.map_delete(self._addresses, address_key(packed))
 
+    def set_own(self, addresses: set[bytes]) -> None:
+        """The packed addresses by which this node is reached whatever its role, where it has no virtual MAC; no others are."""
+        keys = {address_key(packed) for packed in addresses} | UNSPECIFIED
+        for gone in self._known_own - keys:
+            bpf.map_delete(self._own, gone)
+        for key in keys - self._known_own:
+            bpf.map_update(self._own, key, struct.pack("=I", 1))
+        self._known_own = keys
+
     def attach_reth(self, index: int, group: int) -> None:
         """Gate a reth. Call before the link goes up. OSError when the interface is gone or the kernel refuses."""
         code = reth_program(self._lease_map.fd, group)
@@ -146,6 +162,11 @@ class Gate:
         tables = self._lease_map.fd, self._macs, self._addresses
         codes = [child_program(*tables, ingress=hook == bpf.TCX_INGRESS) for hook in HOOKS]
         self._attach(index, [(code, f"{NAME_PREFIX}child") for code in codes])
+
+    def attach_station(self, index: int, group: int) -> None:
+        """Gate a reth that has its child's MAC, or that child; of the reth before the link goes up. OSError as ``attach_reth``."""
+        codes = [station_program(self._lease_map.fd, self._own, group, ingress=hook == bpf.TCX_INGRESS) for hook in HOOKS]
+        self._attach(index, [(code, f"{NAME_PREFIX}st{group}") for code in codes])
 
     def _attach(self, index: int, programs: list[tuple[bytes, str]]) -> None:
         """Ours first, then whatever we or an earlier daemon attached before is taken away: never a moment without a gate.
@@ -163,11 +184,11 @@ class Gate:
             finally:
                 os.close(fresh)
                 _close(former)
-        self._attached[index] = numbers
+        self._attached[index], self._guards[index] = numbers, programs[0][1]
 
-    def in_force(self, index: int) -> bool:
-        """The programs last attached to the interface by this gate are first on both hooks."""
-        return not self.audit(index)
+    def in_force(self, index: int, guard: str) -> bool:
+        """This is the guard last attached to the interface by this gate (``child``, ``rg1``, ``st1``), first on both hooks."""
+        return self._guards.get(index) == f"{NAME_PREFIX}{guard}" and not self.audit(index)
 
     def audit(self, index: int) -> list[str]:
         """What is wrong with the gate of an interface, in words; empty when all is well."""

@@ -72,8 +72,8 @@ def watch(reths: Sequence[tuple[str, str, bytes, str]], seconds: int) -> list[Ga
     """Ask each (reth, child, virtual MAC, address) every ``WATCH_EVERY_S`` for so long, and note each answer.
 
     To the virtual MAC and nobody else, and answered to this port and nobody else, so that neither hosts nor switches have work
-    with it. ARP is asked from no address; a neighbour solicitation from the port's link-local address, because an answer to
-    none would go to every host of the segment (RFC 4861 section 7.2.4).
+    with it; without one to everybody, and whoever answers has it. ARP is asked from no address; a neighbour solicitation from the
+    port's link-local address, because an answer to none would go to every host of the segment (RFC 4861 section 7.2.4).
     """
     watched = [_Watched(*reth) for reth in reths]
     selector = selectors.DefaultSelector()
@@ -97,7 +97,7 @@ class _Watched:
     """One reth of ``watch``."""
 
     def __init__(self, reth: str, child: str, mac: bytes, address: str) -> None:
-        self._reth, self._mac, self._address = reth, mac.hex(":"), address
+        self._reth, self._mac, self._address = reth, mac, address
         self._packed = ipaddress.ip_address(address).packed
         self._asked: list[int] = []
         self._answered: list[int] = []
@@ -129,7 +129,8 @@ class _Watched:
         with contextlib.suppress(OSError):
             while True:
                 frame, (_name, _protocol, kind, _hardware, _sender) = self.socket.recvfrom(256)
-                if kind != PACKET_OUTGOING and read_answer(frame) == (self._packed, self._mac):
+                answer = read_answer(frame) if kind != PACKET_OUTGOING else None
+                if answer is not None and answer[0] == self._packed and self._mac.hex(":") in ("", answer[1]):
                     self._answered.append(time.time_ns())
 
     def end(self) -> GatewayWatch:
@@ -170,7 +171,9 @@ def read_answer(frame: bytes) -> tuple[bytes, str] | None:
 
 def question(mac: bytes, virtual_mac: bytes, packed: bytes) -> bytes:
     """Of a port with that MAC to who has the virtual MAC: does it answer for the address? As in neighbour unreachability
-    detection (RFC 4861 section 7.3)."""
+    detection (RFC 4861 section 7.3). Without a virtual MAC to everybody, as who looks for it does."""
+    if not virtual_mac:
+        return _probe(mac, packed)
     if len(packed) == 4:
         return virtual_mac + _probe(mac, packed)[6:]
     option = struct.pack("!BB6s", SOURCE_LINK_LAYER, 1, mac)

@@ -35,7 +35,8 @@ NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWRULE, DELRULE, GETRULE = 32, 33, 34
 IFF_UP = 1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO = 1, 3, 5, 18
-INFO_KIND, INFO_DATA, MACVLAN_MODE, MACVLAN_PRIVATE = 1, 2, 1, 1
+INFO_KIND, INFO_DATA, MACVLAN_MODE, MACVLAN_FLAGS = 1, 2, 1, 2
+MACVLAN_PRIVATE, MACVLAN_PASSTHRU, NOT_PROMISCUOUS = 1, 8, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 NO_DAD, NO_PREFIX_ROUTE = 0x02, 0x200
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_TABLE = 1, 4, 5, 6, 7, 15
@@ -104,9 +105,10 @@ class RtNetlink:
             if link.up:
                 observed.things.add(LinkUp(link.name))
             if link.name in reths:
-                ours = link.kind == "macvlan" and link.mode == MACVLAN_PRIVATE
+                ours = link.kind == "macvlan" and link.mode in (MACVLAN_PRIVATE, MACVLAN_PASSTHRU)
                 # Anything else by that name is in the way: an unknown parent makes the plan replace it.
-                observed.things.add(MacVlan(link.name, names.get(link.parent, "") if ours else "", link.mac))
+                mac = b"" if link.mode == MACVLAN_PASSTHRU else link.mac
+                observed.things.add(MacVlan(link.name, names.get(link.parent, "") if ours else "", mac))
         for family in FAMILIES.values():
             for _kind, body in self._netlink.dump(GETADDR, ADDRESS.pack(family, 0, 0, 0, 0)):
                 address = _address(body, names)
@@ -182,10 +184,14 @@ def _macvlan_request(macvlan: MacVlan, adding: bool, indexes: dict[str, int]) ->
     parent = indexes.get(macvlan.parent)
     if parent is None:
         return None
-    mode = attribute(INFO_DATA, attribute(MACVLAN_MODE, struct.pack("=I", MACVLAN_PRIVATE)))
-    info = attribute(IFLA_LINKINFO, attribute(INFO_KIND, b"macvlan") + mode)
+    if macvlan.mac:
+        mac, data = attribute(IFLA_ADDRESS, macvlan.mac), attribute(MACVLAN_MODE, struct.pack("=I", MACVLAN_PRIVATE))
+    else:
+        mac, data = b"", attribute(MACVLAN_MODE, struct.pack("=I", MACVLAN_PASSTHRU))
+        data += attribute(MACVLAN_FLAGS, struct.pack("=H", NOT_PROMISCUOUS))
+    info = attribute(IFLA_LINKINFO, attribute(INFO_KIND, b"macvlan") + attribute(INFO_DATA, data))
     body = LINK.pack(0, 0, 0, 0, 0, 0) + name + attribute(IFLA_LINK, struct.pack("=I", parent))
-    return NEWLINK, CREATE | EXCLUSIVE, body + attribute(IFLA_ADDRESS, macvlan.mac) + info
+    return NEWLINK, CREATE | EXCLUSIVE, body + mac + info
 
 
 def _address_request(address: Address, adding: bool, index: int) -> tuple[int, int, bytes]:

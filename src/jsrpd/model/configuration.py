@@ -169,9 +169,15 @@ class Reth(msgspec.Struct, frozen=True):
     """This node's child interface."""
     peer_child: str
     mac: bytes
-    """Virtual MAC, 6 bytes."""
+    """Virtual MAC, 6 bytes; empty: the reth has its child's own."""
     addresses: tuple[RethUnitAddress, ...] = ()
     node_local_addresses: tuple[RethUnitAddress, ...] = ()
+
+    @property
+    def station(self) -> str:
+        """The interface that has the addresses of this node on the segment: with one MAC for all, what comes for them enters
+        by the reth."""
+        return self.child if self.mac else self.name
 
 
 class SyslogHost(msgspec.Struct, frozen=True):

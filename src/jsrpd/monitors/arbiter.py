@@ -58,5 +58,5 @@ def way(address: str, reths: Iterable[Reth]) -> Way:
     for reth in reths:
         for unit in reth.node_local_addresses:
             if asked in ipaddress.ip_network(f"{unit.address}/{unit.prefix_length}", strict=False):
-                return Way(unit.address, reth.child)
+                return Way(unit.address, reth.station)
     return Way()

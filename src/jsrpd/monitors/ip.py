@@ -216,7 +216,7 @@ def way(target: IpTarget, reths: Iterable[Reth], owner: bool) -> Way | None:
             return Way(unit.address, reth.name)
         own = _unit(reth.node_local_addresses, address)
         source = target.secondary_address or (own.address if own else "")
-        return Way(source, reth.child) if source else None
+        return Way(source, reth.station) if source else None
     return Way() if owner else None
 
 

@@ -51,9 +51,10 @@ class Announcer:
     def announce(self, now: Instant, group: int, repeat: bool) -> None:
         """The frames of its virtual MACs at once, its addresses in the turns from this one on."""
         reths = self._reths.get(group, [])
-        for reth in reths:
-            self._send(reth.name, switch_frame(reth.mac))
-        self._waiting.extend((group, reth.name, frame) for reth in reths for frame in _announcements(reth))
+        macs = [(reth, reth.mac or self._childs_mac(reth.name)) for reth in reths]
+        for reth, mac in macs:
+            self._send(reth.name, switch_frame(mac))
+        self._waiting.extend((group, reth.name, frame) for reth, mac in macs for frame in _announcements(reth, mac))
         self._next_at = min(self._next_at, now)
         if repeat:
             self._due += [(now + n * SPREAD, group) for n in range(1, self._counts.get(group, 0))]
@@ -85,6 +86,11 @@ class Announcer:
                 return None
         return self._sockets[reth]
 
+    def _childs_mac(self, reth: str) -> bytes:
+        """Of a reth without a virtual MAC, as it is now; of one that is not there nothing can be said anyway."""
+        frame_socket = self._socket(reth)
+        return frame_socket.mac if frame_socket is not None else bytes(6)
+
     def _send(self, reth: str, frame: bytes) -> None:
         for _attempt in range(2):
             frame_socket = self._socket(reth)
@@ -94,11 +100,11 @@ class Announcer:
             self._sockets.pop(reth).close()
 
 
-def _announcements(reth: Reth) -> list[bytes]:
+def _announcements(reth: Reth, mac: bytes) -> list[bytes]:
     frames: list[bytes] = []
     for address in reth.addresses:
         if ":" in address.address:
-            frames.append(unsolicited_na(reth.mac, address.address))
+            frames.append(unsolicited_na(mac, address.address))
         else:
-            frames.extend(gratuitous_arp(reth.mac, address.address))
+            frames.extend(gratuitous_arp(mac, address.address))
     return frames

@@ -16,7 +16,18 @@ import time
 from dataclasses import astuple
 from pathlib import Path
 
-from jsrpd.data_plane.plan import Add, Address, MacVlan, Operation, Remove, describe, desired, movable_addresses, plan
+from jsrpd.data_plane.plan import (
+    Add,
+    Address,
+    MacVlan,
+    Operation,
+    Remove,
+    describe,
+    desired,
+    movable_addresses,
+    own_addresses,
+    plan,
+)
 from jsrpd.data_plane.transit import carried
 from jsrpd.kernel import sysctl
 from jsrpd.kernel.gate import Gate, LeaseMap
@@ -55,6 +66,9 @@ RETH_SYSCTLS = {
     "net/ipv6/conf/{}/accept_dad": "0",
     "net/ipv6/conf/{}/accept_ra": "0",
 }
+STATION_SYSCTLS = {"net/ipv4/conf/{}/arp_announce": "1", "net/ipv4/conf/{}/promote_secondaries": "1"}
+"""Of a reth that has the node's own addresses besides: it asks in the name of the address that sends, which a standby may; with 2
+the kernel would take whichever it knows first. And of several addresses in a network none may go with the first."""
 CHILD_SYSCTLS = {
     "net/ipv4/conf/{}/arp_ignore": "1",
     "net/ipv4/conf/{}/arp_announce": "2",
@@ -334,14 +348,18 @@ class Keeper:
         if self.gate is None:
             return
         for reth in self.configuration.reths:
-            for interface, attach in ((reth.name, True), (reth.child, False)):
+            station = f"st{reth.group}"
+            for interface, guard in ((reth.name, f"rg{reth.group}"), (reth.child, "child")):
+                guard = guard if reth.mac else station
                 link = links.get(interface)
-                if link is None or self.gate.in_force(link.index):
+                if link is None or self.gate.in_force(link.index, guard):
                     continue
-                if attach:
-                    self.gate.attach_reth(link.index, reth.group)
-                else:
+                if guard == station:
+                    self.gate.attach_station(link.index, reth.group)
+                elif guard == "child":
                     self.gate.attach_child(link.index)
+                else:
+                    self.gate.attach_reth(link.index, reth.group)
                 if self.settled:
                     self._repaired(f"gate of {interface}")
 
@@ -355,8 +373,10 @@ class Keeper:
     def _load_gate(self) -> None:
         if self.gate is None:
             return
+        self.gate.set_own(own_addresses(self.configuration))
         for reth in self.configuration.reths:
-            self.gate.add_mac(reth.mac, reth.group)
+            if reth.mac:
+                self.gate.add_mac(reth.mac, reth.group)
             for unit in reth.addresses:
                 self.gate.add_address(ipaddress.ip_address(unit.address).packed, reth.group)
 
@@ -378,6 +398,7 @@ def wanted_sysctls(configuration: ClusterConfiguration, present: frozenset[str])
     for reth in configuration.reths:
         if reth.name in present:
             settings |= {name.format(reth.name): value for name, value in RETH_SYSCTLS.items()}
+            settings |= {} if reth.mac else {name.format(reth.name): value for name, value in STATION_SYSCTLS.items()}
         if reth.child in present:
             settings |= {name.format(reth.child): value for name, value in CHILD_SYSCTLS.items()}
     for fabric in configuration.fabric_links:

@@ -226,8 +226,11 @@ def _probes(c: ClusterConfiguration) -> Iterator[ProbeSurvey]:
 
 
 def _duplicates(c: ClusterConfiguration) -> Iterator[DuplicateSurvey]:
-    ours = {reth.mac.hex(":") for reth in c.reths}
+    """By a MAC that is not the cluster's. Without a virtual MAC nobody can tell the other node's from a stranger's."""
+    ours = {reth.mac.hex(":") for reth in c.reths if reth.mac}
     for reth in c.reths:
+        if not reth.mac:
+            continue
         addresses = [one.address for one in reth.addresses[:MAX_PROBED]]
         try:
             answered = probes.answerers(reth.child, addresses)

@@ -220,7 +220,7 @@ def words_after(mode: ConfigureMode, *typed: str) -> set[str]:
 
 def test_completion_comes_from_the_schema_and_the_candidate(mode: ConfigureMode) -> None:
     assert {"system", "snmp", "chassis", "interfaces", "groups", "apply-groups"} == words_after(mode, "set")
-    assert words_after(mode, "set", "chassis", "cluster", "virtual-mac") == {"local", "juniper"}
+    assert words_after(mode, "set", "chassis", "cluster", "virtual-mac") == {"local", "juniper", "child"}
     assert words_after(mode, "set", "chassis", "cluster", "redundancy-group") == {"0", "1", "NAME"}
     assert "heartbeat-interval" in words_after(mode, "set", "chassis", "cluster", "heartbeat-threshold", "VALUE")
     assert words_after(mode, "delete", "chassis", "cluster", "redundancy-group") == {"0", "1"}

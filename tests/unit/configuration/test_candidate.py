@@ -83,7 +83,7 @@ def test_a_single_value_is_replaced_and_several_are_added(candidate: Candidate) 
         ("chassis cluster heartbeat-interval", "needs a value: 5..2000 ms"),
         ("chassis cluster redundancy-group", "needs 0..128"),
         ("chassis cluster redundancy-group 129", "129 is not within 0..128"),
-        ("chassis cluster virtual-mac child", "is not in this release"),
+        ("interfaces reth0 unit 0 vlan-id 5", "is not in this release"),
         ("chassis cluster reth-count [ 2 3 ]", "unknown statement 3"),
         ("interfaces a/b", "is not an interface name"),
     ],

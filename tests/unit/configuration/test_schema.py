@@ -85,7 +85,6 @@ def test_other_values(line: str, message: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "chassis cluster virtual-mac child",
         "chassis cluster redundancy-group 1 route 198.51.100.0/24 next-hop 192.0.2.9",
         "interfaces reth0 unit 0 vlan-id 5",
     ],
@@ -172,9 +171,9 @@ def test_every_value_arrives() -> None:
     assert configuration.syslog_hosts == (SyslogHost("192.0.2.99", 1514, True),)
 
 
-@pytest.mark.parametrize(("scheme", "mac"), [("local", "02:6a:73:07:00:00"), ("juniper", "00:10:db:ff:70:00")])
+@pytest.mark.parametrize(("scheme", "mac"), [("local", "02:6a:73:07:00:00"), ("juniper", "00:10:db:ff:70:00"), ("child", "")])
 def test_virtual_mac(scheme: str, mac: str) -> None:
-    """``juniper``: the reference's section 1.5, nibbles of the cluster-id swapped."""
+    """``juniper``: the reference's section 1.5, nibbles of the cluster-id swapped. ``child``: none."""
     assert read(f"set chassis cluster virtual-mac {scheme}").reths[0].mac.hex(":") == mac
 
 
