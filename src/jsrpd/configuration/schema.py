@@ -332,8 +332,8 @@ INTERFACE_STATEMENTS = {
             "family": Statement("addresses", below=FAMILY),
             "vlan-id": Statement("VLAN of the unit", value=integer(1, 4094), refuse="needs a kernel with VLAN and " + NOT_YET),
             "node-local-address": Statement(
-                "a node's own address on the segment",
-                below={"node": Statement("which node", key=integer(0, 1), value=PREFIX)},
+                "a node's own addresses on the segment",
+                below={"node": Statement("which node", key=integer(0, 1), value=PREFIX, many=True)},
             ),
         },
     ),

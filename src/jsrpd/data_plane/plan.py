@@ -19,11 +19,11 @@ from jsrpd.model.addressing import (
 )
 from jsrpd.model.configuration import ClusterConfiguration, Reth, RethUnitAddress
 
-OWNER_TABLE, PEER_TABLE, MAIN_TABLE, LOCAL_TABLE = 1000, 1001, 254, 255
-"""``PEER_TABLE`` is for what comes from the peer by a fabric link."""
-RULE_IIF, RULE_FROM, RULE_PEER, RULE_LOCAL = 50, 51, 52, 100
-NODE_LOCAL_METRIC = 100
-"""Worse than the reth's prefix route, which must win while both exist (kernel facts)."""
+OWNER_TABLE, PEER_TABLE, OWN_TABLE, MAIN_TABLE, LOCAL_TABLE = 1000, 1001, 1002, 254, 255
+"""``PEER_TABLE`` is for what comes from the peer by a fabric link, ``OWN_TABLE`` for what this node says as itself."""
+RULE_IIF, RULE_FROM, RULE_PEER, RULE_LOCAL, RULE_OWN = 50, 51, 52, 100, 101
+NODE_LOCAL_METRIC = {4: 100, 6: 1124}
+"""By IP version, worse than the reth's prefix route, which must win while both exist (kernel facts). IPv6's default is 1024."""
 LINK_LOCAL_PREFIX = 64
 
 
@@ -143,7 +143,7 @@ def _secondary_addresses(c: ClusterConfiguration, reth: Reth) -> set[Thing]:
             things |= _own_address(reth, source, prefix.max_prefixlen)
         has_route = any(ipaddress.ip_address(own.address) in prefix for own in reth.node_local_addresses)
         if inside and not has_route:
-            things.add(Route(MAIN_TABLE, str(prefix), reth.station, source=inside[0], metric=NODE_LOCAL_METRIC))
+            things.add(Route(MAIN_TABLE, str(prefix), reth.station, source=inside[0], metric=NODE_LOCAL_METRIC[prefix.version]))
     return things
 
 
@@ -177,10 +177,18 @@ def _pre_provisioned(reth: Reth) -> set[Thing]:
         MacVlan(reth.name, reth.child, reth.mac),
         LinkUp(reth.name),
     }
+    sources: dict[str, str] = {}
     for own in reth.node_local_addresses:
         things |= _own_address(reth, own.address, own.prefix_length)
-        prefix = _network(own.address, own.prefix_length)
-        things.add(Route(MAIN_TABLE, prefix, reth.station, source=own.address, metric=NODE_LOCAL_METRIC))
+        # Answers leave by the segment as the questions came, not by the owner: its firewall knows nothing of them.
+        things.add(Rule(_family(own.address), RULE_OWN, OWN_TABLE, source=_host(own.address)))
+        sources.setdefault(_network(own.address, own.prefix_length), own.address)
+    for prefix, source in sources.items():
+        metric = NODE_LOCAL_METRIC[_family(source)]
+        things |= {
+            Route(OWN_TABLE, prefix, reth.station),
+            Route(MAIN_TABLE, prefix, reth.station, source=source, metric=metric),
+        }
     for unit in reth.addresses:
         things |= {
             Address(reth.name, unit.address, unit.prefix_length),

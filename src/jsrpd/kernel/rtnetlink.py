@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
+    OWN_TABLE,
     OWNER_TABLE,
     PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
     RULE_LOCAL,
+    RULE_OWN,
     RULE_PEER,
     Add,
     Address,
@@ -152,7 +154,7 @@ def concerns_us(notification: bytes) -> bool:
             return True
         _family, _dst, _src, _tos, table, protocol, _scope, _type, _flags = ROUTE.unpack_from(body)
         table = _number(attributes(body, ROUTE.size).get(RTA_TABLE)) or table
-        if protocol in (PROTOCOL, KERNEL_PROTOCOL) or table in (OWNER_TABLE, PEER_TABLE, LOCAL_TABLE):
+        if protocol in (PROTOCOL, KERNEL_PROTOCOL) or table in (OWNER_TABLE, PEER_TABLE, OWN_TABLE, LOCAL_TABLE):
             return True
     return False
 
@@ -281,7 +283,7 @@ def _route(body: bytes, names: dict[int, str], reths: frozenset[str]) -> Route |
     local_of_reth = table == LOCAL_TABLE and kind == LOCAL
     prefix_of_reth = table == MAIN_TABLE and kind == UNICAST and protocol == KERNEL_PROTOCOL
     in_the_way = name in reths and (local_of_reth or prefix_of_reth)
-    ours = protocol == PROTOCOL and table in (OWNER_TABLE, PEER_TABLE, MAIN_TABLE, LOCAL_TABLE)
+    ours = protocol == PROTOCOL and table in (OWNER_TABLE, PEER_TABLE, OWN_TABLE, MAIN_TABLE, LOCAL_TABLE)
     if not ours and not in_the_way:
         return None
     zero = bytes(4 if family == socket.AF_INET else 16)
@@ -312,6 +314,7 @@ def _rule(body: bytes) -> Rule | None:
         (RULE_IIF, OWNER_TABLE),
         (RULE_FROM, OWNER_TABLE),
         (RULE_PEER, PEER_TABLE),
+        (RULE_OWN, OWN_TABLE),
         (RULE_LOCAL, LOCAL_TABLE),
         (0, LOCAL_TABLE),
     }:

@@ -89,12 +89,13 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="a strict firewall with NAT on both nodes: only connections that were carried over survive a failover",
     )
     parser.add_argument("--control-links", type=int, choices=(1, 2, 3, 4), default=defaults.control_links)
+    parser.add_argument("--virtual-mac", choices=("local", "juniper", "child"), default=defaults.virtual_mac)
     parser.add_argument("--fabric-links", type=int, choices=(1, 2), default=defaults.fabric_links)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     a = arguments
-    return Settings(a.interval_ms, a.threshold, a.control_links, a.fabric_links, a.firewall)
+    return Settings(a.interval_ms, a.threshold, a.control_links, a.fabric_links, a.firewall, virtual_mac=a.virtual_mac)
 
 
 def _up(lab: Lab, arguments: argparse.Namespace) -> int:

@@ -50,6 +50,11 @@ class Segment:
     """IPv4 and IPv6."""
     hosts: tuple[str, str]
 
+    def of_node(self, node: int) -> tuple[str, str]:
+        """A node's own addresses, IPv4 and IPv6, where it has any."""
+        first, second = (gateway.removesuffix("1") for gateway in self.gateways)
+        return f"{first}{2 + node}", f"{second}{2 + node}"
+
 
 LAN = Segment("lan", "reth0", "client", ("10.1.0.1", "2001:db8:1::1"), ("10.1.0.100", "2001:db8:1::100"))
 WAN = Segment("wan", "reth1", "server", ("10.2.0.1", "2001:db8:2::1"), ("10.2.0.100", "2001:db8:2::100"))
@@ -68,6 +73,8 @@ class Settings:
     """Whether the nodes have a strict firewall with NAT towards the WAN."""
     both_active: bool = False
     """Whether group 1 has the WAN alone, rather on node 0, and group 2 the LAN, rather on node 1; else group 1 has both."""
+    virtual_mac: str = "local"
+    """As the statement. With ``child`` each node has addresses of its own on both segments besides."""
     daemons: bool = True
     """Whether the nodes run jsrpd; without, somebody else starts on them what they run."""
 
@@ -338,6 +345,7 @@ def configuration(settings: Settings) -> str:
         reth-count 2;
         heartbeat-interval {settings.interval_ms};
         heartbeat-threshold {settings.threshold};
+        virtual-mac {settings.virtual_mac};
 {links}
         redundancy-group 0 {{
             node 0 priority 200;
@@ -369,7 +377,7 @@ interfaces {{
 {members}            }}
         }}
     }}
-{_reth(LAN, 2 if settings.both_active else 1)}{_reth(WAN, 1)}}}
+{_reth(settings, LAN, 2 if settings.both_active else 1)}{_reth(settings, WAN, 1)}}}
 """
 
 
@@ -382,13 +390,15 @@ def _group(number: int, priority_0: int, priority_1: int, *segments: Segment) ->
 """
 
 
-def _reth(segment: Segment, group: int) -> str:
+def _reth(settings: Settings, segment: Segment, group: int) -> str:
+    own = [(n, f"{v4}/24", f"{v6}/64") for n in (0, 1) for v4, v6 in [segment.of_node(n)] if settings.virtual_mac == "child"]
+    stated = "".join(f"            node-local-address node {n} {address};\n" for n, *both in own for address in both)
     return f"""    {segment.reth} {{
         redundant-ether-options {{
             redundancy-group {group};
         }}
         unit 0 {{
-            family inet {{
+{stated}            family inet {{
                 address {segment.gateways[0]}/24;
             }}
             family inet6 {{

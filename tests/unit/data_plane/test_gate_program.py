@@ -1,6 +1,7 @@
 """The assembler and the layout of the gate programs. What they do to frames is shown by the kernel, in end_to_end."""
 
 import struct
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from jsrpd.data_plane.gate_program import (
     child_program,
     mac_key,
     reth_program,
+    station_program,
 )
 from jsrpd.model.roles import MAX_GROUP
 
@@ -67,9 +69,10 @@ def test_unknown_label_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("ingress", [True, False])
-def test_child_jumps_land_on_instructions(ingress: bool) -> None:
+@pytest.mark.parametrize("program", [child_program, station_program])
+def test_jumps_land_on_instructions(program: Callable[..., bytes], ingress: bool) -> None:
     """Forward only (the verifier needs no loop bound), never into the second half of a wide load."""
-    code = decoded(child_program(1, 2, 3, ingress=ingress))
+    code = decoded(program(1, 2, 3, ingress=ingress))
     halves = {place + 1 for place, one in enumerate(code) if one[0] == WIDE_LOAD}
     jumps = [(place, one[3]) for place, one in enumerate(code) if one[0] == JUMP or one[0] in CONDITIONAL]
     assert len(jumps) > 8

@@ -11,11 +11,13 @@ from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
     NODE_LOCAL_METRIC,
+    OWN_TABLE,
     OWNER_TABLE,
     PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
     RULE_LOCAL,
+    RULE_OWN,
     RULE_PEER,
     Add,
     Address,
@@ -30,8 +32,10 @@ from jsrpd.data_plane.plan import (
     describe,
     desired,
     movable_addresses,
+    own_addresses,
     plan,
 )
+from jsrpd.kernel import rtnetlink
 from jsrpd.model.addressing import fabric_address_v4, fabric_address_v6
 from jsrpd.model.configuration import (
     ClusterConfiguration,
@@ -246,15 +250,36 @@ def test_the_nodes_own_prefix_loses_against_the_reth() -> None:
     """Both exist on a primary; equal metrics would collide (kernel facts)."""
     state = desired(CONFIGURATION, frozenset({1}))
     assert Address("lan", OWN.address, 24) in state
-    assert Route(MAIN_TABLE, "192.0.2.0/24", "lan", source=OWN.address, metric=NODE_LOCAL_METRIC) in state
-    assert NODE_LOCAL_METRIC > 0
+    assert Route(MAIN_TABLE, "192.0.2.0/24", "lan", source=OWN.address, metric=NODE_LOCAL_METRIC[4]) in state
+    assert NODE_LOCAL_METRIC[4] > 0
+    assert NODE_LOCAL_METRIC[6] > rtnetlink.IPV6_DEFAULT_METRIC
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+def test_what_the_node_says_as_itself_leaves_by_the_segment(primary: frozenset[int]) -> None:
+    """Also where everything else for the segment goes by the owner; but what is local comes before. Of several addresses in a
+    network one makes the route."""
+    assert RULE_LOCAL < RULE_OWN < 32766
+    several = (OWN, RethUnitAddress("192.0.2.12", 24), RethUnitAddress("2001:db8::11", 64))
+    reth0 = msgspec.structs.replace(CONFIGURATION.reths[0], node_local_addresses=several)
+    state = desired(msgspec.structs.replace(CONFIGURATION, reths=(reth0, CONFIGURATION.reths[1])), primary)
+    of_own = {thing for thing in state if isinstance(thing, Route | Rule) and thing.table == OWN_TABLE}
+    assert of_own == {
+        Route(OWN_TABLE, "192.0.2.0/24", "lan"),
+        Route(OWN_TABLE, "2001:db8::/64", "lan"),
+        *(Rule(4 if "." in own.address else 6, RULE_OWN, OWN_TABLE, source=host(own.address)) for own in several),
+    }
+    assert {thing for thing in state if isinstance(thing, Route) and thing.table == MAIN_TABLE and thing.interface == "lan"} == {
+        Route(MAIN_TABLE, "192.0.2.0/24", "lan", source=OWN.address, metric=NODE_LOCAL_METRIC[4]),
+        Route(MAIN_TABLE, "2001:db8::/64", "lan", source="2001:db8::11", metric=NODE_LOCAL_METRIC[6]),
+    }
 
 
 def test_the_kernels_rule_for_local_is_not_wanted() -> None:
     """It would let every node answer for all addresses before the rules of the owner's table are asked."""
     rules = {thing for thing in desired(CONFIGURATION, frozenset()) if isinstance(thing, Rule)}
     assert not rules & KERNELS_OWN
-    assert all(rule.priority < RULE_LOCAL for rule in rules if rule.table != LOCAL_TABLE)
+    assert all(rule.priority < RULE_LOCAL for rule in rules if rule.table not in (LOCAL_TABLE, OWN_TABLE))
 
 
 def test_links_get_the_derived_addresses_of_this_node() -> None:
@@ -376,7 +401,8 @@ def test_a_reth_that_is_no_longer_configured_goes_with_all_that_lies_on_it() -> 
     """Its routes first, itself last; the links' and the other reth's objects stay."""
     smaller = msgspec.structs.replace(CONFIGURATION, reths=CONFIGURATION.reths[1:])
     operations = plan(desired(smaller, frozenset()), ALL_DESIRED[frozenset({1})], RETHS)
-    assert operations[-1] == Remove(MacVlan("reth0", "lan", LAN_MAC))
+    at_last = [operation for operation in operations if not isinstance(operation.thing, Rule)][-1]
+    assert at_last == Remove(MacVlan("reth0", "lan", LAN_MAC))
     assert after(ALL_DESIRED[frozenset({1})], operations) == desired(smaller, frozenset()) | {
         LinkUp("reth0"),
         LinkUp("lan"),
@@ -426,8 +452,8 @@ MONITORED = msgspec.structs.replace(
 OF_STANDBY = {
     Address("lan", SECOND_V4, 32),
     Address("lan", SECOND_V6, 128),
-    Route(MAIN_TABLE, "192.0.2.0/24", "lan", source=SECOND_V4, metric=NODE_LOCAL_METRIC),
-    Route(MAIN_TABLE, "2001:db8::/64", "lan", source=SECOND_V6, metric=NODE_LOCAL_METRIC),
+    Route(MAIN_TABLE, "192.0.2.0/24", "lan", source=SECOND_V4, metric=NODE_LOCAL_METRIC[4]),
+    Route(MAIN_TABLE, "2001:db8::/64", "lan", source=SECOND_V6, metric=NODE_LOCAL_METRIC[6]),
 }
 
 
@@ -458,3 +484,32 @@ def test_with_a_node_local_address_there_is_a_route_already() -> None:
     configuration = msgspec.structs.replace(MONITORED, reths=CONFIGURATION.reths)
     routes = {thing for thing in desired(configuration, frozenset()) if isinstance(thing, Route) and thing.source == SECOND_V4}
     assert routes == set()
+
+
+# -- without a virtual MAC ----------------------------------------------------------------------------------------------
+
+WITHOUT = msgspec.structs.replace(
+    MONITORED,
+    reths=(msgspec.structs.replace(CONFIGURATION.reths[0], mac=b""), msgspec.structs.replace(CONFIGURATION.reths[1], mac=b"")),
+)
+
+
+@pytest.mark.parametrize("primary", ROLES, ids=str)
+def test_without_a_virtual_mac_everything_is_on_the_reth(primary: frozenset[int]) -> None:
+    """It takes all that comes for its child. Own addresses are local in every role and in both tables."""
+    state = desired(WITHOUT, primary)
+    assert MacVlan("reth0", "lan", b"") in state
+    assert not {thing for thing in state if isinstance(thing, Address | Route) and thing.interface in ("lan", "wan")}
+    own = {OWN.address} if 1 in primary else {OWN.address, SECOND_V4, SECOND_V6}
+    for address in own:
+        for table in (LOCAL_TABLE, OWNER_TABLE):
+            assert Route(table, host(address), "reth0", "local") in state
+    assert {thing.address for thing in state if isinstance(thing, Address) and thing.interface == "reth0"} == own | set(GATEWAYS)
+    assert Route(OWN_TABLE, "192.0.2.0/24", "reth0") in state
+
+
+def test_only_then_the_gate_knows_the_nodes_own_addresses() -> None:
+    """With a virtual MAC they are the child's, which is not gated."""
+    expected = {ipaddress.ip_address(address).packed for address in (OWN.address, SECOND_V4, SECOND_V6)}
+    assert own_addresses(WITHOUT) == expected
+    assert own_addresses(MONITORED) == set()

@@ -43,6 +43,7 @@ def test_neighbour_solicitation() -> None:
 def test_a_question_to_the_owner_by_arp() -> None:
     """As a probe, and to nobody else."""
     assert question(MAC, OTHER, V4) == OTHER + _probe(MAC, V4)[6:]
+    assert question(MAC, b"", V4) == _probe(MAC, V4), "without a virtual MAC everybody is asked"
 
 
 def test_a_question_to_the_owner_by_neighbour_discovery() -> None:

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from jsrpd.data_plane.plan import (
     LOCAL_TABLE,
     MAIN_TABLE,
+    OWN_TABLE,
     OWNER_TABLE,
     PEER_TABLE,
     RULE_FROM,
     RULE_IIF,
     RULE_LOCAL,
+    RULE_OWN,
     RULE_PEER,
     Add,
     Address,
@@ -63,7 +65,7 @@ def routes(draw: st.DrawFn) -> Route:
     hosts = st.just("") | BY_VERSION[version].map(str)
     metric = draw(st.integers(0, 1 << 31).filter(lambda metric: metric != rtnetlink.IPV6_DEFAULT_METRIC))
     return Route(
-        table=draw(st.sampled_from([OWNER_TABLE, PEER_TABLE, MAIN_TABLE, LOCAL_TABLE])),
+        table=draw(st.sampled_from([OWNER_TABLE, PEER_TABLE, OWN_TABLE, MAIN_TABLE, LOCAL_TABLE])),
         destination=draw(networks(version)),
         interface="" if kind == "blackhole" else draw(st.sampled_from(["reth0", "fab"])),
         kind=kind,
@@ -103,6 +105,7 @@ RULES = [
     Rule(4, RULE_FROM, OWNER_TABLE, source="192.0.2.1/32"),
     Rule(6, RULE_FROM, OWNER_TABLE, source="2001:db8::1/128"),
     Rule(6, RULE_PEER, PEER_TABLE, iif="fab"),
+    Rule(4, RULE_OWN, OWN_TABLE, source="192.0.2.11/32"),
     Rule(4, RULE_LOCAL, LOCAL_TABLE),
     Rule(6, 0, LOCAL_TABLE),
 ]
@@ -137,6 +140,12 @@ def test_macvlan_round_trip() -> None:
     link = rtnetlink._link(body)
     assert (link.name, link.mac, link.kind, link.mode) == ("reth0", MAC, "macvlan", rtnetlink.MACVLAN_PRIVATE)
     assert NAMES[link.parent] == "lan"
+
+
+def test_macvlan_without_a_virtual_mac() -> None:
+    """It has its parent's, and does not make it promiscuous."""
+    link = rtnetlink._link(request(Add(MacVlan("reth0", "lan", b"")))[2])
+    assert (link.name, link.mac, link.kind, link.mode) == ("reth0", b"", "macvlan", rtnetlink.MACVLAN_PASSTHRU)
 
 
 def test_a_plain_interface() -> None:

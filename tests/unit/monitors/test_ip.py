@@ -267,6 +267,7 @@ WAYS = [
     (IpTarget(A, 1, "reth1", "192.0.2.9"), RETH, True, Way("192.0.2.1", "reth1")),
     (IpTarget(A, 1, "reth1", "192.0.2.9"), RETH, False, Way("192.0.2.9", "wan0")),
     (IpTarget(A, 1, "reth1"), LOCAL, False, Way("192.0.2.2", "wan0")),
+    (IpTarget(A, 1, "reth1"), replace(LOCAL, mac=b""), False, Way("192.0.2.2", "reth1")),
     (IpTarget(A, 1, "reth1"), RETH, False, None),
     (IpTarget(A, 1), RETH, True, Way("192.0.2.1", "reth1")),
     (IpTarget("2001:db8::5", 1, "reth1", "2001:db8::9"), RETH, True, Way("2001:db8::1", "reth1")),

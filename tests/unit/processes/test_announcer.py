@@ -1,6 +1,7 @@
 """What a new owner says, in which order and how much of it a turn; frames go to a list instead of a socket."""
 
 import pytest
+from msgspec.structs import replace
 
 from jsrpd.data_plane.announcements import gratuitous_arp, switch_frame, unsolicited_na
 from jsrpd.model.configuration import ClusterConfiguration, GroupConfiguration, Reth, RethUnitAddress
@@ -8,6 +9,7 @@ from jsrpd.model.time import MILLISECOND
 from jsrpd.processes import announcer as module
 from jsrpd.processes.announcer import FRAMES_A_TURN, REST, SPREAD, Announcer
 
+CHILDS_MAC = bytes.fromhex("02005e0053aa")
 V4, V6 = "192.0.2.1", "2001:db8::1"
 
 
@@ -32,6 +34,10 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
                 raise OSError
             self.interface = interface
             wire.opened.append(interface)
+
+        @property
+        def mac(self) -> bytes:
+            return CHILDS_MAC
 
         def send(self, frames: list[bytes]) -> int:
             if self.interface in wire.stale:
@@ -143,3 +149,19 @@ def test_another_configuration_forgets_what_was_to_be_said(wire: Wire) -> None:
     assert [reth for reth, _ in wire.sent] == ["reth2"], "before the change"
     announcer.announce(SPREAD, 7, repeat=True)
     assert announcer.deadline() is None
+
+
+def test_without_a_virtual_mac_the_childs_is_announced(wire: Wire) -> None:
+    """As it is at that moment. Of a reth that is not there nothing can be said."""
+    one, two = configuration(2).reths
+    reths = (replace(one, mac=b""), replace(two, mac=b""))
+    announcer = Announcer(replace(configuration(2), reths=reths))
+    wire.gone = {"reth2"}
+    announcer.announce(0, 1, repeat=False)
+    announcer.announce(0, 2, repeat=False)
+    announcer.turn(0, {1, 2})
+    assert wire.sent == [
+        ("reth1", switch_frame(CHILDS_MAC)),
+        *(("reth1", frame) for frame in gratuitous_arp(CHILDS_MAC, V4)),
+        ("reth1", unsolicited_na(CHILDS_MAC, V6)),
+    ]
