@@ -180,10 +180,7 @@ class Keeper:
             ready = {key.fileobj for key, _ in selector.select(AUDIT_S)}
             if self.parent in ready:
                 self._read_parent()
-            before = frozenset(self.primary), self.fabric
-            ours = self.engine in ready and self._read_engine()
-            if ours:
-                self._follow_engine(*before)
+            ours = self.engine in ready and self._heed_engine()
             if self.notifications in ready and not ours:
                 time.sleep(DEBOUNCE_S)
             told = self._drain_notifications()
@@ -244,22 +241,26 @@ class Keeper:
 
     # -- observe, plan, execute -----------------------------------------------------------------------------------
 
-    def _follow_engine(self, primary: frozenset[int], fabric: int | None) -> None:
-        """What the engine's word alone calls for, at once: with groups on both nodes packets wait for it (decision 0134). Before it
-        the node was primary for the groups in ``primary``, and used this fabric link.
+    def _heed_engine(self) -> bool:
+        """What the engine's word alone calls for, at once: with groups on both nodes packets wait for it (decision 0134). True when
+        something changed: a role, or the fabric link that is used.
 
         Whatever is refused because the kernel did not look as it should, the look that follows sees.
         """
+        primary, fabric = frozenset(self.primary), self.fabric
+        if not self._read_engine():
+            return False
         reths = frozenset(reth.name for reth in self.configuration.reths)
         was = desired(self.configuration, primary, fabric)
         wanted = desired(self.configuration, frozenset(self.primary), self.fabric)
         self.rtnetlink.execute(plan(wanted, was, reths, self.movable), self.links)
+        return True
 
     def reconcile(self) -> None:
         """Make the kernel look as wanted. Reths first, so that gates and sysctls stand before their links go up."""
         reths = frozenset(self.journal.reths) | {reth.name for reth in self.configuration.reths}
-        wanted = desired(self.configuration, frozenset(self.primary), self.fabric)
         for only_macvlans in (True, False):
+            wanted = desired(self.configuration, frozenset(self.primary), self.fabric)
             observed = self.rtnetlink.observe(reths, self._link_names())
             self.links = observed.links
             operations = plan(wanted, frozenset(observed.things), reths, self.movable)
@@ -362,6 +363,8 @@ class Keeper:
                     self.gate.attach_reth(link.index, reth.group)
                 if self.settled:
                     self._repaired(f"gate of {interface}")
+                # The kernel takes tens of milliseconds for each, and there may be hundreds.
+                self._heed_engine()
 
     def _repaired(self, what: str) -> None:
         """Say it, but not again and again while somebody keeps undoing it."""
