@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from jsrpd.lab import demo, faults, topology, traffic
-from jsrpd.lab.topology import LAN, NODES, SEGMENTS, Lab, Settings, inside, run, wait_until
+from jsrpd.lab.topology import LAN, NODES, SEGMENTS, WAN, Lab, Settings, inside, run, wait_until
 from tests.end_to_end.session_flows import Hosts
 from tests.end_to_end.test_cluster import GRACE_MS, client_gateway_mac, forwarding_node, is_manual, log_of, says_all
 from tests.end_to_end.test_sessions import PATIENCE_S, connect, dead, is_covered
@@ -150,3 +150,31 @@ def test_the_node_itself_is_asked_and_asks_by_its_reth(lab: Lab, primary: str) -
         run(*inside(lab.namespace(standby), "ping", "-c1", "-W5", "-I", own, host))
     by_the_reth = ("ping", "-c1", "-W5", "-I", "reth0", LAN.hosts[0])
     wait_until(lambda: succeeds(lab, standby, *by_the_reth), PATIENCE_S, "an answer by the reth")
+
+
+def test_a_commit_gives_the_cluster_virtual_macs_and_takes_them_away(lab: Lab, primary: str) -> None:
+    """Hosts learn the other MAC at once, without asking, and the gates are those that belong to it."""
+    connected = WAN.hosts
+    for scheme, mode in (("local", "private"), ("child", "passthru")):
+        for host in connected:
+            wait_until(lambda: succeeds(lab, LAN.host, "ping", "-c1", "-W1", host), PATIENCE_S, "the way through")  # noqa: B023
+        commands = f"set chassis cluster virtual-mac {scheme}\ncommit\n"
+        run(*inside(lab.namespace(primary), "jsrp", "configure"), text=commands, env=lab.environment(primary), timeout_s=60)
+        wait_until(lambda: all(made(lab, node) == mode for node in NODES), PATIENCE_S, f"reths in mode {mode}")  # noqa: B023
+        for family in (4, 6):
+            wait_until(
+                lambda: client_gateway_mac(lab, family) == mac_of(lab, primary, "reth0"),  # noqa: B023
+                PATIENCE_S,
+                "the new MAC",
+            )
+        for host in connected:
+            wait_until(lambda: succeeds(lab, LAN.host, "ping", "-c1", "-W1", host), PATIENCE_S, "the way through")  # noqa: B023
+        wait_until(lambda: both_are_reached(lab), PATIENCE_S, "both nodes")
+    assert topology.primary_node(lab) == primary
+
+
+def made(lab: Lab, node: str) -> str:
+    """Mode of the macvlan that is the LAN's reth, empty while there is none."""
+    links = json.loads(run("ip", "-n", lab.namespace(node), "-json", "-d", "link", "show"))
+    found = [link["linkinfo"]["info_data"]["mode"] for link in links if link["ifname"] == "reth0"]
+    return str(found[0]) if found else ""

@@ -14,6 +14,8 @@ from jsrpd.model.time import MILLISECOND, Duration, Instant
 
 SPREAD: Duration = 100 * MILLISECOND
 """Between two announcements of the same addresses (``gratuitous-arp-count``)."""
+RENEWALS = 10
+"""Announcements of a MAC that a commit changed: after 0.1, 0.4, 0.9 s and so on to 10 s."""
 FRAMES_A_TURN = 128
 """About a millisecond's work, and with it the whole of an ordinary cluster's addresses."""
 REST: Duration = 1 * MILLISECOND
@@ -29,16 +31,21 @@ class Announcer:
         """Group, reth and frame, in order."""
         self._next_at: Instant = 0
         self._due: list[tuple[Instant, int]] = []
-        self.reconfigure(configuration)
+        self._reths: dict[int, list[Reth]] = {}
+        self.reconfigure(0, configuration)
 
-    def reconfigure(self, configuration: ClusterConfiguration) -> None:
+    def reconfigure(self, now: Instant, configuration: ClusterConfiguration) -> None:
         """What was still to be said is not said of another configuration. Sockets of reths that stay are kept: to close one waits
-        for the kernel (``packet_release`` waits for all readers), and the engine must not."""
+        for the kernel (``packet_release`` waits for all readers), and the engine must not. A group with a reth that gets another
+        MAC is announced while the kernel process makes it anew, one after the other: hosts know the former MAC."""
+        former = {reth.name: reth.mac for reths in self._reths.values() for reth in reths}
+        renewed = {reth.group for reth in configuration.reths if former.get(reth.name, reth.mac) != reth.mac}
+        self._due += [(now + n * n * SPREAD, group) for group in sorted(renewed) for n in range(1, RENEWALS + 1)]
         for gone in self._sockets.keys() - {reth.name for reth in configuration.reths}:
             self._sockets.pop(gone).close()
         self._waiting.clear()
         self._counts = {group.group: group.gratuitous_arp_count for group in configuration.groups}
-        self._reths: dict[int, list[Reth]] = {}
+        self._reths = {}
         for reth in configuration.reths:
             self._reths.setdefault(reth.group, []).append(reth)
 

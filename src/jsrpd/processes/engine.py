@@ -515,7 +515,7 @@ class Engine:
         self.links.close()
         self.links = LinkMonitor(configuration.watched_interfaces)
         self.selector.register(self.links, selectors.EVENT_READ)
-        self.announcer.reconfigure(configuration)
+        self.announcer.reconfigure(now, configuration)
         for recovered in self.segment_watch.forget():
             self.cluster.handle(now, recovered)
         self.segment_watch = SegmentWatch(configuration, now)

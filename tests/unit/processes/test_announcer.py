@@ -164,7 +164,7 @@ def test_another_configuration_forgets_what_was_to_be_said(wire: Wire) -> None:
     announcer = Announcer(configuration(2))
     announcer.prepare()
     announcer.announce(0, 2, repeat=True)
-    announcer.reconfigure(configuration(1))
+    announcer.reconfigure(0, configuration(1))
     announcer.turn(SPREAD, {1, 2})
     assert wire.closed == ["reth2"], "a close waits for the kernel, so what stays is kept"
     assert [reth for reth, _ in wire.sent] == ["reth2"], "before the change"
@@ -186,3 +186,25 @@ def test_without_a_virtual_mac_the_childs_is_announced(wire: Wire) -> None:
         *(("reth1", frame) for frame in gratuitous_arp(CHILDS_MAC, V4)),
         ("reth1", unsolicited_na(CHILDS_MAC, V6)),
     ]
+
+
+def test_another_mac_is_announced_until_the_reth_is_made_anew(wire: Wire) -> None:
+    """Of the group that has it, where it is owned; a commit that changes no MAC says nothing."""
+    former = configuration(2)
+    announcer = Announcer(former)
+    announcer.reconfigure(0, former)
+    assert announcer.deadline() is None
+    one, two = former.reths
+    announcer.reconfigure(0, replace(former, reths=(replace(one, mac=b""), two)))
+    wire.gone = {"reth1"}
+    at = announcer.deadline()
+    assert at == SPREAD
+    announcer.turn(at, {1, 2})
+    assert wire.sent == [], "it is not there yet"
+    wire.gone = set()
+    announcer.turn(4 * SPREAD, {1, 2})
+    assert wire.sent[0] == ("reth1", switch_frame(CHILDS_MAC))
+    assert len(wire.sent) == 4
+    announcer.turn(100 * SPREAD, {2})
+    assert announcer.deadline() is None
+    assert len(wire.sent) == 4, "of a group that is not owned any more"
