@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsrpd.cli import pipes
+from jsrpd.cli import pipes, render_configuration
 from jsrpd.cli.commands import CommandFailed
 from jsrpd.cli.configuration_client import Desk
 from jsrpd.cli.configure_grammar import VERBS, grammar
@@ -21,7 +21,7 @@ from jsrpd.configuration.candidate import MAX_TEXT_BYTES, Candidate, EditFailed,
 from jsrpd.configuration.junos import copy, quoted
 from jsrpd.configuration.merge import merged
 from jsrpd.configuration.places import TOP_PLACE, Role, WrongWord, in_full, walk
-from jsrpd.configuration.render import comparison, lines_of, same, set_lines, text_of
+from jsrpd.configuration.render import comparison, lines_of, same, text_of
 
 CONFIRM_MINUTES = 10
 SHOWN_OF_A_LINE = 60
@@ -255,17 +255,15 @@ class ConfigureMode:
         return path
 
     def _display(self, words: list[str], path: list[str]) -> str:
-        wanted = next((name for name in ("set", "json", "yaml") if words and name.startswith(words[0])), "")
+        wanted = next((name for name in ("set", "xml", "json", "yaml") if words and name.startswith(words[0])), "")
         if not wanted:
-            raise GrammarError("syntax error: it is: display set | json | yaml")
+            raise GrammarError("syntax error: it is: display set | xml | json | yaml")
         only = Candidate(copy(self.candidate.tree))
         tree = only.tree
         for word in path:
             tree.children = {word: tree.children[word]}
             tree = tree.children[word]
-        if wanted == "set":
-            return "".join(f"{line}\n" for line in set_lines(only.tree))
-        return files.as_json(only.tree) if wanted == "json" else files.as_yaml(only.tree)
+        return files.as_yaml(only.tree) if wanted == "yaml" else render_configuration.shown(only.tree, wanted)
 
     def _compare(self, words: list[str]) -> str:
         if not words:

@@ -11,6 +11,7 @@ A table of names, which the user edits, says what the ports are called on Linux.
 import fnmatch
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jsrpd.configuration.candidate import Candidate
@@ -89,7 +90,7 @@ def _from_xml(text: str) -> Node:
     if found is None:
         raise SyntaxProblem("no configuration in it", 1, 1)
     tree = root()
-    for element in found:
+    for element in _statements(found):
         _take_element(element, tree, ())
     return tree
 
@@ -103,6 +104,11 @@ HIDDEN = {("interfaces", "interface"), ("redundant-parent", "parent")}
 KEYS = ("name", "logical-interface-name")
 
 
+def _statements(element: ET.Element) -> Iterator[ET.Element]:
+    """What stands below, without comments: their namespace has the release in it."""
+    return (child for child in element if not (_tag(child) == "comment" and "/junos/" in child.tag))
+
+
 def _take_element(element: ET.Element, into: Node, above: tuple[str, ...]) -> None:
     tag = _tag(element)
     # One list's word is hidden in one place only: addresses of ip-monitoring.
@@ -114,7 +120,7 @@ def _take_element(element: ET.Element, into: Node, above: tuple[str, ...]) -> No
     elif not len(element) and (element.text or "").strip():
         node = node.child(Word((element.text or "").strip(), 1, 1))
     node.inactive = node.inactive or element.get("inactive") == "inactive"
-    for child in element:
+    for child in _statements(element):
         if child is not key:
             _take_element(child, node, (*above, tag))
 

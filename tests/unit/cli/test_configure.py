@@ -113,7 +113,7 @@ def test_kinds_of_commit(mode: ConfigureMode, desk: Desk, line: str, asked: tupl
         "set",
         "rename a b",
         "insert a b",
-        "show | display x",
+        "show | display q",
     ],
 )
 def test_lines_that_mean_nothing(mode: ConfigureMode, line: str) -> None:
