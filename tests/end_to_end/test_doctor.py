@@ -374,6 +374,14 @@ def test_a_cable_that_is_cut(lab: Lab) -> None:
     demo.settle(lab, "the cable")
 
 
+def test_an_engine_that_stands_still(lab: Lab) -> None:
+    with stopped(lab, "node1", "jsrpd: engine"):
+        wait_found(lab, "node0", ("daemon", 1))
+        assert "the engine does not answer" in causes(lab, "node1")
+    demo.settle(lab, "the stop")
+    assert ("daemon", 1) not in found(lab, "node0")
+
+
 def test_an_engine_that_was_late(lab: Lab) -> None:
     with stopped(lab, "node1", "jsrpd: engine"):
         run("sleep", "0.4")

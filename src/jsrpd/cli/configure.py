@@ -5,7 +5,6 @@ drive the same thing. The candidate is the session's own: what others commit mea
 with the statements that both have changed.
 """
 
-import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -44,6 +43,7 @@ class ConfigureMode:
         self.finished = False
         self._asking = False
         self._loading: tuple[str, list[str]] | None = None
+        self._loading_bytes = 0
         how = " exclusive" if exclusive else " private" if private else ""
         self.banner = "".join(f"{line}\n" for line in [*told.remarks, f"Entering configuration mode{how}"])
 
@@ -367,7 +367,7 @@ class ConfigureMode:
             raise GrammarError(f"syntax error: it is: load {'|'.join(LOADS)} terminal|FILE")
         how, source = words
         if source == "terminal":
-            self._loading = (how, [])
+            self._loading, self._loading_bytes = (how, []), 0
             return "[Type ^D at a new line to end input]\n"
         path = Path(source)
         try:
@@ -386,7 +386,8 @@ class ConfigureMode:
         if line.strip() in END_OF_TEXT:
             return self._loaded()
         self._loading[1].append(line)
-        if sum(map(len, self._loading[1])) > MAX_TEXT_BYTES:
+        self._loading_bytes += len(line) + 1
+        if self._loading_bytes > MAX_TEXT_BYTES:
             self._loading = None
             raise CommandFailed(f"error: more than a configuration may have ({MAX_TEXT_BYTES >> 20} MB)")
         return ""
@@ -482,13 +483,15 @@ def run_script(mode: ConfigureMode, lines: Iterable[str]) -> tuple[str, str]:
             printed.append(mode.execute(line.rstrip("\n")))
         except (CommandFailed, GrammarError) as error:
             mode.close()
-            return "".join(
-                printed
-            ), f"{error}\nline {number} of the input failed: {_readable(line)}; nothing behind it was carried out"
+            problem = f"{error}\nline {number} of the input failed: {_readable(line)}; nothing behind it was carried out"
+            return "".join(printed), problem
         if mode.finished:
             break
-    with contextlib.suppress(CommandFailed):
+    try:
         printed.append(mode.end_of_input() or "")
+    except CommandFailed as error:
+        mode.close()
+        return "".join(printed), f"{error}\nthe text at the end of the input was not taken"
     lost = "warning: uncommitted changes are discarded\n" if not mode.finished and mode.changed else ""
     mode.close()
     return "".join(printed) + lost, ""

@@ -84,6 +84,9 @@ def _configuration(s: Survey) -> Iterator[Said]:
 def _daemon(s: Survey) -> Iterator[Said]:
     if s.cluster_id and not s.running:
         yield Said(CRITICAL, "jsrpd does not run", "this node neither owns nor backs up anything", "systemctl start jsrpd")
+    if s.engine_silent:
+        cause = "the engine does not answer"
+        yield Said(CRITICAL, cause, "this node decides nothing, and owns nothing once its lease has run out", "journalctl -u jsrpd")
     if not s.cluster_id and not s.problems:
         cause = "this node is not in a cluster"
         yield Said(CRITICAL, cause, "nothing is protected", "jsrp set chassis cluster cluster-id 1 node 0")

@@ -128,6 +128,8 @@ class Survey(msgspec.Struct, frozen=True):
     file_differs: bool = False
     """The file is good and is not what runs."""
     # From here on what only the running daemon can add.
+    engine_silent: bool = False
+    """It was asked, and has not answered."""
     lateness_ns: int | None = None
     """By how much the engine was late at the worst within the last hour."""
     strangers: dict[str, int] = {}

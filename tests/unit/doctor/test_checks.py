@@ -75,6 +75,7 @@ def with_sysctl(name: str, value: str) -> dict[str, Any]:
 WRONG: list[tuple[str, Severity, str, dict[str, Any]]] = [
     ("daemon", CRITICAL, "does not run", {"running": False}),
     ("daemon", CRITICAL, "not in a cluster", {"cluster_id": 0, "running": False}),
+    ("daemon", CRITICAL, "engine does not answer", {"engine_silent": True}),
     ("daemon", WARNING, "the sessions process was restarted 5 times", {"restarts": {"sessions": 5, "gateway": 2}}),
     ("configuration", WARNING, "line 3: wrong", {"problems": ("line 3: wrong",)}),
     ("configuration", WARNING, "not what the daemon runs with", {"file_differs": True}),
