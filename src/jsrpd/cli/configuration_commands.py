@@ -149,9 +149,11 @@ def import_keepalived(call: Call) -> str:
 
 def _included(pattern: str, beside: str) -> list[tuple[str, str]]:
     """The files an ``include`` names, relative to the file it stands in."""
-    base = Path(beside).parent
-    found = sorted(Path(pattern).parent.glob(Path(pattern).name)) if Path(pattern).is_absolute() else sorted(base.glob(pattern))
-    return [(str(path), _foreign(path)) for path in found if path.is_file()]
+    import glob
+
+    found = sorted(glob.glob(pattern, root_dir=Path(beside).parent))
+    paths = [Path(beside).parent / name for name in found]
+    return [(str(path), _foreign(path)) for path in paths if path.is_file()]
 
 
 def _foreign(path: Path) -> str:

@@ -359,6 +359,21 @@ def test_what_is_no_file_to_import(directory: Path, capsys: pytest.CaptureFixtur
     assert fails(capsys, f"import {product} {large}") == f"error: {large} has more than 16 MB and is no configuration\n"
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_includes_are_looked_for_beside_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], absolute: bool) -> None:
+    """With wildcards in every part; what is not there is said."""
+    for name in ("a", "b"):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        text = f"vrrp_instance {name} {{\n interface {name}0\n virtual_ipaddress {{ 192.0.2.1/24 }}\n}}\n"
+        (tmp_path / "parts" / name / "vrrp.conf").write_text(text)
+    base = f"{tmp_path}/" if absolute else ""
+    (tmp_path / "keepalived.conf").write_text(f"include {base}parts/*/*.conf\ninclude {base}none/*.conf\n")
+    assert main(["import", "keepalived", f"{tmp_path}/keepalived.conf"]) == 0
+    said = capsys.readouterr()
+    assert all(f"{name}0 {{" in said.out for name in ("a", "b"))
+    assert f"keepalived.conf:2: include {base}none/*.conf: there is no such file" in said.err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert succeeds(capsys, "version") == f"jsrpd {__version__}\n"
 
