@@ -483,7 +483,7 @@ class _Import:
         if stated is None:
             self._remark(at, f"there is no vrrp_script {name}; not taken", ["track_script", name])
             return
-        said = {one.name: one.words[1:] for one in stated.inside}
+        said = {one.name: one.words[1:] for one in stated.inside if len(one.words) > 1}
         for one in stated.inside:
             if one.name not in ("script", "interval", "timeout", "rise", "fall", "weight"):
                 self._elsewhere(one)
@@ -516,7 +516,7 @@ class _Import:
         if stated is None:
             self._remark(at, f"there is no vrrp_track_process {name}; not taken", ["track_process", name])
             return
-        said = {one.name: one.words[1:] for one in stated.inside}
+        said = {one.name: one.words[1:] for one in stated.inside if len(one.words) > 1}
         for one in stated.inside:
             if one.name not in ("process", "weight"):
                 self._elsewhere(one)
