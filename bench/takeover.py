@@ -28,7 +28,7 @@ INTERFACES = many.GROUPS + 1
 
 
 def measure(lab: Lab) -> dict[str, float]:
-    """Every group's node falls silent at once: from the first to the last interface on which the other speaks as the owner, ms."""
+    """Every group's node falls silent at once: from the first to the last interface by which the other one speaks as owner, ms."""
     many.enlarge(lab, PATIENCE_S)
     primary = topology.primary_node(lab)
     wait_until(lambda: _owns_all(lab, primary), PATIENCE_S, "one owner of every group")
