@@ -557,6 +557,8 @@ class Engine:
                 self.cluster.commanded(now, by, INFORMATION_CLEARED, True, "Cleared information")
                 return engine_link.CommandReplied(number, True, "Cleared information")
             case engine_link.ServiceFailuresCleared(number, group, by):
+                if group is not None and group not in self.cluster.groups:
+                    return engine_link.CommandReplied(number, False, f"Redundancy group {group} is not configured")
                 ok = self.services.forget(group)
                 text = "Cleared failures of services" if ok else "error: the services process does not take it; try again"
                 self.cluster.commanded(now, by, "clear service-failures", ok, text)

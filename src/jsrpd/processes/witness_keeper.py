@@ -27,6 +27,11 @@ LOOK_S, LOOK_AGAIN_S = 30.0, 5.0
 look in vain."""
 
 
+def owner_key(cluster_id: int) -> str:
+    """Where the owner of a cluster stands."""
+    return f"/jsrpd/cluster-{cluster_id}/owner"
+
+
 class WitnessKeeper:
     """``tell``: number of the wish, and until when it is fulfilled. ``remark``: a line for the log."""
 
@@ -40,7 +45,7 @@ class WitnessKeeper:
         remark: Callable[[str], None],
     ) -> None:
         self.client, self.clock, self.tell, self.remark = client, clock, tell, remark
-        self.key = f"/jsrpd/cluster-{cluster_id}/owner"
+        self.key = owner_key(cluster_id)
         self.node = f"node{node_id}"
         self.wish = 0
         self._heard_at: Instant = clock()
