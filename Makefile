@@ -61,6 +61,12 @@ SECONDS ?= 600
 fuzz-http: system peers
 	JSRPD_FUZZ_SECONDS=$(SECONDS) $(BIN)/pytest tests/end_to_end/test_rest_fuzz.py
 
+# Wire, configuration and HTTP parsers, searched with atheris for SECONDS in all; TARGET=link (or another of tests/fuzz/targets.py) alone.
+.PHONY: fuzz
+fuzz: venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(VENV)/fuzz -r tests/fuzz/atheris.lock
+	PYTHONPATH=$(VENV)/fuzz $(BIN)/python -m tests.fuzz.guided --seconds $(SECONDS) $(TARGET:%=--target %)
+
 # The documentation as a site, in build/site.
 .PHONY: site
 site: venv
