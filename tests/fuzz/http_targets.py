@@ -6,6 +6,7 @@ The network is played: a transport that keeps what is written. Everything else i
 import asyncio
 import http.client
 import io
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any, cast
@@ -26,6 +27,8 @@ from jsrpd.model.access import Access
 from jsrpd.processes import api_resources
 from jsrpd.processes.web_desk import MAX_BODY_BYTES
 
+INTERIM_ALONE = re.compile(rb"HTTP/1\.1 100 [^\r]*\r\n\r\n")
+"""The client was asked to go on, and did not."""
 TURNS = 200
 """Of the loop, in which every answer must have been given."""
 WORDS = (
@@ -83,7 +86,7 @@ def answers(written: bytes, asked: bytes) -> Iterator[http.client.HTTPResponse]:
             """A response closes what it reads from."""
 
     stream = Kept(written)
-    while stream.tell() < len(written):
+    while INTERIM_ALONE.fullmatch(rest := written[stream.tell() :]) is None and rest:
         holder = cast(socket.socket, type("Holder", (), {"makefile": lambda *_: stream}))
         response = http.client.HTTPResponse(holder, method=methods.pop(0).decode("latin-1") if methods else "GET")
         response.begin()
