@@ -1,4 +1,4 @@
-"""A new user's way: two bare machines, the package, what the documents say and nothing else; then a node dies, and everybody sees it.
+"""A new user's way: two bare machines, the package, what the documents say and nothing else; a node dies, and everybody sees.
 
 Each machine is a systemd of its own over a layer of this one, with cables between them and to a third place, where the user sits:
 a host on the LAN, Debian's Prometheus, and a browser. Statements and Prometheus's file are taken out of the documents.
@@ -104,7 +104,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk() -> Iterator[Desk]:
     namespace = f"ju{os.getpid()}"
     directory = Path(tempfile.mkdtemp(prefix="ju"))
     run("ip", "netns", "add", namespace)
@@ -193,7 +193,7 @@ def test_from_the_package_to_a_failover_that_everybody_sees(boxes: list[Box], de
     owning = 'jsrpd_group_state{group="1",jsrpd_group_state="primary"} == 1'
     wait_until(lambda: desk.query(f"{owning} and on () jsrpd_build_info").keys() == targets, PATIENCE_S, "an owner in both views")
 
-    token = boxes[1].succeed("jsrp", *"request system api-token generate me access operator".split()).strip()
+    token = boxes[1].succeed("jsrp", *["request", "system", "api-token", "generate", "me", "access", "operator"]).strip()
     context = browser.new_context(ignore_https_errors=True, viewport=WIDE)
     tab = context.new_page()
     tab.set_default_timeout(PATIENCE_S * 1000)
