@@ -38,7 +38,8 @@ NAMES = ("node0", "node1")
 
 def block(document: str, holding: str) -> str:
     """The first fenced piece of a document that holds a text."""
-    return next(piece for piece in re.findall(r"```\n(.*?)```", (DOCS / document).read_text(), re.DOTALL) if holding in piece)
+    pieces: list[str] = re.findall(r"```\n(.*?)```", (DOCS / document).read_text(), re.DOTALL)
+    return next(piece for piece in pieces if holding in piece)
 
 
 class Desk:
