@@ -73,6 +73,13 @@ site: venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(VENV)/site -r tools/site.lock
 	PYTHONPATH=$(VENV)/site $(BIN)/python -m mkdocs build --strict --quiet
 
+# A bare Debian for the test of the container's recipe (root, network).
+RELEASE ?= bookworm
+.PHONY: container-root
+container-root:
+	@command -v debootstrap >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap >/dev/null; }
+	@mkdir -p build && debootstrap --variant=minbase $(RELEASE) build/debian >/dev/null && cp /etc/resolv.conf build/debian/etc/resolv.conf
+
 .PHONY: peers
 peers: venv
 	-@$(MAKE) -s $(PEERS)
