@@ -50,9 +50,9 @@ class Jsrpd:
 
     name = OWN
 
-    def start(self, lab: Lab, interval_ms: int) -> None:
+    def start(self, lab: Lab, interval_ms: int, threshold: int = THRESHOLD) -> None:
         """See ``Contestant``."""
-        topology.up(lab, Settings(interval_ms, THRESHOLD))
+        topology.up(lab, Settings(interval_ms, threshold))
         topology.wait_until(lambda: topology.is_settled(lab), SETTLE_S, "jsrpd: a primary and a secondary in every group")
 
     def primary(self, lab: Lab) -> str:

@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from bench import monitors
+from bench import monitors, takeover
 from bench.contestants import Jsrpd
-from jsrpd.lab import topology
+from bench.rows import THRESHOLD
+from jsrpd.lab import many, topology
 from jsrpd.lab.topology import NODES, Lab, daemon_processes, inside
 
 COMMANDS = ("status", "interfaces", "explain")
@@ -20,6 +22,7 @@ ASKED = 15
 QUIET_S = 2.0
 """After the start, before anything is measured: cold synchronisation and the first announcements."""
 IDLE_S = 20.0
+FALSE_THRESHOLD = 5
 CPUCLOCK_SCHED = 2
 """In a clock id: on-processor time, of the whole process (clock_getcpuclockid(3))."""
 
@@ -41,6 +44,8 @@ class Cost:
     title: str
     figures: tuple[Figure, ...]
     measure: Callable[[Lab], dict[str, float]]
+    interval_ms: int = 100
+    threshold: int = THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def run(cost: Cost, lab: Lab, runs: int) -> CostResult:
     samples, loads = [], []
     for _ in range(runs):
         try:
-            Jsrpd().start(lab, 100)
+            Jsrpd().start(lab, cost.interval_ms, cost.threshold)
             time.sleep(QUIET_S)
             samples.append(cost.measure(lab))
             loads.append(os.getloadavg()[0])
@@ -122,6 +127,12 @@ def _idle(lab: Lab) -> dict[str, float]:
     }
 
 
+def _idle_many(lab: Lab) -> dict[str, float]:
+    many.enlarge(lab, takeover.PATIENCE_S)
+    time.sleep(QUIET_S)
+    return _idle(lab)
+
+
 def _processor_s(pid: int) -> float:
     """All of its threads, s, by the kernel's own clock of that process: the counters in /proc see nothing shorter than a tick."""
     return time.clock_gettime(~pid << 3 | CPUCLOCK_SCHED)
@@ -160,6 +171,23 @@ COSTS = (
         _idle,
     ),
     Cost(
+        "many-idle",
+        f"an idle node, 100 ms × {THRESHOLD}, {many.GROUPS + 1} groups, {many.ADDRESSES * len(many.MORE) + 4} addresses",
+        (
+            Figure("engine", "engine, % of a core", 1),
+            Figure("all", "all processes, % of a core"),
+            Figure("engine_mb", "engine, resident MB", 40),
+            Figure("all_mb", "all processes, MB (shared pages once)", 150),
+        ),
+        _idle_many,
+    ),
+    Cost(
+        "many-takeover",
+        f"power-off, 100 ms × {THRESHOLD}, {many.GROUPS + 1} groups, {many.ADDRESSES * len(many.MORE) + 4} addresses",
+        (Figure("spread", "from the first group's takeover to the last one's, ms", 10),),
+        takeover.measure,
+    ),
+    Cost(
         "upstream-dead",
         "upstream dead, IP monitor with 200 ms × 5 probes",
         (Figure("gap", "longest gap, ms", 1200), Figure("died", "TCP connections died", 0)),
@@ -182,5 +210,20 @@ COSTS = (
         f"every monitor on, {monitors.LOOPS} busy loops, {monitors.STARVED_S / 60:g} min",
         (Figure("alarms", "failures that were none", 0), Figure("moves", "changes of state", 0)),
         monitors.starved,
+    ),
+    *(
+        Cost(
+            f"false-{interval_ms}-{loops}",
+            f"{interval_ms} ms × {FALSE_THRESHOLD}, {loops} busy loops, {monitors.STARVED_S / 60:g} min",
+            (
+                Figure("moves", "changes of state", 0),
+                Figure("excused", "others, just after the machine had frozen for half of the dead time"),
+            ),
+            partial(monitors.false_failovers, loops),
+            interval_ms,
+            FALSE_THRESHOLD,
+        )
+        for interval_ms in (100, 10)
+        for loops in (4, 16)
     ),
 )

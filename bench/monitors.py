@@ -6,9 +6,12 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+from bench.freeze import Reference
 from jsrpd.lab import demo, faults, topology, traffic
 from jsrpd.lab.topology import (
     NODES,
@@ -168,6 +171,8 @@ def lateness(lab: Lab) -> dict[str, float]:
 
 LOOPS = 16
 STARVED_S = 120.0
+AFTERMATH_NS = 2_000_000_000
+"""After a freeze: a move, hold-down and the return take no longer."""
 WATCHED = """
         spu-monitoring { conntrack-limit 95; }
         npc-monitoring { flap-limit 5; error-limit 100; transmit-timeout-limit 1; }
@@ -182,23 +187,40 @@ def watched_statements() -> str:
     return f"ip-monitoring {{ family {{ {families} }} }}\n{SCRIPT}"
 
 
+def spin(lab: Lab, loops: int) -> None:
+    """Busy loops of the daemons' ordinary priority on both nodes, until they end."""
+    code = f"import time\nend = time.monotonic() + {STARVED_S}\nwhile time.monotonic() < end: pass"
+    started = [
+        subprocess.Popen(inside(lab.namespace(NODES[n % len(NODES)]), sys.executable, "-c", code), stdin=subprocess.DEVNULL)
+        for n in range(loops)
+    ]
+    try:
+        for loop in started:
+            loop.wait(2 * STARVED_S)
+    finally:
+        for loop in started:
+            loop.kill()
+            loop.wait()
+
+
+def false_failovers(loops: int, lab: Lab) -> dict[str, float]:
+    """The CPUs full of busy loops: changes of state, and those that a freeze of the whole machine excuses."""
+    dead_ms = lab.settings.interval_ms * lab.settings.threshold
+    begin = time.time_ns()
+    with tempfile.TemporaryDirectory() as records, Reference(Path(records)) as reference:
+        spin(lab, loops)
+        moves = [at for at, line in demo.messages(lab, begin, time.time_ns()) if ALARM[-1] in line]
+        freezes = [(start, end) for start, end in reference.stalls() if (end - start) / 1e6 >= dead_ms / 2]
+    excused = sum(any(start <= at <= end + AFTERMATH_NS for start, end in freezes) for at in moves)
+    return {"moves": float(len(moves) - excused), "excused": float(excused)}
+
+
 def starved(lab: Lab) -> dict[str, float]:
     """Every monitor on and the CPUs full of busy loops of the same priority: failures that were none, and moves."""
     reload(lab, watched_statements(), WATCHED)
     _wait_for_answers(lab, len(WAN.hosts))
     begin = time.time_ns()
-    spin = f"import time\nend = time.monotonic() + {STARVED_S}\nwhile time.monotonic() < end: pass"
-    loops = [
-        subprocess.Popen(inside(lab.namespace(NODES[n % len(NODES)]), sys.executable, "-c", spin), stdin=subprocess.DEVNULL)
-        for n in range(LOOPS)
-    ]
-    try:
-        for loop in loops:
-            loop.wait(2 * STARVED_S)
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
+    spin(lab, LOOPS)
     lines = [line for _, line in demo.messages(lab, begin, time.time_ns()) if any(tag in line for tag in ALARM)]
     for line in lines:
         print(line, file=sys.stderr)

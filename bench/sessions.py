@@ -23,6 +23,7 @@ from bench.__main__ import LAB, _alone, _check_machine, _terminable
 from bench.contestants import Contestant, Jsrpd, Keepalived
 from bench.freeze import Reference
 from bench.measure import EDGE_NS, WATCH_S
+from bench.rows import THRESHOLD
 from jsrpd.lab import faults, firewall, topology, traffic
 from jsrpd.lab.topology import LAN, NODES, WAN, Lab, LabError, inside, run, wait_until
 
@@ -63,9 +64,9 @@ class Direct(Keepalived):
 class WithoutSynchronisation(Jsrpd):
     """What the machine and the path through the lab allow at most."""
 
-    def start(self, lab: Lab, interval_ms: int) -> None:
+    def start(self, lab: Lab, interval_ms: int, threshold: int = THRESHOLD) -> None:
         """See ``Contestant``."""
-        super().start(lab, interval_ms)
+        super().start(lab, interval_ms, threshold)
         for node in NODES:
             path = lab.node_directory(node, "etc") / "jsrpd.conf"
             path.write_text(path.read_text().replace("reth-count 2;", "reth-count 2;\n        session-synchronization off;"))

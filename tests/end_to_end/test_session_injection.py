@@ -23,6 +23,7 @@ from jsrpd.sessions.ctnetlink import (
     CONFIRMED,
     CREATE,
     DELETE,
+    DST_PORT,
     FIXED_TIMEOUT,
     HEADER,
     MARK,
@@ -40,8 +41,10 @@ from jsrpd.sessions.ctnetlink import (
     message,
     number_of,
     parts_of,
+    progress,
     relayed,
     retained,
+    tuple_of,
     value_of,
 )
 from jsrpd.sessions.event_filter import event_filter
@@ -161,6 +164,11 @@ def dumped() -> list[bytes]:
     return found
 
 
+def dumped_tcp() -> list[bytes]:
+    """Without neighbours' questions."""
+    return [one for one in dumped() if progress(parts_of(one))]
+
+
 def as_told(events: list[bytes]) -> bytes:
     """What a peer is told about these events, in order."""
     said = b""
@@ -169,6 +177,15 @@ def as_told(events: list[bytes]) -> bytes:
         _, kind, flags, _, _ = HEADER.unpack_from(event)
         said += ended(event, parts) if kind == DELETE else relayed(event, parts, whole=bool(flags & CREATE))
     return said
+
+
+def one_by_one(told: bytes) -> list[bytes]:
+    """The messages of what a peer is told."""
+    found, at = [], 0
+    while at < len(told):
+        found.append(told[at : at + HEADER.unpack_from(told, at)[0]])
+        at += len(found[-1])
+    return found
 
 
 def unmended(injector: Injector, told: bytes) -> list[tuple[int, bytes]]:
@@ -288,6 +305,54 @@ def test_what_has_its_addresses_gives_way(router: Router, protocol: str, nat: st
         assert injection.counters["connections displaced"]
         assert talk()
         assert not missing and not injection.full
+
+
+@pytest.mark.parametrize("known", [0, 1], ids=["nothing", "its first packet"])
+@pytest.mark.parametrize("nat", NAT)
+@pytest.mark.parametrize("family", NETWORKS)
+def test_last_words_bring_a_connection_forward_only(router: Router, family: int, nat: str, known: int) -> None:
+    """One that began while its group moved: the former owner forwarded the rest of its beginning, and told it a moment late."""
+    with inside(router.name):
+        injector = Injector()
+        reader = heard_but(injector)
+        talk = tcp(router.hosts, *addresses(family, nat))
+        eventually(talk, "the connection stands")
+        events = [event for event in reader.read(1000) if progress(parts_of(event))]
+        (connection,) = dumped_tcp()
+        router.forget()
+        assert known == 0 or unmended(injector, as_told(events[:known])) == []
+        assert not talk()
+        injection = Injection(injector, Finder(), Attribution(SETTINGS), lambda: None)
+        injection.owned = frozenset({1})
+        injection.add_late(one_by_one(as_told(events[1:])))
+        injection.flush()
+        eventually(talk, "what was not answered is repeated")
+        injection.add_late(one_by_one(as_told(events[:1]) + ended(connection, parts_of(connection))))
+        injection.flush()
+        assert [progress(parts_of(one)) for one in dumped_tcp()] == [progress(parts_of(connection))]
+        assert talk()
+        assert [name for name in injection.counters if name.startswith("refused")] == []
+
+
+def test_last_words_about_another_translation(router: Router) -> None:
+    """The first packet was repeated and came by us, who gave it another port; the server has answered the former owner's."""
+    with inside(router.name):
+        injector = Injector()
+        reader = heard_but(injector)
+        talk = tcp(router.hosts, *addresses(4, "source"))
+        eventually(talk, "the connection stands")
+        events = reader.read(1000)
+        router.forget()
+        reply = parts_of(events[0])[TUPLE_REPLY]
+        theirs = attribute(DST_PORT, tuple_of(reply).l4[DST_PORT])
+        ours = events[0].replace(reply, reply.replace(theirs, attribute(DST_PORT, struct.pack(">H", 40_000))))
+        assert ours != events[0]
+        assert unmended(injector, as_told([ours])) == []
+        injection = Injection(injector, Finder(), Attribution(SETTINGS), lambda: None)
+        injection.owned = frozenset({1})
+        injection.add_late(one_by_one(as_told(events)))
+        injection.flush()
+        assert talk()
 
 
 @pytest.mark.parametrize("nat", NAT)

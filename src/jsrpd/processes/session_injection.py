@@ -8,7 +8,7 @@ the group's owner takes its place; what is left is counted by errno and cause. A
 import errno
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jsrpd.kernel.ctnetlink import BATCH_BYTES, Finder, Injector
 from jsrpd.sessions.attribution import HOME, Attribution
@@ -28,9 +28,11 @@ from jsrpd.sessions.ctnetlink import (
     attribute,
     ended,
     family_of,
+    key_of,
     mended,
     message,
     parts_of,
+    progress,
     value_of,
 )
 
@@ -66,6 +68,44 @@ class Injection:
             self.flush()
         self._waiting.append(content)
         self._bytes += len(content)
+
+    def add_late(self, content: Sequence[bytes]) -> None:
+        """A former owner's last words about groups that are ours by now: what it still forwarded while the role moved.
+
+        They never set a connection back: what we lack is created, what has come less far here is brought up to date, and no
+        end counts.
+        """
+        begun: set[bytes] = set()
+        for one in content:
+            try:
+                said = self._late(one, begun)
+            except (MalformedMessageError, struct.error):
+                said = b""
+            self.counters["late words of the former owner" if said else "messages about our own groups"] += 1
+            if said:
+                self.add(said)
+
+    def _late(self, one: bytes, begun: set[bytes]) -> bytes:
+        """What is to be said to our kernel of one message; empty: nothing. ``begun``: keys of what this call has begun."""
+        _length, kind, flags, _sequence, _port = HEADER.unpack_from(one)
+        theirs = parts_of(one)
+        key = key_of(theirs)
+        if kind != NEW:
+            return b""
+        if key in begun:
+            return one
+        found = self._finder.find(message(GET, REQUEST, family_of(one), key))
+        if found is not None:
+            ours = parts_of(found)
+            if flags & EXCLUSIVE or progress(ours) >= progress(theirs):
+                # The message behind a first one says the same with the translation.
+                return b""
+            if ours.get(TUPLE_REPLY) == theirs.get(TUPLE_REPLY, ours.get(TUPLE_REPLY)):
+                return one
+        # Where ours is translated otherwise, the other end knows theirs.
+        begun.add(key)
+        again = one if flags & CREATE else mended(one, errno.ENOENT)
+        return ended(found, ours) + again if found is not None and again else again
 
     def flush(self) -> None:
         """What waits is in the kernel, as far as it takes it."""

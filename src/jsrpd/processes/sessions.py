@@ -92,6 +92,9 @@ YIELD_AFTER_LOSS = 2 * SECOND
 then neither the timeouts nor the windows of what a moment ago was current have gone wrong; a group that comes back
 sooner begins it at once."""
 SETTLE_AFTER_CLAIM = 5 * SECOND
+LATE_WORDS = SECOND
+"""For so long after a claim the former owner's words about the group still count: it told the last of what it forwarded
+when it learnt of its loss, and its queue and the path are behind that."""
 MAX_EVENTS_KEPT = 16
 NUMBER = struct.Struct(">I")
 GROUP_BYTES = MAX_GROUP // 8 + 1
@@ -155,6 +158,7 @@ class Sessions:
         self.drains: list[int] = []
         self.yield_at: dict[int, Instant] = {}
         self.settle_at: dict[int, Instant] = {}
+        self.claimed_at: dict[int, Instant] = {}
         self.audit_at = now + AUDIT_INTERVAL
         self.overrun_at: Instant = now - OVERRUN_PAUSE
         self.overrun_pending = False
@@ -326,6 +330,7 @@ class Sessions:
                 # The windows that moved while it was away are not known here, and its packets are coming.
                 self.yield_at[group] = now
             self.settle_at[group] = now + SETTLE_AFTER_CLAIM
+            self.claimed_at[group] = now
             # What it lacks of our table a new owner must not lose to a mark that refers to the old one.
             self.sweep = None
         self._follow_cold(self.cold.handle(now, cold_sync.PeerHeard(peer_alive)))
@@ -549,19 +554,27 @@ class Sessions:
     def _looked_at(self, content: bytes) -> bytes:
         """Each message is noted in the sweep; what is about a group of our own is left out.
 
-        A node that was stopped and continues does not know yet that its group, and its word, is another's now.
+        A node that was stopped and continues does not know yet that its group, and its word, is another's now. Of a group
+        that came a moment ago the former owner's last words are still on their way.
         """
         foreign: list[bytes] = []
-        at = count = 0
+        late: list[bytes] = []
+        now = clock()
+        fresh = {group for group in self.owned if now - self.claimed_at[group] < LATE_WORDS}
+        at = 0
         while at < len(content):
             one = content[at : at + HEADER.unpack_from(content, at)[0]]
             if self.sweep is not None:
                 self.sweep.came(one)
-            if not self.owned or self.attribution.group(parts_of(one)) not in self.owned:
+            group = self.attribution.group(parts_of(one)) if self.owned else None
+            if group not in self.owned:
                 foreign.append(one)
+            elif group in fresh:
+                late.append(one)
+            else:
+                self.counters["messages about our own groups"] += 1
             at += len(one)
-            count += 1
-        self.counters["messages about our own groups"] += count - len(foreign)
+        self.injection.add_late(late)
         return b"".join(foreign)
 
     def _missing(self) -> None:

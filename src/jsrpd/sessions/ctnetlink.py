@@ -171,9 +171,22 @@ TIMEOUTS = {
 }
 """The kernel's own timeouts by sysctl (``nf_conntrack_`` before each), with its defaults in seconds."""
 TCP_STATES = ("", *(name for name in TIMEOUTS if name.startswith("tcp")), "tcp_timeout_syn_sent")
-"""By the number of the state; 9 is a simultaneous open."""
+"""By the number of the state."""
+TCP_SIMULTANEOUS_OPEN = 9
 SCTP_STATES = ("", *(name for name in TIMEOUTS if name.startswith("sctp")))
 """The same of SCTP."""
+
+
+def progress(parts: Parts) -> int:
+    """How far a TCP connection has come, from 1 (the first packet was seen) to 8 (closed); 0 for other protocols."""
+    state = _state(parts, PROTOINFO_TCP, TCP_STATE)
+    return 1 if state == TCP_SIMULTANEOUS_OPEN else state
+
+
+def _state(parts: Parts, nest: int, kind: int) -> int:
+    if PROTOINFO not in parts:
+        return 0
+    return _nested(_nested(value_of(parts[PROTOINFO])).get(nest, b"")).get(kind, b"\0")[0]
 
 
 def timeout_name(parts: Parts) -> str:
@@ -183,7 +196,7 @@ def timeout_name(parts: Parts) -> str:
         nest, kind, names = (
             (PROTOINFO_TCP, TCP_STATE, TCP_STATES) if protocol == IPPROTO_TCP else (PROTOINFO_SCTP, SCTP_STATE, SCTP_STATES)
         )
-        state = _nested(_nested(value_of(parts[PROTOINFO])).get(nest, b"")).get(kind, b"\0")[0]
+        state = _state(parts, nest, kind)
         return names[state] if 0 < state < len(names) else "generic_timeout"
     stream = "_stream" if number_of(parts, STATUS) & ASSURED else ""
     if protocol in (IPPROTO_UDP, IPPROTO_UDPLITE):

@@ -25,13 +25,14 @@ PATIENCE_S = 10.0
 def daemon(path: Path, *answers: Reply | bytes, patient: bool = True) -> Iterator[list[bytes]]:
     """Answers one connection after the other; yields what was asked. An answer of bytes is sent as it is.
 
-    ``patient``: all of them are waited for at the end.
+    ``patient``: all of them are waited for at the end, each ten seconds at most; else there may be fewer questions, and any
+    time between them.
     """
     asked: list[bytes] = []
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        listener.settimeout(PATIENCE_S)
+        listener.settimeout(PATIENCE_S if patient else None)
 
         def serve() -> None:
             for reply in answers:

@@ -1,0 +1,70 @@
+"""Which groups a node has taken over, and when: ``python -m bench.takeover SECONDS``, in that node's namespace; and the
+measure that asks.
+
+A node that is not primary lets no frame of a reth's virtual MAC out, so the first one of each says when it began to own. Prints
+interface and time of each first frame (CLOCK_REALTIME ns, the kernel's stamp), a line each.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+from jsrpd.lab import faults, many, topology
+from jsrpd.lab.topology import NODES, Lab, LabError, inside, wait_until, with_commands
+from jsrpd.lab.workers import STAMP_SPACE, begin, ready, stamp_of, stamped
+
+ETH_P_ALL = 3
+PACKET_OUTGOING = 4
+SOURCE = slice(6, 12)
+VIRTUAL_MAC = bytes((0x02, 0x6A, 0x73))
+PATIENCE_S = 120.0
+WATCH_S, QUIET_S = 3.0, 2.0
+INTERFACES = many.GROUPS + 1
+"""With reth0 and reth1, which are both of group 1."""
+
+
+def measure(lab: Lab) -> dict[str, float]:
+    """Every group's node loses power: from the first to the last interface on which the other one speaks as the owner, ms."""
+    many.enlarge(lab, PATIENCE_S)
+    primary = topology.primary_node(lab)
+    wait_until(lambda: _owns_all(lab, primary), PATIENCE_S, "one owner of every group")
+    time.sleep(QUIET_S)
+    words = inside(lab.namespace(faults.peer_of(primary)), sys.executable, "-m", "bench.takeover", f"{WATCH_S}")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=with_commands(os.environ)) as tap:
+        assert tap.stdout is not None
+        tap.stdout.readline()
+        faults.inject(lab, "power-off", primary)
+        stamps = sorted(int(line.split()[1]) for line in tap.stdout)
+    if len(stamps) != INTERFACES:
+        raise LabError(f"of {INTERFACES} interfaces {len(stamps)} were heard")
+    return {"spread": (stamps[-1] - stamps[0]) / 1e6}
+
+
+def _owns_all(lab: Lab, node: str) -> bool:
+    return all(states[NODES.index(node)] == "primary" for states in topology.group_states(lab, node).values())
+
+
+def main(duration_s: float) -> None:
+    """Listen, then print."""
+    deadline = begin(duration_s)
+    first: dict[bytes, tuple[str, int]] = {}
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as tap:
+        stamped(tap)
+        ready()
+        while deadline.left_s:
+            tap.settimeout(max(0.01, deadline.left_s))
+            try:
+                frame, ancillary, _flags, address = tap.recvmsg(64, STAMP_SPACE)
+            except TimeoutError:
+                break
+            source = frame[SOURCE]
+            # Of the reth itself, a macvlan, and of its child: the later one is on the wire.
+            if address[2] == PACKET_OUTGOING and source.startswith(VIRTUAL_MAC) and not address[0].startswith("reth"):
+                first.setdefault(source, (address[0], stamp_of(ancillary)))
+    print("\n".join(f"{interface} {stamp}" for interface, stamp in first.values()))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))
