@@ -102,6 +102,10 @@ test-lab: system venv
 deb: venv
 	$(BIN)/python -m tools.debian
 
+.PHONY: wheel
+wheel: venv
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
 check: venv
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)

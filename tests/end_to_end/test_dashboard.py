@@ -135,6 +135,7 @@ class Page:
 
     def picture(self, name: str, full: bool = True) -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)
+        self.tab.evaluate("scrollTo(0, 0)")
         self.tab.screenshot(path=PICTURES / f"{name}.png", full_page=full)
 
     def close(self) -> None:
