@@ -152,8 +152,8 @@ def healed(lab: Lab) -> int:
 
 def test_the_metrics_of_a_witness_that_nobody_needs(lab: Lab, primary: str) -> None:
     """It answers both, and holds nothing for either."""
+    answers = 'jsrpd_arbiter_answers{kind="witness"}'
     for node in (primary, faults.peer_of(primary)):
-        answers = 'jsrpd_arbiter_answers{kind="witness"}'
         wait_until(lambda node=node: third_party.metric(lab, node, answers) == "1", PATIENCE_S, answers)  # type: ignore[misc]
         assert third_party.metric(lab, node, 'jsrpd_arbitration_held{kind="witness"}') == "0"
 
