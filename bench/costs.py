@@ -183,7 +183,7 @@ COSTS = (
     ),
     Cost(
         "many-takeover",
-        f"power-off, 100 ms × {THRESHOLD}, {many.GROUPS + 1} groups, {many.ADDRESSES * len(many.MORE) + 4} addresses",
+        f"daemon killed, 100 ms × {THRESHOLD}, {many.GROUPS + 1} groups, {many.ADDRESSES * len(many.MORE) + 4} addresses",
         (Figure("spread", "from the first group's takeover to the last one's, ms", 10),),
         takeover.measure,
     ),

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+from bench.contestants import Jsrpd
+from bench.measure import ACTS
 from jsrpd.lab import faults, many, topology
 from jsrpd.lab.topology import NODES, Lab, LabError, inside, wait_until, with_commands
 from jsrpd.lab.workers import STAMP_SPACE, begin, ready, stamp_of, stamped
@@ -26,7 +28,7 @@ INTERFACES = many.GROUPS + 1
 
 
 def measure(lab: Lab) -> dict[str, float]:
-    """Every group's node loses power: from the first to the last interface on which the other one speaks as the owner, ms."""
+    """Every group's node falls silent at once: from the first to the last interface by which the other one speaks as owner, ms."""
     many.enlarge(lab, PATIENCE_S)
     primary = topology.primary_node(lab)
     wait_until(lambda: _owns_all(lab, primary), PATIENCE_S, "one owner of every group")
@@ -35,7 +37,7 @@ def measure(lab: Lab) -> dict[str, float]:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=with_commands(os.environ)) as tap:
         assert tap.stdout is not None
         tap.stdout.readline()
-        faults.inject(lab, "power-off", primary)
+        ACTS["killed"](Jsrpd(), lab, primary)
         stamps = sorted(int(line.split()[1]) for line in tap.stdout)
     if len(stamps) != INTERFACES:
         raise LabError(f"of {INTERFACES} interfaces {len(stamps)} were heard")

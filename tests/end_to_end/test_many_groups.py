@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from jsrpd.lab import demo, faults, many, topology
-from jsrpd.lab.topology import NODES, Lab, Settings, wait_until
+from jsrpd.lab.topology import LAN, NODES, Lab, Settings, inside, ip_batch, run, wait_until
 
 SETTINGS = Settings(interval_ms=100, threshold=5)
 PATIENCE_S = 120
@@ -59,3 +59,20 @@ def test_a_hand_over_moves_one_of_them(lab: Lab) -> None:
     wait_until(lambda: topology.group_states(lab, "node0")[group][1 - node] == "primary", PATIENCE_S, "the move")
     after = topology.group_states(lab, "node0")
     assert {one for one in before if before[one] != after[one]} == {group}
+
+
+def test_a_change_of_role_does_not_wait_for_reths_that_are_being_made(lab: Lab) -> None:
+    """Somebody removes a hundred reths; while they are made anew, which takes the kernel seconds, another group moves here."""
+    other = faults.peer_of(topology.primary_node(lab))
+    assert local_route(lab, other) == ""
+    ip_batch(lab.namespace(other), [f"link del reth{n}" for n in many.MORE])
+    faults.request(lab, other, "failover", "redundancy-group", "1", "node", str(NODES.index(other)))
+    wait_until(lambda: local_route(lab, other) != "", PATIENCE_S, "group 1's own view on the other node")
+    assert not many.is_made(lab, other)
+    wait_until(lambda: many.is_made(lab, other), PATIENCE_S, "every reth again")
+
+
+def local_route(lab: Lab, node: str) -> str:
+    """What makes a gateway address of group 1 the node's own; empty while it is not."""
+    route = ("route", "show", "table", "local", "dev", "reth0", LAN.gateways[0])
+    return run(*inside(lab.namespace(node), "ip", *route))

@@ -1,10 +1,11 @@
 """A lab made large: as many groups as there can be, each with a reth and eight addresses of its own on a cable of its own."""
 
+import json
 import os
 import signal
 
 from jsrpd.lab import topology
-from jsrpd.lab.topology import NODES, Lab, Settings, ip_batch, wait_until
+from jsrpd.lab.topology import NODES, Lab, Settings, ip_batch, run, wait_until
 
 GROUPS, ADDRESSES = 127, 8
 MORE = range(2, GROUPS + 1)
@@ -37,7 +38,15 @@ def enlarge(lab: Lab, patience_s: float) -> None:
         (lab.node_directory(node, "etc") / "jsrpd.conf").write_text(configuration(lab.settings))
         (parent,) = [pid for pid, title in topology.daemon_processes(lab, node).items() if title == "jsrpd"]
         os.kill(parent, signal.SIGHUP)
+    wait_until(lambda: all(is_made(lab, node) for node in NODES), patience_s, "every reth")
     wait_until(lambda: all(is_owned_once(lab, node) for node in NODES), patience_s, "one owner for each group")
+
+
+def is_made(lab: Lab, node: str) -> bool:
+    """Every reth is there and up: the kernel takes some tenths of a second for each where the machine is busy."""
+    links = json.loads(run("ip", "-j", "-n", lab.namespace(node), "link", "show", "type", "macvlan"))
+    made = [link for link in links if link["ifname"].startswith("reth") and "UP" in link["flags"]]
+    return len(made) == GROUPS + 1
 
 
 def is_owned_once(lab: Lab, node: str) -> bool:

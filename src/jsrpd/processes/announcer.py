@@ -49,11 +49,10 @@ class Announcer:
                 self._socket(reth.name)
 
     def announce(self, now: Instant, group: int, repeat: bool) -> None:
-        """The frames of its virtual MACs at once, its addresses in the turns from this one on."""
-        reths = self._reths.get(group, [])
-        for reth in reths:
-            self._send(reth.name, switch_frame(reth.mac))
-        self._waiting.extend((group, reth.name, frame) for reth in reths for frame in _announcements(reth))
+        """The frames of its virtual MACs at once, its addresses in the turns from this one on; a reth that is not there or not up
+        yet has nobody to say them to."""
+        heard = [reth for reth in self._reths.get(group, []) if self._send(reth.name, switch_frame(reth.mac))]
+        self._waiting.extend((group, reth.name, frame) for reth in heard for frame in _announcements(reth))
         self._next_at = min(self._next_at, now)
         if repeat:
             self._due += [(now + n * SPREAD, group) for n in range(1, self._counts.get(group, 0))]
@@ -66,10 +65,12 @@ class Announcer:
         self._due = [(at, group) for at, group in self._due if at > now]
         if now < self._next_at:
             return
+        silent: set[str] = set()
         for _ in range(min(FRAMES_A_TURN, len(self._waiting))):
             group, reth, frame = self._waiting.popleft()
-            if group in owned:
-                self._send(reth, frame)
+            if group in owned and reth not in silent and not self._send(reth, frame):
+                # Went down meanwhile: to find that out costs ten times a frame.
+                silent.add(reth)
         self._next_at = now + REST
 
     def deadline(self) -> Instant | None:
@@ -85,13 +86,17 @@ class Announcer:
                 return None
         return self._sockets[reth]
 
-    def _send(self, reth: str, frame: bytes) -> None:
+    def _send(self, reth: str, frame: bytes) -> bool:
+        """Whether the kernel took it."""
         for _attempt in range(2):
             frame_socket = self._socket(reth)
-            if frame_socket is None or frame_socket.send([frame]):
-                return
+            if frame_socket is None:
+                return False
+            if frame_socket.send([frame]):
+                return True
             # The reth may have been made anew under the same name: the old socket is bound to the old index.
             self._sockets.pop(reth).close()
+        return False
 
 
 def _announcements(reth: Reth) -> list[bytes]:

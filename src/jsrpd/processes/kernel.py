@@ -164,10 +164,7 @@ class Keeper:
             ready = {key.fileobj for key, _ in selector.select(AUDIT_S)}
             if self.parent in ready:
                 self._read_parent()
-            before = frozenset(self.primary)
-            ours = self.engine in ready and self._read_engine()
-            if ours:
-                self._follow_roles(before)
+            ours = self.engine in ready and self._heed_roles()
             if self.notifications in ready and not ours:
                 time.sleep(DEBOUNCE_S)
             told = self._drain_notifications()
@@ -226,20 +223,25 @@ class Keeper:
 
     # -- observe, plan, execute -----------------------------------------------------------------------------------
 
-    def _follow_roles(self, before: frozenset[int]) -> None:
-        """What the change of roles alone calls for, at once: with groups on both nodes packets wait for it (decision 0134).
+    def _heed_roles(self) -> bool:
+        """What a change of roles alone calls for, at once: with groups on both nodes packets wait for it (decision 0134). True when
+        there was one.
 
         Whatever is refused because the kernel did not look as it should, the look that follows sees.
         """
+        before = frozenset(self.primary)
+        if not self._read_engine():
+            return False
         reths = frozenset(reth.name for reth in self.configuration.reths)
         was, wanted = (desired(self.configuration, primary) for primary in (before, frozenset(self.primary)))
         self.rtnetlink.execute(plan(wanted, was, reths, self.movable), self.links)
+        return True
 
     def reconcile(self) -> None:
         """Make the kernel look as wanted. Reths first, so that gates and sysctls stand before their links go up."""
         reths = frozenset(self.journal.reths) | {reth.name for reth in self.configuration.reths}
-        wanted = desired(self.configuration, frozenset(self.primary))
         for only_macvlans in (True, False):
+            wanted = desired(self.configuration, frozenset(self.primary))
             observed = self.rtnetlink.observe(reths, self._link_names())
             self.links = observed.links
             operations = plan(wanted, frozenset(observed.things), reths, self.movable)
@@ -338,6 +340,8 @@ class Keeper:
                     self.gate.attach_child(link.index)
                 if self.settled:
                     self._repaired(f"gate of {interface}")
+                # The kernel takes tens of milliseconds for each, and there may be hundreds.
+                self._heed_roles()
 
     def _repaired(self, what: str) -> None:
         """Say it, but not again and again while somebody keeps undoing it."""

@@ -12,12 +12,13 @@ V4, V6 = "192.0.2.1", "2001:db8::1"
 
 
 class Wire:
-    """Everything sent, in order; ``gone``: interfaces that are not there, ``stale``: whose next send fails once."""
+    """Everything sent, in order; ``gone``: interfaces that are not there, ``stale``: whose next send fails once, ``down``: all."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []
         self.gone: set[str] = set()
         self.stale: set[str] = set()
+        self.down: set[str] = set()
         self.opened: list[str] = []
         self.closed: list[str] = []
 
@@ -36,6 +37,8 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
         def send(self, frames: list[bytes]) -> int:
             if self.interface in wire.stale:
                 wire.stale.discard(self.interface)
+                return 0
+            if self.interface in wire.down:
                 return 0
             wire.sent += [(self.interface, frame) for frame in frames]
             return len(frames)
@@ -131,6 +134,21 @@ def test_a_reth_made_anew_is_opened_anew_and_one_that_is_not_there_is_left(wire:
         announcer.announce(0, group, repeat=False)
     assert (wire.closed, wire.opened) == (["reth1"], ["reth1", "reth1"])
     assert wire.sent == [switch(1)]
+
+
+def test_a_reth_that_is_down_costs_one_try_a_turn(wire: Wire) -> None:
+    """Each finds out by opening another socket; with a hundred reths that are just being made nothing else would be done."""
+    announcer = Announcer(configuration(2))
+    announcer.announce(0, 1, repeat=False)
+    wire.down = {"reth1", "reth2"}
+    announcer.announce(0, 2, repeat=True)
+    assert wire.opened == ["reth1", "reth2", "reth2"], "not one of its addresses is tried"
+    announcer.turn(0, {1, 2})
+    assert wire.opened[3:] == ["reth1"]
+    assert wire.sent == [switch(1)]
+    wire.down.clear()
+    announcer.turn(SPREAD, {1, 2})
+    assert wire.sent[1:] == [switch(2), *frames_of(2)], "its repetition comes all the same"
 
 
 def test_another_configuration_forgets_what_was_to_be_said(wire: Wire) -> None:
