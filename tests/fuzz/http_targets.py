@@ -93,6 +93,8 @@ def answers(written: bytes, asked: bytes) -> Iterator[http.client.HTTPResponse]:
         yield response
         if response.getheader("content-type", "").startswith("text/event-stream"):
             return  # It has no end.
+        if response.status == 400 and response.will_close:
+            return  # What is no request has no method either: its answer has a body, though it begins like a HEAD.
         response.read()
 
 
