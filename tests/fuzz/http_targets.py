@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import starlette.requests
+from starlette.types import Receive, Scope, Send
 
 from jsrpd import __version__
 from jsrpd.cli.grammar import GrammarError, parse
@@ -77,9 +78,10 @@ class Transport(asyncio.Transport):
     resume_reading = pause_reading
 
 
-def answers(written: bytes, asked: bytes) -> Iterator[http.client.HTTPResponse]:
-    """Every answer in what a server has written, read as a client does; it must be whole, to the last byte."""
-    methods = [line.split(b" ", 1)[0] for line in asked.split(b"\r\n") if b" HTTP/1." in line]
+def answers(written: bytes, methods: list[str]) -> Iterator[http.client.HTTPResponse]:
+    """Every answer in what a server has written, read as a client does that has sent requests with these methods, in this order; it
+    must be whole, to the last byte."""
+    methods = methods.copy()
 
     class Kept(io.BytesIO):
         def close(self) -> None:
@@ -88,13 +90,11 @@ def answers(written: bytes, asked: bytes) -> Iterator[http.client.HTTPResponse]:
     stream = Kept(written)
     while INTERIM_ALONE.fullmatch(rest := written[stream.tell() :]) is None and rest:
         holder = cast(socket.socket, type("Holder", (), {"makefile": lambda *_: stream}))
-        response = http.client.HTTPResponse(holder, method=methods.pop(0).decode("latin-1") if methods else "GET")
+        response = http.client.HTTPResponse(holder, method=methods.pop(0) if methods else "GET")
         response.begin()
         yield response
         if response.getheader("content-type", "").startswith("text/event-stream"):
             return  # It has no end.
-        if response.status == 400 and response.will_close:
-            return  # What is no request has no method either: its answer has a body, though it begins like a HEAD.
         response.read()
 
 
@@ -195,7 +195,18 @@ class Backend:
 
 
 backend = Backend()
-web = WebServer(Limited(api.application(backend, __version__), MAX_BODY_BYTES))
+understood: list[str] = []
+"""Methods of the requests that were some, in their order; what was none is refused without one."""
+application = Limited(api.application(backend, __version__), MAX_BODY_BYTES)
+
+
+async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+    """One request (ASGI 3)."""
+    understood.append(scope["method"])
+    await application(scope, receive, send)
+
+
+web = WebServer(noted)
 
 
 def rest(data: bytes) -> None:
@@ -219,13 +230,14 @@ def rest(data: bytes) -> None:
             await asyncio.sleep(0)
         return transport
 
+    understood.clear()
     written = loop.run_until_complete(served()).written
     assert not backend.defects, backend.defects
     assert web.connections == 0
     assert not web.idle
     left = [task for task in asyncio.all_tasks(loop) if not task.done()]
     assert not left, left
-    for response in answers(written, asked):
+    for response in answers(written, understood):
         assert response.status < 500, response.status
 
 
