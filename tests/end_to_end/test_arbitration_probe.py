@@ -108,6 +108,7 @@ def test_the_owner_that_reaches_the_address_loses_nothing(lab: Lab, primary: str
         )
         notices = topology.cluster_status(lab, other)["notices"]
         assert third_party.hold_still(lambda: not transitions(lab, begin, time.time_ns(), other), 2)
+        told = [third_party.metric(lab, node, 'jsrpd_arbiter_answers{kind="probe"}') for node in (primary, other)]
         healed = time.time_ns()
         faults.heal(lab)
         third_party.silence(lab)
@@ -115,6 +116,7 @@ def test_the_owner_that_reaches_the_address_loses_nothing(lab: Lab, primary: str
         result = flow.finish(now=True)
     assert f"arbitration: {third_party.ADDRESS} does not speak for {other}" in explained
     assert f"arbitration: {third_party.ADDRESS} does not speak for {other}, which owns nothing" in str(notices)
+    assert told == ["1", "0"]
     assert transitions(lab, begin, time.time_ns(), primary) == []
     # Meeting shuts the gate for one round trip, whatever it rested on before (LEASE 6).
     assert [stream for stream in result.window(begin, healed) if stream.lost] == []

@@ -151,6 +151,14 @@ def healed(lab: Lab) -> int:
     return at
 
 
+def test_the_metrics_of_a_witness_that_nobody_needs(lab: Lab, primary: str) -> None:
+    """It answers both, and holds nothing for either."""
+    answers = 'jsrpd_arbiter_answers{kind="witness"}'
+    for node in (primary, faults.peer_of(primary)):
+        wait_until(lambda node=node: third_party.metric(lab, node, answers) == "1", PATIENCE_S, answers)  # type: ignore[misc]
+        assert third_party.metric(lab, node, 'jsrpd_arbitration_held{kind="witness"}') == "0"
+
+
 def test_a_cut_moves_nothing(lab: Lab, primary: str) -> None:
     """The owner has the key before its lease has run out and before the other asks; in contact it is let go."""
     other = faults.peer_of(primary)

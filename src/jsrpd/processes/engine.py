@@ -62,13 +62,13 @@ from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.journal import INFORMATION_CLEARED
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, RedundancyMode
-from jsrpd.model.status import ClusterStatus, SessionStatus
+from jsrpd.model.status import WITNESS, ClusterStatus, SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes import node_orders
 from jsrpd.processes.announcer import Announcer
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.monitor_desk import MonitorDesk
-from jsrpd.processes.path_statistics import LATENESS_SLICE, PathStatistics, Worst
+from jsrpd.processes.path_statistics import Lateness, PathStatistics
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.restart_in_place import Retirement
@@ -200,7 +200,7 @@ class Engine:
         self.ownership_told: children.OwnershipTold | None = None
         self.session_status: SessionStatus | None = None
         self.drain_number = 0
-        self.path_statistics, self.lateness = PathStatistics(), Worst(LATENESS_SLICE)
+        self.path_statistics, self.lateness = PathStatistics(), Lateness()
         self.statistics = StatisticsDesk(self.path_statistics)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
@@ -253,7 +253,7 @@ class Engine:
             judged = clock()
             for remark in self.schedule.turn(judged, wanted):
                 self.syslog.send(remark)
-            self.lateness.note(judged, judged - wanted)
+            self.lateness.began(judged, judged - wanted)
             if woken_by_input:
                 _drain(wake_read)
             self._turn(judged, late)
@@ -298,7 +298,7 @@ class Engine:
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
         drained = clock()
-        self.lateness.note(judged, drained - judged)
+        self.lateness.took(judged, drained - judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(drained, late)))
         retires = self.retirement.due(judged, self.cluster)
         for remark in self.watchdog.turn(judged, owner=bool(self._owned())):
@@ -578,14 +578,20 @@ class Engine:
     def _with_statistics(self, now: Instant, status: ClusterStatus) -> ClusterStatus:
         interfaces = {path: ends[0] for path, ends in self.link_ends.items()} | self.hello_interfaces
         rows = [(path, name, self.cluster.path_up(now, path)) for path, name in interfaces.items()]
-        late, paths = self.lateness.within(now), self.path_statistics.rows(now, rows)
+        arbitration = status.arbitration
+        if arbitration is not None and arbitration.kind == WITNESS:
+            arbitration = msgspec.structs.replace(arbitration, answers=self.monitors.witness_answers)
         return msgspec.structs.replace(
             status,
             sessions=self.statistics.sessions(self.session_status),
             services=self.services.services,
             schedule=self.schedule.status(now),
-            paths=paths,
-            lateness_ns=late,
+            paths=self.path_statistics.rows(now, rows),
+            lateness_ns=self.lateness.worst(now),
+            lateness_counts=tuple(self.lateness.counts),
+            lateness_sum_ns=self.lateness.sum,
+            arbitration=arbitration,
+            log=self.syslog.queues("engine"),
         )
 
     def _configuration_differs(self, now: Instant, difference: str) -> None:

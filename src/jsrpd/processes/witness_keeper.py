@@ -48,6 +48,8 @@ class WitnessKeeper:
         self.key = owner_key(cluster_id)
         self.node = f"node{node_id}"
         self.wish = 0
+        self.answers: bool | None = None
+        """Whether it answered what it was asked last."""
         self._heard_at: Instant = clock()
         self._changed = asyncio.Event()
         self._lease = 0
@@ -81,7 +83,9 @@ class WitnessKeeper:
         if self.clock() - self._heard_at < ENGINE_PATIENCE:
             try:
                 until = await self._hold()
+                self.answers = True
             except EtcdError as error:
+                self.answers = False
                 self._say(f"the witness does not answer: {error}")
         if until is not None:
             self.tell(wish, until)
@@ -98,9 +102,11 @@ class WitnessKeeper:
         try:
             await self.client.read(self.key)
         except EtcdError as error:
+            self.answers = False
             self._say(f"the witness does not answer: {error}; alone, {self.node} would own nothing")
             await asyncio.sleep(LOOK_AGAIN_S)
         else:
+            self.answers = True
             self._say("the witness answers")
             await asyncio.sleep(LOOK_S)
 
