@@ -1010,8 +1010,8 @@ class Cluster:
 
     @property
     def eligible(self) -> bool:
-        """May become primary: false while the control links have failed and the peer leads RG0, and of a node that is leaving: whoever
-        yields must not yield to it."""
+        """May become primary: false while the control links have failed and the peer leads RG0, and of a node that is leaving:
+        whoever yields must not yield to it."""
         return not self.control_failed and self.stopping_since is None
 
     def eligible_for(self, group: RedundancyGroup) -> bool:
