@@ -61,11 +61,24 @@ SECONDS ?= 600
 fuzz-http: system peers
 	JSRPD_FUZZ_SECONDS=$(SECONDS) $(BIN)/pytest tests/end_to_end/test_rest_fuzz.py
 
+# Wire, configuration and HTTP parsers, searched with atheris for SECONDS in all; TARGET=link (or another of tests/fuzz/targets.py) alone.
+.PHONY: fuzz
+fuzz: venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(VENV)/fuzz -r tests/fuzz/atheris.lock
+	PYTHONPATH=$(VENV)/fuzz $(BIN)/python -m tests.fuzz.guided --seconds $(SECONDS) $(TARGET:%=--target %)
+
 # The documentation as a site, in build/site.
 .PHONY: site
 site: venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(VENV)/site -r tools/site.lock
 	PYTHONPATH=$(VENV)/site $(BIN)/python -m mkdocs build --strict --quiet
+
+# A bare Debian for the test of the container's recipe (root, network).
+RELEASE ?= bookworm
+.PHONY: container-root
+container-root:
+	@command -v debootstrap >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap >/dev/null; }
+	@mkdir -p build && debootstrap --variant=minbase $(RELEASE) build/debian >/dev/null && cp /etc/resolv.conf build/debian/etc/resolv.conf
 
 .PHONY: peers
 peers: venv
@@ -88,6 +101,10 @@ test-lab: system venv
 
 deb: venv
 	$(BIN)/python -m tools.debian
+
+.PHONY: wheel
+wheel: venv
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 check: venv
 	$(BIN)/ruff check $(SOURCES)

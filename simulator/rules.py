@@ -163,6 +163,12 @@ def _in_maintenance(history: History, node: int, at: Instant) -> bool:
     return bool(words) and words[-1] == "maintenance on"
 
 
+def _was_told_to_stop(history: History, node: int, at: Instant) -> bool:
+    """Just before, as far as it was awake to hear it."""
+    told = [d.start for d in history.disturbances if d.node == node and d.kind == "told to stop" and d.start <= at]
+    return bool(told) and at - told[-1] <= history.timing.dead
+
+
 def _moved_with(history: History, group: int) -> list[int]:
     """In mode active-backup a group takes all others along, but for group 0."""
     together = history.configuration_at(0, 0).redundancy_mode == RedundancyMode.ACTIVE_BACKUP and group != RG0
@@ -172,14 +178,14 @@ def _moved_with(history: History, group: int) -> list[int]:
 def unfit_yields(history: History) -> list[Violation]:
     """With good links and nothing else going on, a primary with priority 0 yields to a fit peer within T + I, manual or not.
 
-    Only in maintenance its services may take their time before: that hand-over is planned.
+    Only in maintenance, or when it was told to stop, its services may take their time before: that hand-over is planned.
     """
     violations = []
     for (group, node), standings in history.standings.items():
         for standing, following in pairwise([*standings, Standing(history.ended_at, None, 0)]):
             start, end = standing.at, following.at
             bound = history.timing.dead + history.timing.interval
-            if _in_maintenance(history, node, start):
+            if _in_maintenance(history, node, start) or _was_told_to_stop(history, node, start):
                 bound += services_time(history, group, node, start)
             if standing.state != PRIMARY or standing.priority > 0 or end - start <= bound:
                 continue

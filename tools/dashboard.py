@@ -38,6 +38,10 @@ def _state() -> str:
     return f"max by (cluster_id, group, node) (({' or '.join(numbered)}) * {OWN_ROWS})"
 
 
+def _quantile(share: float) -> str:
+    return f"histogram_quantile({share}, sum by (job, instance, le) (rate(jsrpd_engine_lateness_seconds_bucket[5m])))"
+
+
 PANELS = (
     Panel(
         "stat",
@@ -120,6 +124,59 @@ PANELS = (
         (12, 8),
         ((f"rate(jsrpd_dropped_datagrams_total[5m]) * {PICKED}", "{{instance}} {{cause}}"),),
         "pps",
+    ),
+    Panel(
+        "timeseries",
+        "Engine lateness",
+        "By how much its turns began too late: all but one in a thousand, and all but one in a hundred.",
+        (12, 8),
+        (
+            (f"{_quantile(0.999)} * {PICKED}", "{{instance}} 99.9 %"),
+            (f"{_quantile(0.99)} * {PICKED}", "{{instance}} 99 %"),
+        ),
+        "s",
+    ),
+    Panel(
+        "timeseries",
+        "Heartbeats lost",
+        "Of those that the peer has sent, by path.",
+        (12, 8),
+        ((f"rate(jsrpd_heartbeats_lost_total[5m]) * {PICKED}", "{{instance}} {{path}}"),),
+        "cps",
+    ),
+    Panel(
+        "timeseries",
+        "Sessions",
+        "Connections in the kernel's table, and messages about them to the peer and from it.",
+        (12, 8),
+        (
+            (f"jsrpd_sessions_table_entries * {PICKED}", "{{instance}} table"),
+            (
+                f"sum by (job, instance, direction) (rate(jsrpd_sessions_messages_total[5m])) * {PICKED}",
+                "{{instance}} {{direction}}/s",
+            ),
+        ),
+    ),
+    Panel(
+        "timeseries",
+        "Sessions in step",
+        "How long an event takes until the peer has it. Without cover the standby lacks connections.",
+        (12, 8),
+        (
+            (f"jsrpd_sessions_lag_seconds * {PICKED}", "{{instance}} lag"),
+            (f"jsrpd_sessions_covered * {PICKED}", "{{instance}} covered"),
+        ),
+        "s",
+    ),
+    Panel(
+        "timeseries",
+        "Arbiter and log",
+        "Whether the third party answers (where one is configured); log messages that found no receiver.",
+        (12, 8),
+        (
+            (f"jsrpd_arbiter_answers * {PICKED}", "{{instance}} {{kind}} answers"),
+            (f"rate(jsrpd_log_messages_dropped_total[5m]) * {PICKED}", "{{instance}} {{transport}} lost/s"),
+        ),
     ),
     Panel(
         "timeseries",

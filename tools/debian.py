@@ -56,6 +56,8 @@ def build(version: str, output: Path, compression: str = "xz") -> Path:
         _documentation(tree)
         _copy(ROOT / "packaging/snmp/JSRPD-MIB.txt", tree / "usr/share/snmp/mibs/JSRPD-MIB.txt")
         _copy(ROOT / "packaging/systemd/jsrpd.service", tree / "usr/lib/systemd/system/jsrpd.service")
+        for kind in ("sysusers", "tmpfiles"):
+            _copy(ROOT / f"packaging/debian/jsrpd.{kind}", tree / f"usr/lib/{kind}.d/jsrpd.conf")
         (tree / "etc/jsrpd").mkdir(parents=True)
         _control(tree, version, libraries)
         _set_modes(tree)

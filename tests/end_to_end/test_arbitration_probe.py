@@ -14,6 +14,7 @@ from jsrpd.lab.topology import BY_SEGMENT, NODES, Lab, Settings, wait_until
 from jsrpd.lab.traffic import Result
 from tests.end_to_end import third_party
 from tests.end_to_end.test_cluster import log_of, says_all, transitions
+from tests.end_to_end.test_doctor import findings
 
 SETTINGS = Settings(interval_ms=100, threshold=5)
 OPTIONS = traffic.Options(duration_s=60, rate=200, connections=5)
@@ -107,6 +108,7 @@ def test_the_owner_that_reaches_the_address_loses_nothing(lab: Lab, primary: str
         )
         notices = topology.cluster_status(lab, other)["notices"]
         assert third_party.hold_still(lambda: not transitions(lab, begin, time.time_ns(), other), 2)
+        told = [third_party.metric(lab, node, 'jsrpd_arbiter_answers{kind="probe"}') for node in (primary, other)]
         healed = time.time_ns()
         faults.heal(lab)
         third_party.silence(lab)
@@ -114,6 +116,7 @@ def test_the_owner_that_reaches_the_address_loses_nothing(lab: Lab, primary: str
         result = flow.finish(now=True)
     assert f"arbitration: {third_party.ADDRESS} does not speak for {other}" in explained
     assert f"arbitration: {third_party.ADDRESS} does not speak for {other}, which owns nothing" in str(notices)
+    assert told == ["1", "0"]
     assert transitions(lab, begin, time.time_ns(), primary) == []
     # Meeting shuts the gate for one round trip, whatever it rested on before (LEASE 6).
     assert [stream for stream in result.window(begin, healed) if stream.lost] == []
@@ -171,3 +174,16 @@ def test_between_nodes_that_hear_each_other_it_plays_no_role(lab: Lab, primary: 
     assert [stream for stream in result.window(begin, result.end) if stream.lost] == []
     assert [transitions(lab, begin, time.time_ns(), node) for node in NODES] == [[], []]
     assert topology.primary_node(lab) == primary
+
+
+def test_the_doctor_asks_it(lab: Lab, primary: str) -> None:
+    """At the node that it does not answer, and as the warning it is before the bad day."""
+
+    def said() -> list[tuple[object, ...]]:
+        return [(one["severity"], one["node"], one["cause"]) for one in findings(lab, primary) if one["check"] == "arbitration"]
+
+    assert said() == []
+    silent = faults.peer_of(primary)
+    third_party.silence(lab, silent)
+    cause = f"the arbitration probe {third_party.ADDRESS} does not answer: no answer"
+    assert said() == [("warning", NODES.index(silent), cause)]

@@ -19,6 +19,7 @@ from jsrpd.lab.topology import NODES, Lab, Settings, run, wait_until
 from tests.end_to_end import third_party
 from tests.end_to_end.test_arbitration_probe import CLAIM, OPTIONS, PATIENCE_S, cut_everything, judge
 from tests.end_to_end.test_cluster import log_of, says_all, transitions
+from tests.end_to_end.test_doctor import findings
 from tests.peers import program
 
 SETTINGS = Settings(interval_ms=100, threshold=5)
@@ -150,6 +151,14 @@ def healed(lab: Lab) -> int:
     return at
 
 
+def test_the_metrics_of_a_witness_that_nobody_needs(lab: Lab, primary: str) -> None:
+    """It answers both, and holds nothing for either."""
+    answers = 'jsrpd_arbiter_answers{kind="witness"}'
+    for node in (primary, faults.peer_of(primary)):
+        wait_until(lambda node=node: third_party.metric(lab, node, answers) == "1", PATIENCE_S, answers)  # type: ignore[misc]
+        assert third_party.metric(lab, node, 'jsrpd_arbitration_held{kind="witness"}') == "0"
+
+
 def test_a_cut_moves_nothing(lab: Lab, primary: str) -> None:
     """The owner has the key before its lease has run out and before the other asks; in contact it is let go."""
     other = faults.peer_of(primary)
@@ -277,3 +286,19 @@ def alone_with_the_group(lab: Lab, node: str) -> bool:
     """It owns group 1 behind an open gate and does not hear the other."""
     states = topology.group_states(lab, node).get(1, ("", ""))
     return sorted(states) == ["lost", "primary"] and states[NODES.index(node)] == "primary"
+
+
+def test_the_doctor_asks_every_member(lab: Lab, etcd: Etcd, primary: str) -> None:
+    """One that is away is worth knowing; without a majority none of them answers, and that is more."""
+
+    def said() -> list[tuple[object, ...]]:
+        found = [one for one in findings(lab, primary) if one["check"] == "arbitration" and one["node"] == 0]
+        return [(one["severity"], str(one["cause"])) for one in found]
+
+    assert said() == []
+    etcd.kill(0)
+    away = [("note", f"the arbitration witness {ENDPOINTS[0]} does not answer: connection refused")]
+    # Where it led the others, they choose anew first.
+    wait_until(lambda: said() == away, PATIENCE_S, "one member that is away")
+    etcd.kill(1)
+    wait_until(lambda: [severity for severity, _ in said()] == ["warning"] * 3, PATIENCE_S, "a member that knows it is alone")

@@ -6,6 +6,7 @@ command, as a script would drive it.
 
 import json
 import os
+import random
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -205,6 +206,92 @@ def test_bad_files_are_refused(lab: Lab, tmp_path: Path, made: object, said: str
     assert done.returncode == 1
     assert said in done.stderr
     assert file(lab, "node0") == file(lab, "node1") == before
+
+
+RECURSIVE = "groups { a { apply-groups b; } b { apply-groups a; } } apply-groups a;"
+INPUTS = {
+    "an unknown command": (b"sett chassis cluster reth-count 2\ncommit\n", "syntax error at 'sett'"),
+    "a wrong value": (b"set chassis cluster reth-count 999\ncommit\n", "999 is not within"),
+    "half a line": (b"set chassis cluster reth-cou", "needs a value: 1..128"),
+    "half a text": (b"load merge terminal\nchassis { cluster {\n", "{ is not closed"),
+    "garbage": (random.Random(2).randbytes(100_000), "syntax error"),
+    "one line of 100 MB": (b"x" * (100 << 20), "syntax error at 'xxx"),
+    "a text of 100 MB": (b"load override terminal\n" + b"system { host-name x; }\n" * (100 << 20 >> 5), "2 MB"),
+    "recursive groups": (f"load override terminal\n{RECURSIVE}\n\x04\ncommit\n".encode(), "unknown statement apply-groups"),
+}
+
+
+@pytest.mark.parametrize(("typed", "said"), INPUTS.values(), ids=INPUTS)
+def test_bad_input_is_refused(lab: Lab, typed: bytes, said: str) -> None:
+    """Whatever comes down the pipe: said what is wrong, nothing changed, and nothing locked."""
+    before = file(lab, "node0")
+    done = subprocess.run(
+        inside(lab.namespace("node0"), "jsrp", "configure", "exclusive"),
+        env=lab.environment("node0"),
+        input=typed,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr.decode()
+    assert len(done.stderr) < 10_000
+    assert file(lab, "node0") == file(lab, "node1") == before
+    again = configure(lab, "node1", "commit check", how="exclusive")
+    assert again.stdout.count("configuration check succeeds") == 2, again.stderr
+
+
+def test_operators_on_both_nodes_commit_at_once(lab: Lab) -> None:
+    """Again and again: each is told what came of it, both nodes end with the same, and no commit is missing in the history."""
+
+    def begin(node: str, number: int) -> "subprocess.Popen[str]":
+        typed = (
+            f'set chassis cluster redundancy-group {number % 2} gratuitous-arp-count {number}\ncommit comment "{node} {number}"\n'
+        )
+        begun = subprocess.Popen(
+            inside(lab.namespace(node), "jsrp", "configure"),
+            env=lab.environment(node),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert begun.stdin is not None
+        begun.stdin.write(typed)
+        begun.stdin.close()
+        return begun
+
+    accepted = set[str]()
+    for number in range(2, 7):
+        under_way = {node: begin(node, number) for node in NODES}
+        for node, commit in under_way.items():
+            assert commit.stdout is not None and commit.stderr is not None
+            shown, problem = commit.stdout.read(), commit.stderr.read()
+            if commit.wait(60) == 0:
+                assert "commit complete" in shown
+                accepted.add(f"{node} {number}")
+            else:
+                assert "; nothing was committed on either node" in problem
+    assert accepted
+    wait_until(lambda: are_one(lab), PATIENCE_S, "the same history on both")
+    assert accepted <= {str(one["comment"]) for one in history(lab, "node0")}
+
+
+def test_an_engine_that_stands_still(lab: Lab) -> None:
+    """A commit does not wait for it; what is asked of it says so."""
+    stopped = pid(lab, "node0", "jsrpd: engine")
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        done = configure(lab, "node0", "set chassis cluster redundancy-group 1 gratuitous-arp-count 5", "commit")
+        shown = jsrp(lab, "node0", "show", "chassis", "cluster", "status")
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert done.returncode == 0, done.stderr
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert shown.stderr.startswith("error: the engine does not answer")
+    wait_until(lambda: both_have(lab, "gratuitous-arp-count 5;"), PATIENCE_S, "the commit on both")
+    demo.settle(lab, "the engine")
+    wait_until(lambda: are_one(lab), PATIENCE_S, "the same history on both")
 
 
 def test_a_large_configuration_goes_in_pieces(lab: Lab, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ class Page:
 
     def picture(self, name: str, full: bool = True) -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)
+        self.tab.evaluate("scrollTo(0, 0)")
         self.tab.screenshot(path=PICTURES / f"{name}.png", full_page=full)
 
     def close(self) -> None:
@@ -289,6 +290,27 @@ def reached(tab: Any) -> bool:
         assert "ERR_CONNECTION_REFUSED" in str(error), error
         return False
     return True
+
+
+def test_what_not_every_cluster_has(page: Page) -> None:
+    """An arbiter, and a log that lost something, have a place of their own, and none where there are none."""
+    cards = ("arbitration", "log")
+    assert [page.tab.locator(f"#{name}-card").is_visible() for name in cards] == [False, False]
+    added = {
+        "arbitration": {"kind": "witness", "held": False, "answers": False, "remaining_ns": 0},
+        "log": [{"process": "gateway", "transport": "tls", "waiting": 1024, "dropped": 17}],
+    }
+    shown = page.tab.evaluate(
+        """added => { const before = state.status; state.status = {...before, ...added}; draw();
+        const said = ["arbitration", "log"].map(name => document.getElementById(`${name}-card`).innerText);
+        state.status = before; draw(); return said; }""",
+        added,
+    )
+    assert "Does not answer" in shown[0]
+    assert "witness" in shown[0]
+    assert "gateway, tls" in shown[1]
+    assert "17 lost" in shown[1]
+    assert page.problems == []
 
 
 def test_what_is_shown_is_text(page: Page) -> None:

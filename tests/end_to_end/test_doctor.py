@@ -250,7 +250,7 @@ def test_a_gate_that_is_gone(lab: Lab) -> None:
     with stopped(lab, "node1", "jsrpd: kernel"):
         with inside(lab.namespace("node1")):
             gate.detach_all(RtNetlink().links()["wan"].index)
-        assert ("gates", 1) in found(lab, "node0")
+        wait_found(lab, "node0", ("gates", 1))
         assert "the gate of wan is not there" in causes(lab, "node0")
     wait_until(lambda: found(lab, "node0") == NOTHING, PATIENCE_S, "the gate to be attached again")
 
@@ -374,6 +374,14 @@ def test_a_cable_that_is_cut(lab: Lab) -> None:
     demo.settle(lab, "the cable")
 
 
+def test_an_engine_that_stands_still(lab: Lab) -> None:
+    with stopped(lab, "node1", "jsrpd: engine"):
+        wait_found(lab, "node0", ("daemon", 1))
+        assert "the engine does not answer" in causes(lab, "node1")
+    demo.settle(lab, "the stop")
+    assert ("daemon", 1) not in found(lab, "node0")
+
+
 def test_an_engine_that_was_late(lab: Lab) -> None:
     with stopped(lab, "node1", "jsrpd: engine"):
         run("sleep", "0.4")
@@ -386,6 +394,33 @@ def test_a_node_that_does_not_answer(lab: Lab) -> None:
         wait_found(lab, "node0", ("peer", 1), ("interfaces", 0))
     demo.settle(lab, "the control link")
     wait_until(lambda: ("peer", 1) not in found(lab, "node0"), PATIENCE_S, "the management connection")
+
+
+def jsrp(lab: Lab, node: str, *words: str, text: str = "") -> None:
+    run(*topology.inside(lab.namespace(node), "jsrp", *words), text=text, env=lab.environment(node))
+
+
+def test_a_file_that_is_not_what_was_committed(lab: Lab) -> None:
+    """And what the doctor recommends mends it."""
+    jsrp(lab, "node0", "configure", text="set chassis cluster redundancy-group 1 gratuitous-arp-count 7\ncommit\n")
+    file = lab.node_directory("node1", "etc") / "jsrpd.conf"
+    (parent,) = [pid for pid, title in topology.daemon_processes(lab, "node1").items() if title == "jsrpd"]
+    file.write_text(file.read_text().replace("gratuitous-arp-count 7", "gratuitous-arp-count 8"))
+    os.kill(parent, signal.SIGHUP)
+    wait_found(lab, "node0", ("configuration", 1), ("configuration drift", None))
+    said = [one for one in findings(lab, "node0") if str(one["check"]).startswith("configuration")]
+    assert any("configuration not synchronized" in str(one["cause"]) for one in said)
+    (mend,) = {str(one["mend"]) for one in said}
+    assert mend == "jsrp request chassis cluster configuration-synchronize"
+    jsrp(lab, "node1", *mend.split()[1:])
+    wait_until(lambda: not {("configuration", 1), ("configuration drift", None)} & found(lab, "node0"), PATIENCE_S, "the mend")
+
+
+def test_a_rival_that_moves_sessions(lab: Lab, tmp_path: Path) -> None:
+    rival = tmp_path / "conntrackd"
+    shutil.copy("/bin/sleep", rival)
+    with running(lab, "node0", str(rival), "60"):
+        wait_until(lambda: "conntrackd runs beside jsrpd" in causes(lab, "node1"), PATIENCE_S, "the rival")
 
 
 # -- a node whose daemon does not run: these come last -------------------------------------------------------------------
@@ -538,6 +573,48 @@ def test_without_rights(lab: Lab, dead: str) -> None:
     said = causes(lab, dead, "setpriv", "--bounding-set=-all", "--inh-caps=-all")
     assert "the kernel refuses a BPF map" in said
     assert "the packet filter cannot be read" in said
+
+
+OTHERWISE = """import os, platform, time
+import jsrpd
+jsrpd.__version__ = "0.0.1"
+platform.release = lambda: "6.6.1-other"
+now = time.time_ns
+time.time_ns = lambda: now() + 90 * 10**9
+"""
+
+
+def test_a_node_that_is_not_like_the_other(lab: Lab, dead: str, tmp_path: Path) -> None:
+    """Another release, another kernel, another time, and less room for connections: as its own daemon sees them."""
+    (tmp_path / "sitecustomize.py").write_text(OTHERWISE)
+    wrap = pretending(tmp_path, {"/proc/sys/net/netfilter/nf_conntrack_max": "1000\n"})
+    environment = {**lab.environment(dead), "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    jsrpd = shutil.which("jsrpd", path=environment["PATH"]) or ""
+    command = topology.inside(lab.namespace(dead), *wrap, "unshare", "--uts", jsrpd, "-N", "-l")
+    with topology.log_file(lab, dead).open("ab") as log:
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+    try:
+        wait_found(lab, "node0", ("versions", None), ("clocks", None), ("conntrack room", None))
+        said = causes(lab, "node0")
+        for expected in (
+            "0.0.1 on node1",
+            "6.6.1-other on node1",
+            "the wall clocks of the nodes are about 90 s apart",
+            "the connection table of node1 takes 1000 connections",
+        ):
+            assert expected in said
+    finally:
+        parents = [pid for pid, title in topology.daemon_processes(lab, dead).items() if title == "jsrpd"]
+        topology.signal_all(parents, signal.SIGTERM)
+        process.wait(PATIENCE_S)
+        wait_until(lambda: not topology.daemon_processes(lab, dead), PATIENCE_S, "the end of the daemon")
+
+
+def test_a_tool_that_is_missing(lab: Lab, dead: str) -> None:
+    hidden = 'for p in /usr/sbin/nft /sbin/nft; do test -e "$p" && mount --bind /dev/null "$p"; done; exec "$@"'
+    assert "the packet filter cannot be read: nft is not installed" in causes(
+        lab, dead, "unshare", "--mount", "sh", "-c", hidden, "sh"
+    )
 
 
 def test_a_twin(lab: Lab, dead: str) -> None:

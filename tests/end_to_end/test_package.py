@@ -159,6 +159,11 @@ def test_what_is_installed(machine: Machine) -> None:
     assert machine.succeed("cat", "/usr/lib/systemd/system/jsrpd.service") == UNIT
     assert machine.succeed("jsrp", "help", "syslog", "JSRPD_DUPLICATE").startswith("Name:")
     assert machine.succeed("getent", "group", "jsrp").startswith("jsrp:")
+    machine.succeed("groupdel", "jsrp")
+    machine.succeed("systemd-sysusers", "jsrpd.conf")
+    assert machine.succeed("getent", "group", "jsrp").startswith("jsrp:")
+    machine.succeed("systemd-tmpfiles", "--create", "jsrpd.conf")
+    machine.succeed("test", "-d", "/run/jsrpd")
     assert machine.succeed("sh", "-c", "echo PING | jsrpd-snmp") == "PONG\n"
     assert "jsrpdMIB" in machine.succeed("cat", "/usr/share/snmp/mibs/JSRPD-MIB.txt")
     assert machine.succeed("dpkg", "--verify", "jsrpd") == ""

@@ -91,7 +91,8 @@ def test_shows_what_jsrp_shows(owner: Node) -> None:
         status, content = ask(owner, "GET", f"/api/v1/{words.replace(' ', '/')}")
         assert status == 200
         assert _keys(content) == _keys(shown)
-    assert ask(owner, "GET", "/api/v1/show/configuration")[1] == owner.run("jsrp", "show", "configuration").stdout
+    configured = json.loads(owner.run("jsrp", "show", "configuration", "|", "display", "json").stdout)
+    assert ask(owner, "GET", "/api/v1/show/configuration")[1] == configured
     assert ask(owner, "GET", "/metrics")[1].splitlines()[0].startswith("# HELP jsrpd_build_info")
 
 

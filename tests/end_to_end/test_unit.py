@@ -4,7 +4,9 @@ systemd runs as the first process of a PID namespace, over an overlay of the mac
 with that process.
 """
 
+import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,10 +35,13 @@ mount -t cgroup2 none sys/fs/cgroup 2>/dev/null || {{
     mkdir sys/fs/cgroup/systemd; mount -t cgroup none -o none,name=systemd sys/fs/cgroup/systemd; }}
 rm -f etc/systemd/system/multi-user.target.wants/* usr/sbin/policy-rc.d
 ip link set lo up
+{cables}
+exec chroot . env -i container=lxc /lib/systemd/systemd --system --unit=basic.target --log-target=null
+"""
+TO_NOBODY = """
 for name in ctl lan; do
     ip link add $name type veth peer name $name-far; ip link set $name up; ip link set $name-far up
 done
-exec chroot . env -i container=lxc /lib/systemd/systemd --system --unit=basic.target --log-target=null
 """
 NAMESPACES = ("--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup")
 
@@ -67,21 +72,62 @@ class Box:
         wait_until(lambda: said in self.run(*words).stdout, PATIENCE_S, f"{said} from {' '.join(words)}")
 
 
-@pytest.fixture
-def box(packages: Path, tmp_path: Path) -> Iterator[Box]:
+@contextlib.contextmanager
+def own_cgroup(name: str) -> Iterator[Path | None]:
+    """For a box of its own: two service managers in one group would take each other's services for theirs. None: no cgroup2."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    top = next((Path(fields[1]) for fields in mounts if fields[2] == "cgroup2"), None)
+    if top is None:
+        yield None
+        return
+    made = top / name
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        for group in (*sorted((path for path in made.rglob("*") if path.is_dir()), reverse=True), made):
+            wait_until(lambda group=group: _removed(group), PATIENCE_S, f"an empty {group}")  # type: ignore[misc]
+
+
+def _removed(group: Path) -> bool:
+    try:
+        group.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def booted(name: str, layers: Path, debs: Path, cables: str = "") -> Iterator[Box]:
+    """A machine of its own until the end; what it writes goes to ``layers``. ``cables``: shell, in its network namespace."""
     if not SYSTEMD.exists():
         pytest.skip("this machine has no systemd to boot")
-    layers = tmp_path / "layers"
     layers.mkdir()
-    script = BOX.format(layers=layers, debs=packages)
+    with own_cgroup(f"{name}-{os.getpid()}") as group, _running(layers, debs, cables, group) as first:
+        made = Box(first, layers / "root")
+        made.wait("systemctl", "is-system-running", said="running")
+        yield made
+
+
+@pytest.fixture
+def box(packages: Path, tmp_path: Path) -> Iterator[Box]:
+    with booted("jsrpd-box", tmp_path / "layers", packages, TO_NOBODY) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _running(layers: Path, debs: Path, cables: str, group: Path | None) -> Iterator[int]:
+    script = BOX.format(layers=layers, debs=debs, cables=cables)
     command = ["unshare", *NAMESPACES, "--fork", "--kill-child", "sh", "-ec", script]
+    if group is not None:
+        command = ["sh", "-ec", 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"', "sh", str(group), *command]
     holder = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
         wait_until(lambda: bool(children.read_text().split()), PATIENCE_S, "the first process")
-        made = Box(int(children.read_text().split()[0]), layers / "root")
-        made.wait("systemctl", "is-system-running", said="running")
-        yield made
+        yield int(children.read_text().split()[0])
     finally:
         holder.kill()
         holder.wait()

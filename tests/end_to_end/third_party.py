@@ -92,3 +92,9 @@ def hold_still(predicate: Callable[[], bool], for_s: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def metric(lab: Lab, node: str, series: str) -> str:
+    """What a node's metrics say of a series; empty when it has none."""
+    shown = run(*inside(lab.namespace(node), "jsrp", "show", "metrics"), env=lab.environment(node))
+    return next((line.rpartition(" ")[2] for line in shown.splitlines() if line.startswith(f"{series} ")), "")

@@ -97,11 +97,17 @@ def doctor(call: Call) -> str:
     return run(call.display)
 
 
-def show_metrics(_call: Call) -> str:
+def show_metrics(call: Call) -> str:
     """``show metrics``."""
     from jsrpd.management.requests import ShowMetrics
 
-    return ask(ShowMetrics()).text
+    text = ask(ShowMetrics()).text
+    if not call.display:
+        return text
+    from jsrpd.cli import render_metrics, render_xml
+
+    families = render_metrics.families(text)
+    return render_metrics.as_json(families) if call.display == "json" else render_xml.reply(render_metrics.as_xml(families))
 
 
 def show_ip_monitoring(call: Call) -> str:
@@ -109,6 +115,8 @@ def show_ip_monitoring(call: Call) -> str:
     from jsrpd.cli import both_nodes, render_ip_monitoring
     from jsrpd.management.requests import ShowIpMonitoring
 
+    if "group" in call.values:
+        snapshot_of_groups(call)
     (answers,) = both_nodes.asked(call, ShowIpMonitoring(call.number("group") if "group" in call.values else None))
     if call.display == "xml":
         from jsrpd.cli import render_xml
@@ -136,8 +144,12 @@ def show_events(call: Call) -> str:
     except OSError as error:
         raise file_problem(error, journal()) from error
     group, last = (call.number(name) if name in call.values else None for name in ("group", "last"))
-    render = history.events_json if call.display == "json" else history.events_text
-    return render(history.chosen(every, group, last))
+    shown = history.chosen(every, group, last)
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(history.events_xml(shown))
+    return (history.events_json if call.display == "json" else history.events_text)(shown)
 
 
 def explain(call: Call) -> str:
@@ -152,6 +164,10 @@ def explain(call: Call) -> str:
             raise CommandFailed(f"error: redundancy group {call.number('group')} is not configured")
     with contextlib.suppress(OSError):  # Without a readable journal there is less to tell.
         explained = render_explain.with_history(explained, history.events(journal()))
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(render_explain.xml(explained))
     return (render_explain.json if call.display == "json" else render_explain.text)(explained)
 
 
@@ -224,17 +240,18 @@ def show_data_plane_statistics(call: Call) -> str:
 
 
 def show_configuration(call: Call) -> str:
-    """``show configuration``: the file, not what the daemon runs with."""
+    """``show configuration``: the file, not what the daemon runs with; what is inactive in it is shown as such."""
+    from jsrpd.cli import render_configuration
     from jsrpd.configuration import files, junos
 
     path = files.in_use(configuration_directory())
     try:
-        tree = files.parsed(files.text_at(path, errors="strict"), path.name)
+        tree = files.parsed(files.text_at(path, errors="strict"), path.name, keep=True)
     except (OSError, UnicodeDecodeError) as error:
         raise file_problem(error, path) from error
     except junos.SyntaxProblem as error:
         raise CommandFailed(f"error: {path}:{error.line}:{error.column}: {error.message}") from error
-    return junos.render_set(tree) if call.display == "set" else junos.render_braces(tree)
+    return render_configuration.shown(tree, call.display)
 
 
 def request_failover(call: Call) -> str:
@@ -262,7 +279,12 @@ def show_services(call: Call) -> str:
     """``show chassis cluster services``: what follows the roles on this node."""
     from jsrpd.cli import render_services
 
-    return (render_services.as_json if call.display == "json" else render_services.as_text)(snapshot_now())
+    snapshot = snapshot_now()
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(render_services.as_xml(snapshot), snapshot=snapshot)
+    return (render_services.as_json if call.display == "json" else render_services.as_text)(snapshot)
 
 
 def clear_service_failures(call: Call) -> str:

@@ -11,6 +11,7 @@ MAX_FOREIGN_BYTES = 16 << 20
 
 if TYPE_CHECKING:
     from jsrpd.cli.configure import ConfigureMode
+    from jsrpd.cli.render_xml import Element
     from jsrpd.management.requests import CommitLine
 
 
@@ -71,14 +72,28 @@ def show_commits(call: Call) -> str:
         import msgspec
 
         return msgspec.json.format(msgspec.json.encode({"commits": commits}), indent=2).decode() + "\n"
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        return render_xml.reply(("commit-information", [("commit-history", _commit(one)) for one in commits]))
     return "".join(f"{line}\n" for one in commits for line in _lines(one))
 
 
+def _commit(one: "CommitLine") -> "list[Element]":
+    """As the vendor lists them; where it was made, and what is special about it."""
+    leaves: list[Element] = [("sequence-number", one.number), ("user", one.author), ("client", one.client)]
+    leaves += [("date-time", _when(one)), ("re-name", f"node{one.node}")]
+    return leaves + [(name, said) for name, said in (("log", one.comment), ("note", one.note)) if said]
+
+
+def _when(one: "CommitLine") -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(one.time)) if one.time else "-"
+
+
 def _lines(one: "CommitLine") -> list[str]:
-    when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(one.time)) if one.time else "-"
     note = f" ({one.note})" if one.note else ""
     return [
-        f"{one.number:<3} {when} by {one.author} via {one.client} on node{one.node}{note}",
+        f"{one.number:<3} {_when(one)} by {one.author} via {one.client} on node{one.node}{note}",
         *([f"    {one.comment}"] if one.comment else []),
     ]
 
@@ -89,12 +104,12 @@ def show_rollback(call: Call) -> str:
 
     told = ask(ReadCommit(call.number("rollback"))).configuration
     text = told.text if told is not None else ""
-    if call.display == "set":
-        from jsrpd.configuration.candidate import read
-        from jsrpd.configuration.render import set_lines
+    if not call.display:
+        return text
+    from jsrpd.cli.render_configuration import shown
+    from jsrpd.configuration.candidate import read
 
-        return "".join(f"{line}\n" for line in set_lines(read(text)))
-    return text
+    return shown(read(text), call.display)
 
 
 def synchronize(_call: Call) -> str:
@@ -134,9 +149,11 @@ def import_keepalived(call: Call) -> str:
 
 def _included(pattern: str, beside: str) -> list[tuple[str, str]]:
     """The files an ``include`` names, relative to the file it stands in."""
-    base = Path(beside).parent
-    found = sorted(Path(pattern).parent.glob(Path(pattern).name)) if Path(pattern).is_absolute() else sorted(base.glob(pattern))
-    return [(str(path), _foreign(path)) for path in found if path.is_file()]
+    import glob
+
+    found = sorted(glob.glob(pattern, root_dir=Path(beside).parent))
+    paths = [Path(beside).parent / name for name in found]
+    return [(str(path), _foreign(path)) for path in paths if path.is_file()]
 
 
 def _foreign(path: Path) -> str:

@@ -5,13 +5,12 @@ drive the same thing. The candidate is the session's own: what others commit mea
 with the statements that both have changed.
 """
 
-import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsrpd.cli import pipes
+from jsrpd.cli import pipes, render_configuration
 from jsrpd.cli.commands import CommandFailed
 from jsrpd.cli.configuration_client import Desk
 from jsrpd.cli.configure_grammar import VERBS, grammar
@@ -21,7 +20,7 @@ from jsrpd.configuration.candidate import MAX_TEXT_BYTES, Candidate, EditFailed,
 from jsrpd.configuration.junos import copy, quoted
 from jsrpd.configuration.merge import merged
 from jsrpd.configuration.places import TOP_PLACE, Role, WrongWord, in_full, walk
-from jsrpd.configuration.render import comparison, lines_of, same, set_lines, text_of
+from jsrpd.configuration.render import comparison, lines_of, same, text_of
 
 CONFIRM_MINUTES = 10
 SHOWN_OF_A_LINE = 60
@@ -44,6 +43,7 @@ class ConfigureMode:
         self.finished = False
         self._asking = False
         self._loading: tuple[str, list[str]] | None = None
+        self._loading_bytes = 0
         how = " exclusive" if exclusive else " private" if private else ""
         self.banner = "".join(f"{line}\n" for line in [*told.remarks, f"Entering configuration mode{how}"])
 
@@ -255,17 +255,15 @@ class ConfigureMode:
         return path
 
     def _display(self, words: list[str], path: list[str]) -> str:
-        wanted = next((name for name in ("set", "json", "yaml") if words and name.startswith(words[0])), "")
+        wanted = next((name for name in ("set", "xml", "json", "yaml") if words and name.startswith(words[0])), "")
         if not wanted:
-            raise GrammarError("syntax error: it is: display set | json | yaml")
+            raise GrammarError("syntax error: it is: display set | xml | json | yaml")
         only = Candidate(copy(self.candidate.tree))
         tree = only.tree
         for word in path:
             tree.children = {word: tree.children[word]}
             tree = tree.children[word]
-        if wanted == "set":
-            return "".join(f"{line}\n" for line in set_lines(only.tree))
-        return files.as_json(only.tree) if wanted == "json" else files.as_yaml(only.tree)
+        return files.as_yaml(only.tree) if wanted == "yaml" else render_configuration.shown(only.tree, wanted)
 
     def _compare(self, words: list[str]) -> str:
         if not words:
@@ -369,7 +367,7 @@ class ConfigureMode:
             raise GrammarError(f"syntax error: it is: load {'|'.join(LOADS)} terminal|FILE")
         how, source = words
         if source == "terminal":
-            self._loading = (how, [])
+            self._loading, self._loading_bytes = (how, []), 0
             return "[Type ^D at a new line to end input]\n"
         path = Path(source)
         try:
@@ -388,7 +386,8 @@ class ConfigureMode:
         if line.strip() in END_OF_TEXT:
             return self._loaded()
         self._loading[1].append(line)
-        if sum(map(len, self._loading[1])) > MAX_TEXT_BYTES:
+        self._loading_bytes += len(line) + 1
+        if self._loading_bytes > MAX_TEXT_BYTES:
             self._loading = None
             raise CommandFailed(f"error: more than a configuration may have ({MAX_TEXT_BYTES >> 20} MB)")
         return ""
@@ -484,13 +483,15 @@ def run_script(mode: ConfigureMode, lines: Iterable[str]) -> tuple[str, str]:
             printed.append(mode.execute(line.rstrip("\n")))
         except (CommandFailed, GrammarError) as error:
             mode.close()
-            return "".join(
-                printed
-            ), f"{error}\nline {number} of the input failed: {_readable(line)}; nothing behind it was carried out"
+            problem = f"{error}\nline {number} of the input failed: {_readable(line)}; nothing behind it was carried out"
+            return "".join(printed), problem
         if mode.finished:
             break
-    with contextlib.suppress(CommandFailed):
+    try:
         printed.append(mode.end_of_input() or "")
+    except CommandFailed as error:
+        mode.close()
+        return "".join(printed), f"{error}\nthe text at the end of the input was not taken"
     lost = "warning: uncommitted changes are discarded\n" if not mode.finished and mode.changed else ""
     mode.close()
     return "".join(printed) + lost, ""

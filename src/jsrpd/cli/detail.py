@@ -19,7 +19,7 @@ from jsrpd.model.details import Details, MonitoredObject, Synchronization
 from jsrpd.model.journal import EventKind, JournalEvent, since_cleared
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH
 from jsrpd.model.roles import FULL_WEIGHT, RG0, FailureCode, codes_of
-from jsrpd.model.status import ClusterStatus, GroupNodeStatus, PathStatus, ScheduleStatus
+from jsrpd.model.status import WITNESS, ClusterStatus, GroupNodeStatus, PathStatus, ScheduleStatus
 
 if TYPE_CHECKING:
     from jsrpd.cli.render_xml import Element
@@ -116,6 +116,8 @@ def _tree(told: Told) -> dict[str, object]:
         "objects": msgspec.to_builtins(told.details.objects),
         "synchronization": msgspec.to_builtins(told.details.synchronization),
         "schedule": msgspec.to_builtins(told.snapshot.schedule),
+        "arbitration": msgspec.to_builtins(told.snapshot.arbitration),
+        "log": msgspec.to_builtins(told.snapshot.log),
         "paths": msgspec.to_builtins(told.snapshot.paths),
         "sessions": msgspec.to_builtins(told.snapshot.sessions),
         "events": msgspec.to_builtins(since_cleared(told.events)),
@@ -529,6 +531,23 @@ def _scripts(told: Told) -> list[str]:
     return ["Script monitoring:", *_titled("Status", _objects(found)), *_titled("Events", events)] if found else []
 
 
+def _arbitration(told: Told) -> list[str]:
+    """Not in the vendor's display."""
+    arbitration = told.snapshot.arbitration
+    if arbitration is None:
+        return []
+    answers = {True: "Yes", False: "No", None: "Not known"}[arbitration.answers]
+    alone = f"Yes, for {arbitration.remaining_ns / NANOSECONDS:.1f} s" if arbitration.held else "No"
+    word = "Key held" if arbitration.kind == WITNESS else "Speaks for this node"
+    return ["Arbitration:", f"    Kind: {arbitration.kind}", f"    Answers: {answers}", f"    {word}: {alone}"]
+
+
+def _log(told: Told) -> list[str]:
+    """Not in the vendor's display."""
+    lines = [f"{one.process} to {one.transport}: waiting {one.waiting}, dropped {one.dropped}" for one in told.snapshot.log]
+    return ["Log messages:", *(f"    {line}" for line in lines)] if lines else []
+
+
 def _cold_sync(told: Told) -> list[str]:
     return cold_synchronization(told.snapshot)
 
@@ -605,6 +624,8 @@ SECTIONS = {
     "hardware-monitor": Section(_hardware, _hardware_xml),
     "schedule-monitor": Section(_schedule, _schedule_xml),
     "scripts": Section(_scripts),
+    "arbitration": Section(_arbitration),
+    "log": Section(_log),
     "configuration-synchronization": Section(_synchronization, _synchronization_xml),
     "command-history": Section(_commands, _commands_xml),
 }

@@ -32,6 +32,12 @@ class Word(Generic[T]):
     among: Mapping[str, str] = field(default_factory=dict)
 
 
+LONGEST_LINE, SHOWN_OF_A_LINE = 400, 120
+"""Of a message."""
+LONGEST_WORD = 64
+"""No command has one that is longer."""
+
+
 class GrammarError(Exception):
     """Words that lead nowhere; the text shows what is possible. ``at``: which word, counted from 0; None: their end."""
 
@@ -141,7 +147,16 @@ def _after(said: str) -> str:
     return f" after {said}" if said else ""
 
 
+def readable(error: Exception) -> str:
+    """What it says, for a terminal: of what was typed, only as much as one recognizes it by, and no bytes that are no text."""
+    lines = str(error).split("\n")
+    short = (line if len(line) <= LONGEST_LINE else f"{line[:SHOWN_OF_A_LINE]} …" for line in lines)
+    return "\n".join("".join(one if one.isprintable() else "?" for one in line) for line in short)
+
+
 def _suggestion(word: str, names: Sequence[str]) -> str:
+    if len(word) > LONGEST_WORD:
+        return ""
     import difflib  # Only a typing error has to pay for it.
 
     nearest = difflib.get_close_matches(word, names, 1, 0.5)

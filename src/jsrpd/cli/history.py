@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from jsrpd.management.journal import EVENTS, contents
 from jsrpd.model.journal import JournalEvent, decode_events
+
+if TYPE_CHECKING:
+    from jsrpd.cli.render_xml import Element
 
 NANOSECONDS = 1_000_000_000
 
@@ -51,12 +55,27 @@ def _event_line(event: JournalEvent) -> str:
 
 def events_json(shown: list[JournalEvent]) -> str:
     """An array of objects: the fields of ``JournalEvent``, and ``time`` in ISO 8601."""
-    tree = []
-    for event in shown:
-        at = datetime.fromtimestamp(event.at // NANOSECONDS).astimezone()
-        time = f"{at:%Y-%m-%dT%H:%M:%S}.{event.at % NANOSECONDS // 1000:06}{at:%z}"
-        tree.append({"time": time, **msgspec.to_builtins(event)})
+    tree = [{"time": _iso(event.at), **msgspec.to_builtins(event)} for event in shown]
     return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
+
+
+def _iso(wall: int) -> str:
+    at = datetime.fromtimestamp(wall // NANOSECONDS).astimezone()
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{wall % NANOSECONDS // 1000:06}{at:%z}"
+
+
+def events_xml(shown: list[JournalEvent]) -> "Element":
+    """An element for each event; what it has not is left out."""
+    return ("chassis-cluster-events", [("chassis-cluster-event", _event_leaves(event)) for event in shown])
+
+
+def _event_leaves(event: JournalEvent) -> "list[Element]":
+    leaves: list[Element] = [("event-time", _iso(event.at)), ("device-name", f"node{event.node}")]
+    leaves += [("redundancy-group-id", group) for group in event.groups]
+    leaves += [("event-type", event.kind.value), ("event-message", event.text)]
+    leaves += [(name, text) for name, text in (("event-reason", event.reason), ("event-user", event.by)) if text]
+    values = event.values.items()
+    return leaves + [("event-value", [("name", name), ("value", value)]) for name, value in values]
 
 
 # -- replay -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jsrpd.cli import pipes
 from jsrpd.cli.commands import Call, CommandFailed
-from jsrpd.cli.grammar import HELP, GrammarError, completions, parse
+from jsrpd.cli.grammar import HELP, GrammarError, completions, parse, readable
 from jsrpd.cli.modes import Enter, Leave
 from jsrpd.cli.tree import COMMANDS, ENTRIES
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, CommandFailed):
             _print(error.shown)
         if str(error):
-            print(error, file=sys.stderr)
+            print(readable(error), file=sys.stderr)
         return error.code if isinstance(error, CommandFailed) else EX_USAGE
     except KeyboardInterrupt:
         return EX_INTERRUPTED

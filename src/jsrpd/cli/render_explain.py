@@ -1,11 +1,16 @@
 """``show chassis cluster explain``: plain sentences, to be read at three in the morning."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from jsrpd.cli.history import stamp
 from jsrpd.model.explanation import GroupExplanation, MonitoredObject, NodeExplanation
 from jsrpd.model.journal import EventKind, JournalEvent
 from jsrpd.model.time import SECOND, seconds
+
+if TYPE_CHECKING:
+    from jsrpd.cli.render_xml import Element
 
 UP = {True: "up", False: "down", None: "not told"}
 
@@ -76,3 +81,44 @@ def _list(title: str, sentences: tuple[str, ...]) -> list[str]:
 def json(explained: tuple[GroupExplanation, ...]) -> str:
     """An array of ``GroupExplanation``, its fields by name."""
     return msgspec.json.format(msgspec.json.encode(explained), indent=2).decode() + "\n"
+
+
+def xml(explained: tuple[GroupExplanation, ...]) -> "Element":
+    """An element for each group; sentences are repeated leaves."""
+    return ("chassis-cluster-explanation", [("redundancy-group", _group_elements(group)) for group in explained])
+
+
+def _group_elements(group: GroupExplanation) -> "list[Element]":
+    content: list[Element] = [
+        ("redundancy-group-id", group.group),
+        ("redundancy-group-summary", group.summary),
+        ("re-name", f"node{group.node}"),
+        ("redundancy-group-status", group.state),
+        ("status-since", stamp(group.since)),
+        ("transition-reason", group.reason),
+    ]
+    content += [("device-explanation", _node_elements(node)) for node in group.nodes]
+    sentences = (
+        ("takeover-condition", group.to_move),
+        ("takeover-obstacle", group.blocks),
+        ("note", group.notes),
+        ("past-transition", group.history),
+    )
+    return content + [(name, said) for name, several in sentences for said in several]
+
+
+def _node_elements(node: NodeExplanation) -> "list[Element]":
+    content: list[Element] = [("device-name", f"node{node.node}"), ("redundancy-group-status", node.state)]
+    if node.gate_open is not None:
+        content.append(("gate-status", "Open" if node.gate_open else "Shut"))
+    content += [
+        ("configured-priority", node.configured_priority),
+        ("device-priority", node.effective_priority),
+        ("priority-reason", node.why_priority),
+        ("redundancy-group-weight", "n/a" if node.weight is None else node.weight),
+        ("weight-sum", node.sum),
+    ]
+    for one in node.monitored:
+        leaves: list[Element] = [("monitor-type", one.kind), ("monitor-name", one.name), ("weight", one.weight)]
+        content.append(("monitored-object", [*leaves, ("status", UP[one.up])]))
+    return content

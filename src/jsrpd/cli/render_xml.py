@@ -26,15 +26,15 @@ def reply(*elements: Element, snapshot: ClusterStatus | None = None) -> str:
 
 
 def render(element: Element, depth: int = 0) -> str:
-    """Indented lines; an element without content is one empty tag."""
-    name, content = element
-    space = INDENT * depth
+    """Indented lines; an element without content is one empty tag. Behind the name may stand attributes."""
+    opening, content = element
+    name, space = opening.partition(" ")[0], INDENT * depth
     if isinstance(content, (str, int)):
         text = printable(str(content))
-        return f"{space}<{name}>{text}</{name}>\n" if text else f"{space}<{name}/>\n"
+        return f"{space}<{opening}>{text}</{name}>\n" if text else f"{space}<{opening}/>\n"
     if not content:
-        return f"{space}<{name}/>\n"
-    return f"{space}<{name}>\n{''.join(render(one, depth + 1) for one in content)}{space}</{name}>\n"
+        return f"{space}<{opening}/>\n"
+    return f"{space}<{opening}>\n{''.join(render(one, depth + 1) for one in content)}{space}</{name}>\n"
 
 
 def printable(text: str) -> str:

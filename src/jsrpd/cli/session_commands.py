@@ -59,8 +59,10 @@ def prompt(call: Call) -> str:
     return f"CLI prompt set to {text}\n"
 
 
-def show_cli(_call: Call) -> str:
-    """``show cli``."""
+def show_cli(call: Call) -> str:
+    """``show cli``; in the other formats nothing, where the terminal decides."""
+    if call.display:
+        return _cli_fields(call.display)
     length = "as the terminal has it" if SETTINGS.screen_length is None else SETTINGS.screen_length
     width = "as the terminal has it" if SETTINGS.screen_width is None else SETTINGS.screen_width
     idle = f"{SETTINGS.idle_timeout_min} minutes" if SETTINGS.idle_timeout_min else "disabled"
@@ -71,6 +73,25 @@ def show_cli(_call: Call) -> str:
         f"CLI screen-width set to {width}\n"
         f"CLI timestamp {'enabled' if SETTINGS.timestamp else 'disabled'}\n"
     )
+
+
+def _cli_fields(display: str) -> str:
+    fields = {
+        "complete-on-space": SETTINGS.complete_on_space,
+        "idle-timeout": SETTINGS.idle_timeout_min,
+        "screen-length": SETTINGS.screen_length,
+        "screen-width": SETTINGS.screen_width,
+        "timestamp": SETTINGS.timestamp,
+    }
+    if display == "json":
+        import msgspec
+
+        return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode() + "\n"
+    from jsrpd.cli import render_xml
+
+    words = {True: "on", False: "off", None: ""}
+    leaves = [(name, words[value] if value is None or isinstance(value, bool) else value) for name, value in fields.items()]
+    return render_xml.reply(("cli-information", leaves))
 
 
 def show_version(call: Call) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from jsrpd.cli import completion, pipes
 from jsrpd.cli.commands import CommandFailed, InputFailed, banner, known_values
 from jsrpd.cli.editor import Asked, Editor, Ended, Interrupted
-from jsrpd.cli.grammar import GrammarError, Word
+from jsrpd.cli.grammar import GrammarError, Word, readable
 from jsrpd.cli.main import answer
 from jsrpd.cli.modes import Enter, Leave, Mode
 from jsrpd.cli.settings import SETTINGS
@@ -137,12 +137,12 @@ class Session:
             printed = mode.execute(line)
         except GrammarError as error:
             mark = completion.caret(line, error, len(mode.prompt))
-            self.terminal.show(f"{mark}{error}", paged=False)
+            self.terminal.show(f"{mark}{readable(error)}", paged=False)
             return
         except CommandFailed as failed:
             self.terminal.show(failed.shown, paged=False)
             if str(failed):
-                self.terminal.show(str(failed), paged=False)
+                self.terminal.show(readable(failed), paged=False)
             return
         except Enter as enter:
             self.modes.append(enter.mode)
@@ -160,7 +160,7 @@ class Session:
         try:
             printed = mode.end_of_input()
         except (GrammarError, CommandFailed) as error:
-            self.terminal.show(str(error), paged=False)
+            self.terminal.show(readable(error), paged=False)
             return
         if printed is None:
             self._pop()
@@ -203,7 +203,7 @@ def batch() -> int:
             failed = True
             sys.stdout.write(getattr(error, "shown", ""))
             sys.stdout.flush()
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{readable(error)}\n")
             if isinstance(error, InputFailed):
                 break
         except Enter as enter:

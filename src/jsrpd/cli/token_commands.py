@@ -45,6 +45,11 @@ def show_tokens(call: Call) -> str:
 
         listed = [{"name": token.name, "access": token.access.value, "made": token.made} for token in tokens]
         return msgspec.json.format(msgspec.json.encode(listed), indent=2).decode() + "\n"
+    if call.display == "xml":
+        from jsrpd.cli import render_xml
+
+        leaves = [[("name", one.name), ("access", one.access.value), ("made", _day(one.made))] for one in tokens]
+        return render_xml.reply(("api-token-information", [("api-token", one) for one in leaves]))
     return "".join(f"{token.name:<32}{token.access.value:<12}{_day(token.made)}\n" for token in tokens) or "No tokens\n"
 
 

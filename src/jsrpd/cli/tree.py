@@ -22,6 +22,7 @@ from jsrpd.model.roles import MAX_GROUP, NODE_IDS
 Place = Word[Command]
 FORMATS = ("xml", "json")
 JSON = ("json",)
+CONFIGURATION_FORMATS = ("set", *FORMATS)
 
 
 def _numbers(name: str, within: range, help_: str) -> Place:
@@ -165,26 +166,26 @@ ENTRIES: tuple[Entry[Command], ...] = (
         "How they answer each node",
         Command(do.show_ip_monitoring, FORMATS),
     ),
-    Entry("show chassis cluster services", "What follows the roles on this node", Command(do.show_services, JSON)),
+    Entry("show chassis cluster services", "What follows the roles on this node", Command(do.show_services, FORMATS)),
     Entry(
         "show chassis cluster events [redundancy-group GROUP] [last COUNT]",
         "What happened, across restarts",
-        Command(do.show_events, JSON),
+        Command(do.show_events, FORMATS),
     ),
     Entry(
         "show chassis cluster explain [redundancy-group GROUP]",
         "Why each group is where it is, and what would move it",
-        Command(do.explain, JSON),
+        Command(do.explain, FORMATS),
     ),
     Entry(
         "monitor chassis cluster [interval SECONDS]",
         "Paths, groups, monitors, sessions and events as they change; q leaves",
         Command(cluster.monitor),
     ),
-    Entry("show metrics", "What a monitoring system reads, as OpenMetrics", Command(do.show_metrics)),
-    Entry("show configuration", "The configuration file", Command(do.show_configuration, ("set",))),
-    Entry("show system api-tokens", "Who may use REST over TCP", Command(tokens.show_tokens, JSON)),
-    Entry("show cli", "How this session behaves", Command(session.show_cli)),
+    Entry("show metrics", "What a monitoring system reads, as OpenMetrics", Command(do.show_metrics, FORMATS)),
+    Entry("show configuration", "The configuration file", Command(do.show_configuration, CONFIGURATION_FORMATS)),
+    Entry("show system api-tokens", "Who may use REST over TCP", Command(tokens.show_tokens, FORMATS)),
+    Entry("show cli", "How this session behaves", Command(session.show_cli, FORMATS)),
     Entry("show version", "Version and name of this host", Command(session.show_version, FORMATS)),
     Entry(
         "request chassis cluster failover redundancy-group GROUP node NODE",
@@ -269,8 +270,8 @@ ENTRIES: tuple[Entry[Command], ...] = (
     Entry("set cli prompt TEXT", "What to show in place of user@host>", Command(session.prompt)),
     Entry("help syslog", "System log messages", Command(do.help_index)),
     Entry("help syslog TAG", "One message", Command(do.help_tag)),
-    Entry("show system commit", "Past commits", Command(configuration.show_commits, JSON)),
-    Entry("show system rollback NUMBER", "A past configuration", Command(configuration.show_rollback, ("set",))),
+    Entry("show system commit", "Past commits", Command(configuration.show_commits, FORMATS)),
+    Entry("show system rollback NUMBER", "A past configuration", Command(configuration.show_rollback, CONFIGURATION_FORMATS)),
     Entry(
         "request chassis cluster configuration-synchronize",
         "Take up the newest commit of both nodes, over a file that was edited",

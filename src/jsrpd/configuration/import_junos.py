@@ -11,11 +11,13 @@ A table of names, which the user edits, says what the ports are called on Linux.
 import fnmatch
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jsrpd.configuration.candidate import Candidate
 from jsrpd.configuration.imported import finished
 from jsrpd.configuration.junos import Node, SyntaxProblem, Word, copy, parse, root
+from jsrpd.configuration.junos_session import statements_of
 from jsrpd.configuration.places import Role, Step, WrongWord, statements
 from jsrpd.model.roles import NODE_IDS
 
@@ -44,10 +46,14 @@ def imported(text: str, name: str, names: dict[str, str] | None = None) -> tuple
     if len(text) > MAX_TEXT_BYTES:
         raise ValueError(f"{name}: {len(text) >> 20} MB is more than a configuration has")
     try:
-        tree = _from_xml(text) if text.lstrip().startswith("<") else parse(_plain(text), keep=True)
+        if text.lstrip("\ufeff \t\r\n").startswith("<"):
+            tree, remarks = _from_xml(text.lstrip("\ufeff \t\r\n")), list[str]()
+        else:
+            plain, remarks = statements_of(text, name)
+            tree = parse(plain, keep=True)
     except SyntaxProblem as error:
         raise ValueError(f"{name}:{error.line}:{error.column}: {error.message}") from error
-    return _Import(name, dict(names or {})).run(tree)
+    return _Import(name, dict(names or {}), remarks).run(tree)
 
 
 def read_names(text: str) -> dict[str, str]:
@@ -60,19 +66,6 @@ def read_names(text: str) -> dict[str, str]:
         if words:
             names[words[0]] = words[1]
     return names
-
-
-_PROMPT = re.compile(r"\s*\S+@\S+[>#%]\s?")
-_AROUND = re.compile(
-    r"\s*(\{(primary|secondary)[^}]*\})?(\[edit.*\]|---\(more.*|(commit|exit|quit|top|configure)\b.*|show\b.*)?\s*"
-)
-"""What a terminal session leaves between the lines of a configuration."""
-
-
-def _plain(text: str) -> str:
-    """Without prompts, and without lines that say nothing of a configuration."""
-    lines = [_PROMPT.sub("", line) for line in text.splitlines()]
-    return "\n".join("" if _AROUND.fullmatch(line) else line for line in lines) + "\n"
 
 
 def _from_xml(text: str) -> Node:
@@ -89,7 +82,7 @@ def _from_xml(text: str) -> Node:
     if found is None:
         raise SyntaxProblem("no configuration in it", 1, 1)
     tree = root()
-    for element in found:
+    for element in _statements(found):
         _take_element(element, tree, ())
     return tree
 
@@ -103,6 +96,11 @@ HIDDEN = {("interfaces", "interface"), ("redundant-parent", "parent")}
 KEYS = ("name", "logical-interface-name")
 
 
+def _statements(element: ET.Element) -> Iterator[ET.Element]:
+    """What stands below, without comments: their namespace has the release in it."""
+    return (child for child in element if not (_tag(child) == "comment" and "/junos/" in child.tag))
+
+
 def _take_element(element: ET.Element, into: Node, above: tuple[str, ...]) -> None:
     tag = _tag(element)
     # One list's word is hidden in one place only: addresses of ip-monitoring.
@@ -114,9 +112,15 @@ def _take_element(element: ET.Element, into: Node, above: tuple[str, ...]) -> No
     elif not len(element) and (element.text or "").strip():
         node = node.child(Word((element.text or "").strip(), 1, 1))
     node.inactive = node.inactive or element.get("inactive") == "inactive"
-    for child in element:
+    for child in _statements(element):
         if child is not key:
             _take_element(child, node, (*above, tag))
+
+
+RANGE, MEMBERS, MOST_PORTS = "interface-range", ("member", "member-range"), 1024
+TAGGING = ("vlan-tagging", "flexible-vlan-tagging", "native-vlan-id")
+NO_UNITS = "a reth has unit 0 only; for a VLAN make the VLAN's own interface the child of a reth"
+COMMAND = "not of the configuration: jsrp set chassis cluster cluster-id N node M, on each node"
 
 
 @dataclass
@@ -132,8 +136,10 @@ class _Import:
     def run(self, tree: Node) -> tuple[str, list[str]]:
         """In order: what is inactive goes, groups are expanded, every statement is taken or remarked upon."""
         self._leave_inactive(tree, ())
+        self._unused_groups(tree)
         groups = tree.children.pop(GROUPS, root()).children
         _apply(tree, groups, ())
+        self._ranges(tree.find("interfaces") or root())
         nodes = {n: copy(groups[f"node{n}"]) if f"node{n}" in groups and _wants_nodes(tree) else root() for n in NODE_IDS}
         _strip(tree)
         self.offset = self._slots(tree, nodes)
@@ -158,6 +164,23 @@ class _Import:
                 del node.children[text]
             else:
                 self._leave_inactive(child, (*path, text))
+
+    def _unused_groups(self, tree: Node) -> None:
+        applied = _applied(tree) | ({"node0", "node1"} if _wants_nodes(tree) else set())
+        for name, group in (tree.find(GROUPS) or root()).children.items():
+            if name not in applied:
+                self._remark(group.word, f"groups {name}", "not applied anywhere, not taken")
+
+    def _ranges(self, interfaces: Node) -> None:
+        """What an ``interface-range`` says, said of each of its members."""
+        ranges = interfaces.children.pop(RANGE, None)
+        for name, stated in (ranges or root()).children.items():
+            members = [*_members(stated, interfaces)]
+            if not members:
+                self._remark(stated.word, f"interfaces {RANGE} {name}", "no member of it is known; not taken")
+            said = Node(stated.word, {text: child for text, child in stated.children.items() if text not in MEMBERS})
+            for member in members:
+                _lay_under(interfaces.child(Word(member, stated.word.line, stated.word.column)), said, 0)
 
     # -- which node a port belongs to -----------------------------------------------------------------------------------
 
@@ -225,6 +248,8 @@ class _Import:
                 self._remark(
                     path[-1], "chassis cluster control-link-recovery", "not needed: a node rejoins by itself, without a reboot"
                 )
+            case ["cluster-id" | "node", *rest]:
+                self._remark(path[2], f"chassis cluster {' '.join(below)}", COMMAND)
             case ["control-ports" | "scb-control-ports", *_]:
                 self._remark(path[2], f"chassis cluster {below[0]}", f"here a control link is an interface; {CONTROL} 0 is set")
             case ["heartbeat-interval", value] if value.isdigit():
@@ -239,6 +264,8 @@ class _Import:
     def _interface(self, path: tuple[Word, ...], name: str, below: list[str], scope: int | None) -> None:
         if re.fullmatch(r"fab[01]", name) and below[:2] == ["fabric-options", "member-interfaces"]:
             self._put(path, ["interfaces", name, *below[:2], *(self._ours(port) for port in below[2:])], None)
+        elif re.fullmatch(r"reth\d+", name) and (below[0] in TAGGING or (below[0] == "unit" and below[1:2] != ["0"])):
+            self._remark(path[1], f"interfaces {name} {' '.join(below[:4])}", f"{NO_UNITS}; not taken")
         elif re.fullmatch(r"reth\d+", name):
             self._put(path, ["interfaces", name, *below], scope)
         elif PORT.fullmatch(name) and below[1:2] == ["redundant-parent"]:
@@ -297,12 +324,35 @@ def _says_something(steps: list[Step]) -> bool:
     return steps[-1].place.role is Role.VALUE
 
 
+# -- interface ranges --------------------------------------------------------------------------------------------------
+
+
+def _members(stated: Node, interfaces: Node) -> Iterator[str]:
+    """Ports of a range, by name, by pattern among those that are there, and from one to another."""
+    for pattern in (stated.find("member") or root()).children:
+        if re.search(r"[*?\[]", pattern):
+            yield from (name for name in list(interfaces.children) if fnmatch.fnmatchcase(name, pattern))
+        else:
+            yield pattern
+    for first, to in (stated.find("member-range") or root()).children.items():
+        last = next(iter((to.find("to") or to.find("end-range") or root()).children), first)
+        base, _, begin = first.rpartition("/")
+        if last.rpartition("/")[0] == base and begin.isdigit() and last.rpartition("/")[2].isdigit():
+            yield from (f"{base}/{port}" for port in range(int(begin), min(int(last.rpartition("/")[2]), MOST_PORTS) + 1))
+
+
 # -- groups -----------------------------------------------------------------------------------------------------------
 
 
 def _wants_nodes(tree: Node) -> bool:
     applied = tree.find(APPLY)
     return applied is not None and bool({NODE, "node0", "node1"} & set(applied.children))
+
+
+def _applied(node: Node) -> set[str]:
+    """Names of groups that are applied here or further down."""
+    own = set((node.find(APPLY) or root()).children)
+    return own.union(*(_applied(child) for child in node.children.values()))
 
 
 def _strip(node: Node) -> None:

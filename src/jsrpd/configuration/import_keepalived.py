@@ -7,6 +7,7 @@ line and the reason.
 """
 
 import ipaddress
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -43,7 +44,28 @@ ELSEWHERE = {
     "static_rules": "rules that do not move are the operating system's",
     "virtual_rules": "rules are the operating system's; a reth brings the rules it needs",
     "garp_master_delay": "announcements follow at once",
+    "track_bfd": "heartbeats watch the other node; watch a router with ip-monitoring",
+    "bfd_instance": "heartbeats watch the other node; watch a router with ip-monitoring",
+    "global_tracking": "a weight always counts for the whole redundancy group",
+    "sync_group_tracking_weight": "a weight always counts for the whole redundancy group",
+    "script_user": "scripts run as the daemon does",
+    "user": "scripts run as the daemon does",
+    "enable_script_security": "scripts run as the daemon does",
+    "native_ipv6": "VRRP is not spoken",
+    "unicast_ttl": "VRRP is not spoken",
+    "strict_mode": "VRRP is not spoken",
+    "quorum": "one process is enough",
+    "param_match": "the process is found by its name",
+    "full_command": "the process is found by its name",
+    "linkbeat_use_polling": "the kernel tells of carriers",
+    "debug": "the journal holds everything",
 }
+TRACKED = {
+    "track_interface": "interfaces",
+    "track_script": "scripts",
+    "track_process": "processes",
+}
+MAX_PRIORITY = 254
 DEFAULT_PRIORITY, LOWER_BY, ADVERTISEMENT_S = 100, 50, 1.0
 UNICAST = ("unicast_src_ip", "unicast_peer")
 
@@ -83,6 +105,8 @@ class Router:
     scripts: dict[str, Directive] = field(default_factory=dict)
     processes: dict[str, Directive] = field(default_factory=dict)
     notify: dict[str, list[str]] = field(default_factory=dict)
+    tracked: dict[str, Instance] = field(default_factory=dict)
+    """What a sync group watches, as if it were an instance."""
 
 
 def imported(files: list[tuple[str, str]], include: Include = lambda _pattern, _beside: []) -> tuple[str, list[str]]:
@@ -120,19 +144,32 @@ class _Import:
         if len(files) == 2:
             return [self._conditions_apart(*file) for file in files]
         probe = Reader(self.include)
-        probe.read(files[0][1], files[0][0])
+        found = probe.read(files[0][1], files[0][0])
         names = probe.names
         if not names:
-            return [Reader(self.include).read(files[0][1], files[0][0])]
+            self._reading(probe)
+            return [found]
         if len(names) == 1:
             names = [names[0], f"not {names[0]}"]
         if len(names) > 2:
             self.remarks.append(f"conditions name {len(names)} nodes; {names[0]} and {names[1]} are taken")
-        return [Reader(self.include, node).read(files[0][1], files[0][0]) for node in names[:2]]
+        readers = [Reader(self.include, node) for node in names[:2]]
+        directives = [reader.read(files[0][1], files[0][0]) for reader in readers]
+        for reader in readers:
+            self._reading(reader)
+        return directives
+
+    def _reading(self, reader: Reader) -> None:
+        """What the text refers to and is not there."""
+        for file, line, pattern in reader.missing:
+            self.remarks.append(f"{file}:{line}: include {pattern}: there is no such file; nothing of it is taken")
+        for name in reader.undefined:
+            self.remarks.append(f"${name} is not defined; it is taken as it stands")
 
     def _conditions_apart(self, name: str, text: str) -> list[Directive]:
         reader = Reader(self.include)
         found = reader.read(text, name)
+        self._reading(reader)
         if reader.names:
             self.remarks.append(f"{name}: lines for {', '.join(reader.names)} are left out: import a file with conditions alone")
         return found
@@ -152,6 +189,8 @@ class _Import:
             name = one.words[1] if len(one.words) > 1 else ""
             match one.name:
                 case "vrrp_instance":
+                    if name in router.instances:
+                        self._remark(one, "given twice; the last one is taken", one.words[:2])
                     router.instances[name] = self._instance(name, one)
                 case "vrrp_sync_group":
                     self._sync_group(router, name, one)
@@ -164,7 +203,24 @@ class _Import:
                         self._elsewhere(inner)
                 case _:
                     self._elsewhere(one)
+        self._watched_by_groups(router)
+        self._unwatched(router)
         return router
+
+    def _watched_by_groups(self, router: Router) -> None:
+        """What a sync group watches, its first member watches here: they are one redundancy group."""
+        for name, watched in router.tracked.items():
+            first = next((router.instances[member] for member in router.sync_groups[name] if member in router.instances), None)
+            if first is not None:
+                for field_ in TRACKED.values():
+                    getattr(first, field_).extend(getattr(watched, field_))
+
+    def _unwatched(self, router: Router) -> None:
+        scripts = {name for one in router.instances.values() for name, _ in one.scripts}
+        processes = {name for one in router.instances.values() for name, _ in one.processes}
+        unused = [at for name, at in router.scripts.items() if name not in scripts]
+        for at in [*unused, *(at for name, at in router.processes.items() if name not in processes)]:
+            self._remark(at, "nothing tracks it; not taken", at.words[:2])
 
     def _sync_group(self, router: Router, name: str, at: Directive) -> None:
         for one in at.inside:
@@ -172,8 +228,27 @@ class _Import:
                 router.sync_groups[name] = [*one.words[1:], *(word for inner in one.inside for word in inner.words)]
             elif one.name == "notify":
                 router.notify[name] = one.words[1:]
+            elif one.name in TRACKED:
+                self._tracked(router.tracked.setdefault(name, Instance(name, at)), one)
             else:
                 self._elsewhere(one)
+        router.sync_groups.setdefault(name, [])
+
+    def _tracked(self, into: Instance, at: Directive) -> None:
+        match at.name:
+            case "track_interface":
+                into.interfaces += [(self._device(one, one.name), self._weight(one) or 0) for one in at.inside]
+            case "track_script":
+                into.scripts += [(one.name, self._weight(one)) for one in at.inside]
+            case _:
+                into.processes += [(one.name, self._weight(one)) for one in at.inside]
+
+    def _device(self, at: Directive, name: str) -> str:
+        """Without the label of an alias, which is no interface."""
+        device, _, label = name.partition(":")
+        if label:
+            self._remark(at, f"{name} is an alias; {device} is taken")
+        return device
 
     def _instance(self, name: str, at: Directive) -> Instance:
         made = Instance(name, at)
@@ -181,12 +256,12 @@ class _Import:
             value = one.words[1] if len(one.words) > 1 else ""
             match one.name:
                 case "interface":
-                    made.interface = value
+                    made.interface = self._device(one, value)
                 case "virtual_router_id":
                     made.router_id = value
                     self._elsewhere(one)
                 case "priority":
-                    made.priority = self._number(one, value, DEFAULT_PRIORITY)
+                    made.priority = self._priority(one, value)
                 case "advert_int":
                     made.advertisement_s = self._seconds(one, value)
                 case "nopreempt":
@@ -201,12 +276,8 @@ class _Import:
                     made.tracks_own = False
                 case "virtual_ipaddress" | "virtual_ipaddress_excluded":
                     made.addresses += list(self._addresses(one))
-                case "track_interface":
-                    made.interfaces += [(inner.name, self._weight(inner) or 0) for inner in one.inside]
-                case "track_script":
-                    made.scripts += [(inner.name, self._weight(inner)) for inner in one.inside]
-                case "track_process":
-                    made.processes += [(inner.name, self._weight(inner)) for inner in one.inside]
+                case "track_interface" | "track_script" | "track_process":
+                    self._tracked(made, one)
                 case "virtual_routes":
                     made.routes += [inner.words for inner in one.inside]
                 case "notify":
@@ -217,6 +288,8 @@ class _Import:
                     made.peers = [inner.name for inner in one.inside]
                 case _:
                     self._elsewhere(one)
+        if made.preempt_delay and not made.preempt:
+            self._remark(at, f"preempt_delay {made.preempt_delay:g}: without preemption there is no delay; not taken", at.words[:2])
         # An address without a device is on the interface of the instance, wherever in the block that was said.
         made.addresses = [(address, interface or made.interface) for address, interface in made.addresses]
         return made
@@ -227,6 +300,13 @@ class _Import:
         self._remark(at, f"{text or 'nothing'} is no number; {default} is taken")
         return default
 
+    def _priority(self, at: Directive, text: str) -> int:
+        wanted = self._number(at, text, DEFAULT_PRIORITY)
+        taken = min(max(wanted, 1), MAX_PRIORITY)
+        if taken != wanted:
+            self._remark(at, f"a priority is 1..{MAX_PRIORITY}; {taken} is taken")
+        return taken
+
     def _seconds(self, at: Directive, text: str) -> float:
         try:
             return float(text)
@@ -235,11 +315,11 @@ class _Import:
             return ADVERTISEMENT_S
 
     def _weight(self, at: Directive) -> int | None:
-        if "weight" in at.words[:-1]:
-            return self._number(at, at.words[at.words.index("weight") + 1], 0)
-        for word in at.words[1:]:
-            self._remark(at, f"{word} has no counterpart")
-        return None
+        found = at.words.index("weight") if "weight" in at.words[:-1] else 0
+        for n, word in enumerate(at.words[1:], 1):
+            if not found or n not in (found, found + 1):
+                self._remark(at, f"{word} has no counterpart")
+        return self._number(at, at.words[found + 1], 0) if found else None
 
     def _addresses(self, block: Directive) -> Iterator[tuple[str, str]]:
         for one in block.inside:
@@ -249,14 +329,14 @@ class _Import:
             except ValueError:
                 self._remark(one, "no address; not taken")
                 continue
-            if "/" not in text:
-                text = f"{interface.ip}/{interface.max_prefixlen}"
+            text = f"{interface.ip}/{interface.network.prefixlen}"
+            if "/" not in one.name:
                 self._remark(one, f"without a prefix length it is {text}; a gateway address has the one of its segment")
             device = one.words[one.words.index("dev") + 1] if "dev" in one.words[:-1] else ""
             rest = [w for n, w in enumerate(one.words[1:], 1) if w != "dev" and one.words[n - 1] != "dev"]
             if rest:
                 self._remark(one, f"{' '.join(rest)} has no counterpart; the address is taken")
-            yield text, device
+            yield text, self._device(one, device)
 
     # -- the two together -----------------------------------------------------------------------------------------------
 
@@ -363,7 +443,7 @@ class _Import:
                 at, f"the instances of redundancy group {number} have different priorities; the highest is taken", at.words[:2]
             )
         for node in (0, 1):
-            self._cluster(*words, "node", str(node), "priority", str(min(max(priorities[node], 1), 254)))
+            self._cluster(*words, "node", str(node), "priority", str(priorities[node]))
         if all(one.preempt and other.preempt for one, other in group):
             delay = max(one.preempt_delay for pair in group for one in pair)
             self._cluster(*words, "preempt", *(("delay", str(max(1, round(delay)))) if delay else ()))
@@ -403,7 +483,7 @@ class _Import:
         if stated is None:
             self._remark(at, f"there is no vrrp_script {name}; not taken", ["track_script", name])
             return
-        said = {one.name: one.words[1:] for one in stated.inside}
+        said = {one.name: one.words[1:] for one in stated.inside if len(one.words) > 1}
         for one in stated.inside:
             if one.name not in ("script", "interval", "timeout", "rise", "fall", "weight"):
                 self._elsewhere(one)
@@ -413,19 +493,30 @@ class _Import:
         if not self._put(*group, "script-monitor", safe, "command", command, at=stated):
             return
         interval = said.get("interval", ["1"])[0]
-        settings = {"interval": interval, "timeout": said.get("timeout", [interval])[0]}
+        timeout = said.get("timeout", [interval])[0]
+        settings = {"interval": self._whole(stated, "interval", interval), "timeout": self._whole(stated, "timeout", timeout)}
         settings |= {word: said.get(word, ["1"])[0] for word in ("rise", "fall")}
         weight = own if own is not None else self._number(stated, said.get("weight", ["0"])[0], 0)
         settings["weight"] = str(_share(weight, difference))
         for word, value in settings.items():
             self._put(*group, "script-monitor", safe, word, value, at=stated)
 
+    def _whole(self, at: Directive, name: str, text: str) -> str:
+        """Seconds without a fraction."""
+        try:
+            whole = str(max(1, math.ceil(float(text))))
+        except (ValueError, OverflowError):
+            return text
+        if "." in text and whole != text:
+            self._remark(at, f"{name} {text} becomes {whole}: there are whole seconds only", at.words[:2])
+        return whole
+
     def _process(self, group: tuple[str, ...], name: str, own: int | None, difference: int, router: Router, at: Directive) -> None:
         stated = router.processes.get(name)
         if stated is None:
             self._remark(at, f"there is no vrrp_track_process {name}; not taken", ["track_process", name])
             return
-        said = {one.name: one.words[1:] for one in stated.inside}
+        said = {one.name: one.words[1:] for one in stated.inside if len(one.words) > 1}
         for one in stated.inside:
             if one.name not in ("process", "weight"):
                 self._elsewhere(one)
@@ -461,12 +552,13 @@ class _Import:
             if not one.interface or {one.interface, other.interface} & children:
                 continue
             for node, (own, peer) in enumerate(((one, other), (other, one))):
-                scope = () if one.interface == other.interface and not own.source else ("groups", f"node{node}")
+                scope = () if one.interface == other.interface and not _address(own, peer) else ("groups", f"node{node}")
                 link = (*scope, "chassis", "cluster", "control-link", "0")
                 self._put(*link, "interface", own.interface)
-                if own.source and peer.source:
-                    self._put(*link, "local-address", own.source)
-                    self._put(*link, "peer-address", peer.source)
+                here, there = _address(own, peer), _address(peer, own)
+                if here and there:
+                    self._put(*link, "local-address", here, at=own.at)
+                    self._put(*link, "peer-address", there, at=own.at)
             return
         self.remarks.append(
             "to be mended: the advertisements go over the segments themselves; a control link is wanted besides: "
@@ -477,6 +569,11 @@ class _Import:
                 self._remark(
                     one.at, "unicast peers are on a segment of a reth, where hello frames go by themselves", one.at.words[:2]
                 )
+
+
+def _address(one: Instance, other: Instance) -> str:
+    """Where an instance speaks from, by its own word or as the only peer of the other."""
+    return one.source or (other.peers[0] if len(other.peers) == 1 and one.at is not other.at else "")
 
 
 def _sum(instances: Iterator[Instance]) -> int:

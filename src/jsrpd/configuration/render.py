@@ -11,6 +11,7 @@ from jsrpd.configuration.junos import INACTIVE, Node, quoted
 from jsrpd.configuration.places import TOP_PLACE, Place, Role, step
 
 INDENT = "    "
+FAMILIES = ("family",)
 
 
 def text_of(node: Node, place: Place = TOP_PLACE) -> str:
@@ -28,7 +29,8 @@ def lines_below(node: Node, place: Place = TOP_PLACE, depth: int = 0) -> Iterato
 def lines_of(node: Node, place: Place | None, depth: int = 0, before: str = "") -> Iterator[str]:
     """The lines of one statement. ``before``: words of the same line."""
     indent = INDENT * depth
-    if place is not None and place.role is Role.LIST and not node.inactive and not node.comment:
+    if _is_way(node, place) and not node.inactive and not node.comment:
+        assert place is not None
         for child in node.children.values():
             yield from lines_of(child, step(place, child.word.text), depth, f"{before}{quoted(node.word.text)} ")
         return
@@ -48,6 +50,13 @@ def lines_of(node: Node, place: Place | None, depth: int = 0, before: str = "") 
         for child in node.children.values():
             yield from lines_of(child, step(place, child.word.text) if place else None, depth + 1)
         yield f"{indent}}}"
+
+
+def _is_way(node: Node, place: Place | None) -> bool:
+    """Only the way to what stands below it, on whose line it is written: ``unit 0 {``, ``family inet {``."""
+    if place is None or not node.children:
+        return False
+    return place.role is Role.LIST or (place.role is Role.CONTAINER and node.word.text in FAMILIES)
 
 
 def _is_leaf(place: Place | None) -> bool:

@@ -75,7 +75,7 @@ class Resolver:
             hardware_monitoring=monitoring.hardware(cluster),
             schedule_monitoring=monitoring.schedule(cluster),
             in_band_heartbeat=_value(cluster, "on", "in-band-heartbeat") == "on",
-            syslog_hosts=_syslog_hosts(view),
+            syslog_hosts=self._syslog_hosts(view),
             metrics_listeners=_metrics_listeners(view),
             rest=self._rest(view),
             trap_groups=self._trap_groups(view),
@@ -133,6 +133,25 @@ class Resolver:
                 if without:
                     there = f"on the segment of {name}, where {' and '.join(without)} has no node-local-address"
                     self._missing(where, path, f"is {there} to ask from while it is secondary")
+
+    def _syslog_hosts(self, view: Node) -> tuple[SyslogHost, ...]:
+        hosts = view.find("system", "syslog", "host")
+        return tuple(self._syslog_host(address, node) for address, node in (hosts.children if hosts else {}).items())
+
+    def _syslog_host(self, address: str, node: Node) -> SyslogHost:
+        """Half of a proof of who this node is would be none, and so would one that is never asked for."""
+        transport = _value(node, "udp", "transport")
+        port = int(_value(node, "6514" if transport == "tls" else "514", "port"))
+        authority, name = _value(node, "", "certificate-authority"), _value(node, "", "server-name")
+        certificate, private_key = (_value(node, "", word) for word in ("certificate", "private-key"))
+        if certificate or private_key:
+            path = f"system syslog host {address}"
+            if not (certificate and private_key):
+                self._missing(node.word, path, "needs certificate FILE and private-key FILE together")
+            if transport != "tls":
+                self._missing(node.word, path, "needs transport tls for its certificate")
+        structured = "structured-data" in node.children
+        return SyslogHost(address, port, structured, transport, authority, name, certificate, private_key)
 
     def _rest(self, view: Node) -> RestService:
         """``system services rest``. TLS without a certificate would be nothing, so that is refused."""
@@ -457,18 +476,6 @@ def _prefixes(node: Node | None) -> tuple[RethUnitAddress, ...]:
 def _prefixes_of(texts: Iterable[str]) -> tuple[RethUnitAddress, ...]:
     interfaces = [ipaddress.ip_interface(text) for text in texts]
     return tuple(RethUnitAddress(str(i.ip), i.network.prefixlen) for i in interfaces)
-
-
-def _syslog_hosts(view: Node) -> tuple[SyslogHost, ...]:
-    hosts = view.find("system", "syslog", "host")
-    return tuple(_syslog_host(address, node) for address, node in (hosts.children if hosts else {}).items())
-
-
-def _syslog_host(address: str, node: Node) -> SyslogHost:
-    transport = _value(node, "udp", "transport")
-    port = int(_value(node, "6514" if transport == "tls" else "514", "port"))
-    authority, name = _value(node, "", "certificate-authority"), _value(node, "", "server-name")
-    return SyslogHost(address, port, "structured-data" in node.children, transport, authority, name)
 
 
 def _metrics_listeners(view: Node) -> tuple[MetricsListener, ...]:

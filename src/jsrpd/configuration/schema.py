@@ -392,6 +392,8 @@ SYSTEM = {
                         "PEM file with the authorities that may vouch for a receiver over tls; else the system's", value=PATH
                     ),
                     "server-name": Statement("name in the receiver's certificate, where it is not the address", value=NAME),
+                    "certificate": Statement("PEM file that this node shows to a receiver over tls that asks for it", value=PATH),
+                    "private-key": Statement("PEM file with its key", value=PATH),
                     "any": Statement("facility and severity", value=choice("any")),
                 },
             )

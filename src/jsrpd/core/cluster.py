@@ -993,7 +993,7 @@ class Cluster:
     def _may_be_claimed(self, now: Instant, group: int) -> bool:
         """By silence. The lease of a peer that led the group rests on its heartbeats; a peer that did not may be about to claim as
         well, so as long as it acknowledges ours it is not silent."""
-        if self.peer.stranger_owns(group, now, self._claim_timing):
+        if self.peer.stranger_owns(group, now, self._claim_timing, shut=True):
             return False
         silent = self._peer_silent(now) and (group in self.peer.led or self._nothing_heard(now))
         return silent and self.arbitration_permits(now)
@@ -1010,8 +1010,9 @@ class Cluster:
 
     @property
     def eligible(self) -> bool:
-        """May be primary: false while the control links have failed and the peer leads RG0."""
-        return not self.control_failed
+        """May become primary: false while the control links have failed and the peer leads RG0, and of a node that is leaving:
+        whoever yields must not yield to it."""
+        return not self.control_failed and self.stopping_since is None
 
     def eligible_for(self, group: RedundancyGroup) -> bool:
         """In mode active-backup what makes one group unfit makes all that move with it unfit."""

@@ -141,13 +141,19 @@ class Peer:
             self.bound_at = max(self.bound_at or 0, event.received_at)
 
     def stranger_heard(self, event: StrangerHeard, timing: Timing) -> None:
-        """Record the word of a life that is not admitted. Each may hold us back for a bounded time only: it may be a recording."""
+        """Record the word of a life that is not admitted. Each may hold us back for a bounded time only: it may be a recording.
+
+        One that speaks again after a silence of T was stopped, perhaps: it has not claimed when its time had come, and counts anew
+        (decision 0151).
+        """
         if len(self.strangers) < MAX_STRANGERS:
             self.strangers.setdefault(event.incarnation, event.received_at)
-        since = self.strangers.get(event.incarnation)
-        if since is None or event.received_at - since >= max(60 * SECOND, 2 * timing.start_up_hold):
+        first = self.strangers.get(event.incarnation)
+        if first is None or event.received_at - first >= max(60 * SECOND, 2 * timing.start_up_hold):
             return
-        self.stranger_since, self.stranger_at = since, event.received_at
+        again = event.received_at - self.stranger_at >= timing.dead
+        self.stranger_since = event.received_at if again else max(first, self.stranger_since or first)
+        self.stranger_at = event.received_at
         self.stranger_hears, self.stranger_dead = event.echo_sequence > 0, event.dead
         leads = event.primary_groups
         for number, gave_up_at in self.stranger_led.items():

@@ -9,6 +9,9 @@ from jsrpd.core.words import arbiter
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, PathId, path_name
 from jsrpd.model.roles import RG0, GroupState
 from jsrpd.model.status import (
+    PROBE,
+    WITNESS,
+    ArbitrationStatus,
     ClusterStatus,
     FabricInterfaceStatus,
     GroupNodeStatus,
@@ -58,6 +61,7 @@ def of(cluster: Cluster, now: Instant, conditions: Mapping[PathId, str], drops: 
         heartbeat_interval_ms=configuration.heartbeat_interval_ms,
         heartbeat_threshold=configuration.heartbeat_threshold,
         control_link_recovery=configuration.control_link_recovery,
+        arbitration=_arbitration(cluster, now),
     )
 
 
@@ -91,6 +95,17 @@ def _states(names: tuple[str, ...], up: int | None) -> dict[str, bool]:
     return {} if up is None else {name: bool(up >> bit & 1) for bit, name in enumerate(names)}
 
 
+def _arbitration(cluster: Cluster, now: Instant) -> ArbitrationStatus | None:
+    """Whether a witness answers while its key is not wanted, only who speaks with it knows."""
+    if cluster.configuration.arbitration is None:
+        return None
+    held = cluster.arbitration_held(now)
+    remaining = cluster.arbitration_limit - now if held else 0
+    if cluster.configuration.arbitration.endpoints:
+        return ArbitrationStatus(WITNESS, held, remaining_ns=remaining)
+    return ArbitrationStatus(PROBE, held, cluster.arbitration_said, remaining)
+
+
 def _both(physical: bool | None, heard: bool) -> bool | None:
     return None if physical is None else physical and heard
 
@@ -108,6 +123,7 @@ def _group(cluster: Cluster, now: Instant, group: RedundancyGroup) -> GroupStatu
         weight=report.weight,
         gate_open=report.gate_open,
         lease_margin_ns=group.lease.deadline - now if group.lease.is_open(now) else None,
+        since_ns=now - group.since,
     )
     heard = cluster.peer.reports.get(group.number)
     if heard is None:

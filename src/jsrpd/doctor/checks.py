@@ -84,6 +84,9 @@ def _configuration(s: Survey) -> Iterator[Said]:
 def _daemon(s: Survey) -> Iterator[Said]:
     if s.cluster_id and not s.running:
         yield Said(CRITICAL, "jsrpd does not run", "this node neither owns nor backs up anything", "systemctl start jsrpd")
+    if s.engine_silent:
+        cause = "the engine does not answer"
+        yield Said(CRITICAL, cause, "this node decides nothing, and owns nothing once its lease has run out", "journalctl -u jsrpd")
     if not s.cluster_id and not s.problems:
         cause = "this node is not in a cluster"
         yield Said(CRITICAL, cause, "nothing is protected", "jsrp set chassis cluster cluster-id 1 node 0")
@@ -323,6 +326,20 @@ def _probes(s: Survey) -> Iterator[Said]:
             yield Said(WARNING, cause, "a path may be dead, or only ICMP is filtered", mend)
 
 
+def _arbitration(s: Survey) -> Iterator[Said]:
+    """One that answers is enough."""
+    silent = [one for one in s.arbiters if one.problem]
+    alone = len(silent) == len(s.arbiters)
+    for one in silent:
+        kind, mend = ("witness", f"curl {one.arbiter}/health") if "//" in one.arbiter else ("probe", f"ping {one.arbiter}")
+        yield Said(
+            WARNING if alone else NOTE,
+            f"the arbitration {kind} {one.arbiter} does not answer: {one.problem}",
+            "when the nodes lose each other, this one would own nothing" if alone else "arbitration hangs on the others",
+            f"{mend}, on this node; or name another: set chassis cluster arbitration",
+        )
+
+
 def _duplicates(s: Survey) -> Iterator[Said]:
     for one in s.duplicates:
         cause = f"{one.mac} on {one.interface} answers for {one.address}, and is no node of this cluster"
@@ -384,6 +401,7 @@ NODE_CHECKS: tuple[tuple[str, str, NodeCheck], ...] = (
     ("sysctls", "forwarding, rp_filter, arp settings, IPv6", _sysctls),
     ("firewall", "rules that drop the cluster's own packets, flowtables", _firewall),
     ("paths", "packets of full size to the other node", _probes),
+    ("arbitration", "whether the probes or the witness answer", _arbitration),
     ("duplicates", "who else answers for the gateway addresses", _duplicates),
     ("strangers", "who else uses the cluster-id", _strangers),
     ("conntrack", "room in the connection table", _conntrack),

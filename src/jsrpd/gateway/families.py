@@ -9,16 +9,17 @@ from typing import Literal
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 OLDER_TEXT = "text/plain; version=0.0.4; charset=utf-8"
-Kind = Literal["gauge", "counter", "stateset", "info"]
-SUFFIX: dict[Kind, str] = {"gauge": "", "counter": "_total", "stateset": "", "info": "_info"}
+Kind = Literal["gauge", "counter", "stateset", "info", "histogram"]
+SUFFIX: dict[Kind, str] = {"gauge": "", "counter": "_total", "stateset": "", "info": "_info", "histogram": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One line: labels in the order they are written, and a value in base units."""
+    """One line: labels in the order they are written, and a value in base units. ``suffix``: of a histogram's lines."""
 
     labels: Mapping[str, str]
     value: float
+    suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class Family:
     def add(self, value: float, **labels: str) -> None:
         """One more sample."""
         self.samples.append(Sample(labels, value))
+
+    def distribute(self, bounds: Iterable[float], counts: Iterable[int], total: float) -> None:
+        """A histogram's samples: ``counts`` of what was at most each bound and more than the one before, and last of the rest."""
+        below = 0
+        for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
+            below += count
+            self.samples.append(Sample({"le": bound}, below, "_bucket"))
+        self.samples.extend((Sample({}, below, "_count"), Sample({}, total, "_sum")))
 
 
 def open_metrics(families: Iterable[Family]) -> str:
@@ -54,7 +63,7 @@ def older_text(families: Iterable[Family]) -> str:
     lines = []
     for family in families:
         name = family.name + SUFFIX[family.kind]
-        kind = "counter" if family.kind == "counter" else "gauge"
+        kind = family.kind if family.kind in ("counter", "histogram") else "gauge"
         lines += [f"# HELP {name} {_escaped(family.help)}", f"# TYPE {name} {kind}", *_samples(family)]
     return "".join(f"{line}\n" for line in lines)
 
@@ -62,11 +71,8 @@ def older_text(families: Iterable[Family]) -> str:
 def _samples(family: Family) -> Iterator[str]:
     for sample in family.samples:
         labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels.items())
-        yield (
-            f"{family.name}{SUFFIX[family.kind]}{{{labels}}} {sample.value}"
-            if labels
-            else (f"{family.name}{SUFFIX[family.kind]} {sample.value}")
-        )
+        name = family.name + SUFFIX[family.kind] + sample.suffix
+        yield f"{name}{{{labels}}} {sample.value}" if labels else f"{name} {sample.value}"
 
 
 def _escaped(text: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from jsrpd.gateway.families import Family
 from jsrpd.model.roles import GroupState, codes_of
-from jsrpd.model.status import ClusterStatus, SessionStatus
+from jsrpd.model.status import LATENESS_BOUNDS_NS, ClusterStatus, SessionStatus
 
 NANOSECONDS_PER_SECOND, MILLISECONDS_PER_SECOND = 1e9, 1e3
 LOST = "lost"
@@ -34,7 +34,8 @@ def families(status: ClusterStatus | None, processes: Sequence[ProcessStatus], v
     engine.add(int(status is not None))
     found = [build, engine, *_processes(processes)]
     if status is not None:
-        found += [*_node(status), *_groups(status), *_links(status), *_schedule(status), *_interfaces(status)]
+        found += [*_node(status), *_groups(status), *_links(status), *_arbitration(status), *_schedule(status)]
+        found += [*_interfaces(status), *_log(status)]
         found += _sessions(status.sessions) if status.sessions is not None else []
     return [family for family in found if family.samples]
 
@@ -71,6 +72,9 @@ def _groups(status: ClusterStatus) -> list[Family]:
     manual = Family("jsrpd_group_manual", "gauge", "Whether the group was moved by hand and not reset: 1 or 0.")
     gate = Family("jsrpd_group_gate_open", "gauge", "Whether the node's gate lets the group's frames pass: 1 or 0.")
     margin = Family("jsrpd_group_lease_margin_seconds", "gauge", "For how long this node's open gate would stay open.", "seconds")
+    since = Family(
+        "jsrpd_group_state_age_seconds", "gauge", "For how long this node has been in its state of the group.", "seconds"
+    )
     failovers = Family("jsrpd_group_failovers", "counter", "Failovers of the group, as show chassis cluster status counts.")
     for group in status.groups:
         failovers.add(group.failover_count, group=str(group.group))
@@ -86,7 +90,9 @@ def _groups(status: ClusterStatus) -> list[Family]:
                     family.add(int(value), **labels)
             if row.lease_margin_ns is not None:
                 margin.add(row.lease_margin_ns / NANOSECONDS_PER_SECOND, **labels)
-    return [state, priority, weight, failure, manual, gate, margin, failovers]
+            if row.since_ns is not None:
+                since.add(row.since_ns / NANOSECONDS_PER_SECOND, **labels)
+    return [state, since, priority, weight, failure, manual, gate, margin, failovers]
 
 
 def _links(status: ClusterStatus) -> list[Family]:
@@ -100,22 +106,56 @@ def _links(status: ClusterStatus) -> list[Family]:
         path.add(int(bool(own.monitored_up)), path=f"fabric{index}")
     sent = Family("jsrpd_heartbeats_sent", "counter", "Heartbeats sent on the path.")
     received = Family("jsrpd_heartbeats_received", "counter", "Heartbeats of the peer received on the path.")
+    lost = Family("jsrpd_heartbeats_lost", "counter", "Heartbeats of the peer that had not come when a later one came by the path.")
+    late = Family(
+        "jsrpd_heartbeat_lateness_seconds", "gauge", "By how much a heartbeat came too late at worst within a minute.", "seconds"
+    )
     errors = Family("jsrpd_heartbeat_errors", "counter", "What could not be sent, received or believed on the path.")
     for counted in status.paths:
         # "control0", as the family above names it.
         name = counted.name.replace(" link ", "").replace(" ", "")
-        for family, count in ((sent, counted.sent), (received, counted.received), (errors, counted.errors)):
+        counts = ((sent, counted.sent), (received, counted.received), (lost, counted.missed), (errors, counted.errors))
+        for family, count in counts:
             family.add(count, path=name)
-    return [path, sent, received, errors]
+        late.add(counted.late_ns / NANOSECONDS_PER_SECOND, path=name)
+    return [path, sent, received, lost, late, errors]
+
+
+def _arbitration(status: ClusterStatus) -> list[Family]:
+    """``kind`` is ``probe`` or ``witness``; which addresses those are, the configuration says."""
+    answers = Family("jsrpd_arbiter_answers", "gauge", "Whether the probed address, or the witness, answers this node: 1 or 0.")
+    held = Family("jsrpd_arbitration_held", "gauge", "Whether this node could own alone by the arbiter's word: 1 or 0.")
+    remaining = Family("jsrpd_arbitration_remaining_seconds", "gauge", "For how long the arbiter's word stands.", "seconds")
+    told = status.arbitration
+    if told is not None:
+        held.add(int(told.held), kind=told.kind)
+        remaining.add(told.remaining_ns / NANOSECONDS_PER_SECOND, kind=told.kind)
+        if told.answers is not None:
+            answers.add(int(told.answers), kind=told.kind)
+    return [answers, held, remaining]
+
+
+def _log(status: ClusterStatus) -> list[Family]:
+    """By the kind of receiver; their addresses are in the configuration."""
+    waiting = Family("jsrpd_log_messages_waiting", "gauge", "Log messages of the process that no receiver has taken yet.")
+    dropped = Family("jsrpd_log_messages_dropped", "counter", "Log messages of the process that were lost to a full queue.")
+    for queue in status.log:
+        waiting.add(queue.waiting, process=queue.process, transport=queue.transport)
+        dropped.add(queue.dropped, process=queue.process, transport=queue.transport)
+    return [waiting, dropped]
 
 
 def _schedule(status: ClusterStatus) -> list[Family]:
     slips = Family("jsrpd_schedule_slips", "counter", "How often the engine was woken later than the limit of schedule-monitoring.")
     longest = Family("jsrpd_schedule_longest_slip_seconds", "gauge", "The longest of them.", "seconds")
+    late = Family("jsrpd_engine_lateness_seconds", "histogram", "By how much turns of the engine began too late.", "seconds")
+    if status.lateness_counts:
+        bounds = [bound / NANOSECONDS_PER_SECOND for bound in LATENESS_BOUNDS_NS]
+        late.distribute(bounds, status.lateness_counts, status.lateness_sum_ns / NANOSECONDS_PER_SECOND)
     if status.schedule is not None and status.schedule.on:
         slips.add(status.schedule.slips)
         longest.add(status.schedule.longest_ms / MILLISECONDS_PER_SECOND)
-    return [slips, longest]
+    return [late, slips, longest]
 
 
 def _interfaces(status: ClusterStatus) -> list[Family]:

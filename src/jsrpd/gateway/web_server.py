@@ -11,6 +11,7 @@ import ssl
 from pathlib import Path
 from typing import Any, cast
 
+from h11 import LocalProtocolError
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -141,7 +142,12 @@ class Connection(H11Protocol):
         """A piece of a request."""
         if self._slow is None:
             self._expect_request()
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except LocalProtocolError:
+            # uvicorn answers what is no request with a body, which h11 refuses behind a HEAD whose own body was bad.
+            self.transport.abort()
+            return
         self._note_arrival()
 
     def on_response_complete(self) -> None:

@@ -11,7 +11,7 @@ import selectors
 import socket
 import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from jsrpd.kernel.icmp import EchoSocket
 from jsrpd.kernel.path_socket import IF_EQUAL, LOAD_BYTE, attach_filter
@@ -34,38 +34,58 @@ ADVERTISEMENTS = [(LOAD_BYTE, 20), (IF_EQUAL, ICMPV6), (LOAD_BYTE, 54), (IF_EQUA
 """Of the frames of IPv6, by the offsets of next header and type."""
 
 
-def passes(version: int, interface: str, source: str, address: str, packet_bytes: int) -> bool:
-    """Whether a packet of that size reaches the address by the interface and an answer comes back. OSError when it cannot
-    be tried."""
+def passing(version: int, interface: str, source: str, address: str, sizes: Sequence[int]) -> tuple[set[int], str]:
+    """Packets of which of these bytes reach the address by the interface (any, where it is empty) and are answered, and the last
+    word against the others: the kernel's or a router's, empty where there is only silence. OSError when it cannot be tried."""
+    passed: set[int] = set()
+    refused = ""
     echo = EchoSocket(version, device=interface, source=source)
     try:
         echo.forbid_fragments()
-        for sequence in range(ATTEMPTS):
-            refused = echo.ask(address, sequence, packet_bytes)
-            if refused:
-                return False
+        for attempt in range(ATTEMPTS):
+            asked = 0
+            for place, size in enumerate(sizes):
+                said = echo.ask(address, attempt * len(sizes) + place, size)
+                asked += not said
+                refused = said or refused
             give_up = time.monotonic() + PATIENCE_S
-            while (remaining := give_up - time.monotonic()) > 0:
-                if select.select([echo], [], [], remaining)[0] and any(not answer.reason for answer in echo.answers()):
-                    return True
-        return False
+            while asked and max(sizes) not in passed and (remaining := give_up - time.monotonic()) > 0:
+                for answer in echo.answers() if select.select([echo], [], [], remaining)[0] else ():
+                    refused = answer.reason or refused
+                    passed |= set() if answer.reason else {sizes[answer.sequence % len(sizes)]}
+            if not asked or max(sizes) in passed:
+                break
     finally:
         echo.close()
+    return passed, refused
 
 
-def answerers(interface: str, addresses: Iterable[str]) -> set[tuple[str, str]]:
-    """(address, MAC) of everybody who answers for one of the addresses on the segment. OSError when nothing can be sent."""
-    wanted = {ipaddress.ip_address(address).packed: address for address in addresses}
-    listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
-    try:
-        listener.bind((interface, ETH_P_ALL))
-        mac = listener.getsockname()[4]
-        for packed in wanted:
-            with contextlib.suppress(BlockingIOError):
-                listener.send(_probe(mac, packed))
-        return {(wanted[packed], said) for packed, said in _heard(listener) if packed in wanted}
-    finally:
-        listener.close()
+def answerers(asked: Mapping[str, Iterable[str]]) -> set[tuple[str, str, str]]:
+    """(interface, address, MAC) of everybody who answers for one of the addresses asked for on the segment of an interface.
+
+    All are asked at once. An interface that nothing can be sent by has no answers.
+    """
+    found: set[tuple[str, str, str]] = set()
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for interface, addresses in asked.items():
+            wanted = {ipaddress.ip_address(address).packed: address for address in addresses}
+            try:
+                listener = stack.enter_context(_frame_socket())
+                listener.bind((interface, ETH_P_ALL))
+            except OSError:
+                continue
+            selector.register(listener, selectors.EVENT_READ, (interface, wanted))
+            mac = listener.getsockname()[4]
+            for packed in wanted:
+                with contextlib.suppress(OSError):
+                    listener.send(_probe(mac, packed))
+        give_up = time.monotonic() + LISTEN_S
+        while (remaining := give_up - time.monotonic()) > 0 and selector.get_map():
+            for key, _ in selector.select(remaining):
+                interface, wanted = key.data
+                assert isinstance(key.fileobj, socket.socket)
+                found |= {(interface, wanted[packed], mac) for packed, mac in _heard(key.fileobj) if packed in wanted}
+    return found
 
 
 def watch(reths: Sequence[tuple[str, str, bytes, str]], seconds: int) -> list[GatewayWatch]:
@@ -93,6 +113,11 @@ def watch(reths: Sequence[tuple[str, str, bytes, str]], seconds: int) -> list[Ga
     return [one.end() for one in watched]
 
 
+def _frame_socket() -> socket.socket:
+    """That hears nothing before it is bound."""
+    return socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+
+
 class _Watched:
     """One reth of ``watch``."""
 
@@ -103,9 +128,7 @@ class _Watched:
         self._answered: list[int] = []
         self._problem = ""
         protocol = ETH_P_ARP if len(self._packed) == 4 else ETH_P_IPV6
-        self.socket: socket.socket | None = socket.socket(
-            socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0
-        )
+        self.socket: socket.socket | None = _frame_socket()
         try:
             if protocol == ETH_P_IPV6:
                 # All that is forwarded by this port would be read besides.
@@ -140,18 +163,15 @@ class _Watched:
         return GatewayWatch(self._reth, self._address, tuple(self._asked), tuple(self._answered), self._problem)
 
 
-def _heard(listener: socket.socket) -> set[tuple[bytes, str]]:
-    found: set[tuple[bytes, str]] = set()
-    give_up = time.monotonic() + LISTEN_S
-    while (remaining := give_up - time.monotonic()) > 0:
-        if not select.select([listener], [], [], remaining)[0]:
-            break
-        with contextlib.suppress(BlockingIOError):
-            frame, (_name, _protocol, kind, _hardware, _sender) = listener.recvfrom(256)
-            answer = read_answer(frame) if kind != PACKET_OUTGOING else None
-            if answer is not None:
-                found.add(answer)
-    return found
+def _heard(listener: socket.socket) -> Iterator[tuple[bytes, str]]:
+    """(packed address, MAC) of the answer that has arrived, if it is one."""
+    try:
+        frame, (_name, _protocol, kind, _hardware, _sender) = listener.recvfrom(256)
+    except OSError:  # Also an interface that has just gone down.
+        return
+    answer = read_answer(frame) if kind != PACKET_OUTGOING else None
+    if answer is not None:
+        yield answer
 
 
 def read_answer(frame: bytes) -> tuple[bytes, str] | None:

@@ -288,7 +288,7 @@ def _route(body: bytes, names: dict[int, str], reths: frozenset[str]) -> Route |
         return None
     zero = bytes(4 if family == socket.AF_INET else 16)
     destination = f"{ipaddress.ip_address(found.get(RTA_DST, zero))}/{length}"
-    if ipaddress.ip_network(destination).is_link_local and in_the_way:
+    if ipaddress.ip_network(destination).is_link_local and not ours:
         return None
     metric = _number(found.get(RTA_PRIORITY))
     source = found.get(RTA_PREFSRC)

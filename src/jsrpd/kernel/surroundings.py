@@ -7,11 +7,12 @@ import contextlib
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jsrpd.kernel import bpf
-from jsrpd.kernel.machine import process_of
+from jsrpd.kernel.machine import COMM_BYTES
 from jsrpd.kernel.netlink import Netlink, attributes
 from jsrpd.kernel.rtnetlink import GETLINK, IFLA_IFNAME, LINK
 
@@ -43,40 +44,58 @@ def interface(name: str) -> tuple[bool, bool, bool, int, str, bool]:
     return True, up, _text(place / "carrier") == "1", int(_text(place / "mtu") or 0), bridge, bool(_text(place / "phys_switch_id"))
 
 
-def managers(name: str) -> tuple[str, ...]:
-    """Who else configures an interface."""
-    return tuple(_managers(name, _text(NETWORK / name / "ifindex")))
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A program that runs in this network namespace. ``name``: the kernel's, cut; ``words``: its command line."""
+
+    name: str
+    words: tuple[str, ...]
 
 
-def _managers(name: str, index: str) -> Iterator[str]:
-    # What a manager has written counts only while it lives, and lives in this network namespace.
-    link = dict(line.partition("=")[::2] for line in _text(RUN / "systemd/netif/links" / index).splitlines() if "=" in line)
-    if index and link.get("ADMIN_STATE", "unmanaged") != "unmanaged" and process_of("systemd-networkd"):
-        yield f"systemd-networkd ({link.get('NETWORK_FILE') or 'no file named'})"
-    if index and "managed=true" in _text(RUN / "NetworkManager/devices" / index).split() and process_of("NetworkManager"):
-        yield "NetworkManager"
-    for command in _commands():
-        if Path(command[0]).name in DHCP_CLIENTS and name in command:
-            yield f"{Path(command[0]).name} (a DHCP client)"
-
-
-def _commands() -> Iterator[list[str]]:
-    """Command lines of the processes of this network namespace."""
+def processes() -> tuple[Process, ...]:
+    """Of this network namespace, in one walk: there may be thousands on the machine."""
     try:
-        here = os.stat("/proc/self/ns/net").st_ino
+        here = os.stat(f"{PROC}/self/ns/net").st_ino
     except OSError:
-        return
+        return ()
+    return tuple(_processes(here))
+
+
+def _processes(namespace: int) -> Iterator[Process]:
     for entry in os.listdir(PROC):
         if entry.isdigit():
             with contextlib.suppress(OSError):
-                words = (PROC / entry / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-                if words[0] and os.stat(PROC / entry / "ns/net").st_ino == here:
-                    yield [word.decode(errors="replace") for word in words]
+                # A zombie has no namespace any more.
+                if os.stat(f"{PROC}/{entry}/ns/net").st_ino == namespace:
+                    words = Path(PROC, entry, "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+                    yield Process(_text(Path(PROC, entry, "comm")), tuple(word.decode(errors="replace") for word in words))
 
 
-def rivals() -> tuple[str, ...]:
-    """Which of ``RIVALS`` run in this network namespace."""
-    return tuple(name for name in RIVALS if process_of(name))
+def _runs(name: str, among: Iterable[Process]) -> bool:
+    return any(process.name == name[:COMM_BYTES] for process in among)
+
+
+def managers(name: str, among: Sequence[Process]) -> tuple[str, ...]:
+    """Which of these processes configure an interface, too."""
+    return tuple(_managers(name, _text(NETWORK / name / "ifindex"), among))
+
+
+def _managers(name: str, index: str, among: Sequence[Process]) -> Iterator[str]:
+    # What a manager has written counts only while it lives, and lives in this network namespace.
+    link = dict(line.partition("=")[::2] for line in _text(RUN / "systemd/netif/links" / index).splitlines() if "=" in line)
+    if index and link.get("ADMIN_STATE", "unmanaged") != "unmanaged" and _runs("systemd-networkd", among):
+        yield f"systemd-networkd ({link.get('NETWORK_FILE') or 'no file named'})"
+    if index and "managed=true" in _text(RUN / "NetworkManager/devices" / index).split() and _runs("NetworkManager", among):
+        yield "NetworkManager"
+    for process in among:
+        program = Path(process.words[0]).name
+        if program in DHCP_CLIENTS and name in process.words:
+            yield f"{program} (a DHCP client)"
+
+
+def rivals(among: Sequence[Process]) -> tuple[str, ...]:
+    """Which of ``RIVALS`` are among these processes."""
+    return tuple(name for name in RIVALS if _runs(name, among))
 
 
 def with_xdp() -> frozenset[str]:

@@ -41,6 +41,8 @@ class MonitorsAlive(msgspec.Struct, frozen=True, tag=True):
 
     failed: tuple[MonitorFailed, ...]
     settled: bool
+    witness: bool | None = None
+    """Whether the witness has answered what it was asked last; None: there is none, or it was not asked yet."""
 
 
 class MonitorRemark(msgspec.Struct, frozen=True, tag=True):

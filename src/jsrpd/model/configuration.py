@@ -192,6 +192,9 @@ class SyslogHost(msgspec.Struct, frozen=True):
     """Over TLS: PEM file; empty: the system's."""
     server_name: str = ""
     """Over TLS: as the certificate has it; empty: the address."""
+    certificate: str = ""
+    private_key: str = ""
+    """Over TLS: PEM files by which this node shows who it is, to a receiver that asks; both or neither."""
 
 
 class MetricsListener(msgspec.Struct, frozen=True):

@@ -2,6 +2,12 @@
 
 import msgspec
 
+from jsrpd.model.time import MILLISECOND
+
+LATENESS_BOUNDS_NS = tuple(n * MILLISECOND // 10 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2500, 10_000))
+"""From 0.1 ms to 1 s."""
+PROBE, WITNESS = "probe", "witness"
+
 
 class GroupNodeStatus(msgspec.Struct, frozen=True):
     """One node's row of a group. A lost peer has state ``lost``, priority 0 and ``None`` in the other fields."""
@@ -17,6 +23,8 @@ class GroupNodeStatus(msgspec.Struct, frozen=True):
     gate_open: bool | None = None
     lease_margin_ns: int | None = None
     """For how long this node's own gate would stay open, were nothing renewed; None when it is shut or the peer's."""
+    since_ns: int | None = None
+    """For how long the answering node has been in its state; None for the peer's row."""
 
 
 class GroupStatus(msgspec.Struct, frozen=True):
@@ -86,6 +94,8 @@ class PathStatus(msgspec.Struct, frozen=True):
     last_sent: int = 0
     """Sequence number, as ``last_received``."""
     last_received: int = 0
+    missed: int = 0
+    """As ``lost``, and those that came behind a later one count as well: this never falls."""
 
 
 class ServiceStatus(msgspec.Struct, frozen=True):
@@ -109,6 +119,27 @@ class ScheduleStatus(msgspec.Struct, frozen=True):
     """A slip was so short ago that nothing is concluded about the peer yet."""
     clears_in_s: int | None = None
     """When the failure is over if nothing slips any more; None when there is none."""
+
+
+class ArbitrationStatus(msgspec.Struct, frozen=True):
+    """What the third party says of the answering node. ``kind``: ``PROBE`` or ``WITNESS``; ``held``: its word would let this node
+    own alone, a witness's key only ever while it is wanted; ``answers``: it speaks to this node; None while that is not known."""
+
+    kind: str
+    held: bool
+    answers: bool | None = None
+    remaining_ns: int = 0
+    """For how long its word stands."""
+
+
+class LogQueueStatus(msgspec.Struct, frozen=True):
+    """Messages of a process for the receivers of one kind: ``local`` (/dev/log), ``udp``, ``tcp`` or ``tls``."""
+
+    process: str
+    transport: str
+    waiting: int
+    dropped: int
+    """Lost to a full queue since the process was started."""
 
 
 class SessionStatus(msgspec.Struct, frozen=True):
@@ -167,5 +198,11 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     heartbeat_threshold: int = 0
     control_link_recovery: str = ""
     schedule: ScheduleStatus | None = None
+    arbitration: ArbitrationStatus | None = None
+    """None: nobody arbitrates."""
+    log: tuple[LogQueueStatus, ...] = ()
+    lateness_counts: tuple[int, ...] = ()
+    """Turns of the engine by how late they began, one count for each of ``LATENESS_BOUNDS_NS`` and one for what was later."""
+    lateness_sum_ns: int = 0
     fabric_in_use: int | None = None
     """Of several fabric links the one by which the answering node sends what is for the peer; None while that is not known."""

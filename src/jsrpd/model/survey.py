@@ -35,6 +35,13 @@ class ProbeSurvey(msgspec.Struct, frozen=True):
     """Why it could not be tried."""
 
 
+class ArbiterSurvey(msgspec.Struct, frozen=True):
+    """The address of an arbitration probe, or the URL of a member of the witness, asked once. ``problem``: why it is of no use."""
+
+    arbiter: str
+    problem: str = ""
+
+
 class DuplicateSurvey(msgspec.Struct, frozen=True):
     """Somebody who is no node of this cluster answers for a gateway address."""
 
@@ -103,6 +110,7 @@ class Survey(msgspec.Struct, frozen=True):
     interfaces: tuple[InterfaceSurvey, ...] = ()
     probes: tuple[ProbeSurvey, ...] = ()
     duplicates: tuple[DuplicateSurvey, ...] = ()
+    arbiters: tuple[ArbiterSurvey, ...] = ()
     rivals: tuple[str, ...] = ()
     """Programs in this network namespace that move addresses or sessions as well."""
     firewall: FirewallSurvey = FirewallSurvey()
@@ -120,6 +128,8 @@ class Survey(msgspec.Struct, frozen=True):
     file_differs: bool = False
     """The file is good and is not what runs."""
     # From here on what only the running daemon can add.
+    engine_silent: bool = False
+    """It was asked, and has not answered."""
     lateness_ns: int | None = None
     """By how much the engine was late at the worst within the last hour."""
     strangers: dict[str, int] = {}

@@ -63,14 +63,14 @@ from jsrpd.model.configuration import ClusterConfiguration
 from jsrpd.model.journal import INFORMATION_CLEARED
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH, FIRST_IN_BAND_PATH, PathId
 from jsrpd.model.roles import FULL_WEIGHT, FailureCode, GroupState, RedundancyMode
-from jsrpd.model.status import ClusterStatus, SessionStatus
+from jsrpd.model.status import WITNESS, ClusterStatus, SessionStatus
 from jsrpd.model.time import MILLISECOND, SECOND, Duration, Instant
 from jsrpd.processes import node_orders
 from jsrpd.processes.announcer import Announcer
 from jsrpd.processes.drop_report import DropReport
 from jsrpd.processes.fabric_choice import FabricChoice
 from jsrpd.processes.monitor_desk import MonitorDesk
-from jsrpd.processes.path_statistics import LATENESS_SLICE, PathStatistics, Worst
+from jsrpd.processes.path_statistics import Lateness, PathStatistics
 from jsrpd.processes.realtime import make_punctual
 from jsrpd.processes.recorder import RecordedCluster, wall_offset
 from jsrpd.processes.restart_in_place import Retirement
@@ -203,7 +203,7 @@ class Engine:
         self.ownership_told: children.OwnershipTold | None = None
         self.session_status: SessionStatus | None = None
         self.drain_number = 0
-        self.path_statistics, self.lateness = PathStatistics(), Worst(LATENESS_SLICE)
+        self.path_statistics, self.lateness = PathStatistics(), Lateness()
         self.statistics = StatisticsDesk(self.path_statistics)
 
     def _adoptable(self, now: Instant) -> list[AdoptedLease]:
@@ -256,7 +256,7 @@ class Engine:
             judged = clock()
             for remark in self.schedule.turn(judged, wanted):
                 self.syslog.send(remark)
-            self.lateness.note(judged, judged - wanted)
+            self.lateness.began(judged, judged - wanted)
             if woken_by_input:
                 _drain(wake_read)
             self._turn(judged, late)
@@ -301,7 +301,7 @@ class Engine:
             self.cluster.handle(judged, ShutdownRequested())
         self._judge_coverage(judged)
         drained = clock()
-        self.lateness.note(judged, drained - judged)
+        self.lateness.took(judged, drained - judged)
         self._perform(self.cluster.handle(judged, SocketsDrained(drained, late)))
         retires = self.retirement.due(judged, self.cluster)
         for remark in self.watchdog.turn(judged, owner=bool(self._owned())):
@@ -563,6 +563,8 @@ class Engine:
                 self.cluster.commanded(now, by, INFORMATION_CLEARED, True, "Cleared information")
                 return engine_link.CommandReplied(number, True, "Cleared information")
             case engine_link.ServiceFailuresCleared(number, group, by):
+                if group is not None and group not in self.cluster.groups:
+                    return engine_link.CommandReplied(number, False, f"Redundancy group {group} is not configured")
                 ok = self.services.forget(group)
                 text = "Cleared failures of services" if ok else "error: the services process does not take it; try again"
                 self.cluster.commanded(now, by, "clear service-failures", ok, text)
@@ -582,14 +584,20 @@ class Engine:
     def _with_statistics(self, now: Instant, status: ClusterStatus) -> ClusterStatus:
         interfaces = {path: ends[0] for path, ends in self.link_ends.items()} | self.hello_interfaces
         rows = [(path, name, self.cluster.path_up(now, path)) for path, name in interfaces.items()]
-        late, paths = self.lateness.within(now), self.path_statistics.rows(now, rows)
+        arbitration = status.arbitration
+        if arbitration is not None and arbitration.kind == WITNESS:
+            arbitration = msgspec.structs.replace(arbitration, answers=self.monitors.witness_answers)
         return msgspec.structs.replace(
             status,
             sessions=self.statistics.sessions(self.session_status),
             services=self.services.services,
             schedule=self.schedule.status(now),
-            paths=paths,
-            lateness_ns=late,
+            paths=self.path_statistics.rows(now, rows),
+            lateness_ns=self.lateness.worst(now),
+            lateness_counts=tuple(self.lateness.counts),
+            lateness_sum_ns=self.lateness.sum,
+            arbitration=arbitration,
+            log=self.syslog.queues("engine"),
             fabric_in_use=self.fabric.index,
         )
 

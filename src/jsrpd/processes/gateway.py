@@ -65,7 +65,7 @@ from jsrpd.messages.catalogue import LogMessage, notice, socket_creation_failure
 from jsrpd.model.configuration import ClusterConfiguration, MetricsListener, RestService
 from jsrpd.model.details import Details
 from jsrpd.model.journal import JournalEvent, encode_events
-from jsrpd.model.status import ClusterStatus
+from jsrpd.model.status import ClusterStatus, LogQueueStatus
 from jsrpd.model.survey import Survey
 from jsrpd.processes.commit_desk import CommitDesk, Commits, Session
 from jsrpd.processes.journal_writer import JournalWriter
@@ -391,6 +391,15 @@ class Gateway:
     async def _status(self) -> ClusterStatus | None:
         return (await self._reply(ShowStatus(), "metrics")).status
 
+    def _log_queues(self, status: ClusterStatus) -> tuple[LogQueueStatus, ...]:
+        """The engine's, and our own, which carry what goes over TLS as well."""
+        own: dict[str, LogQueueStatus] = {}
+        for queue in (*self.syslog.queues("gateway"), *self.relay.queues("gateway")):
+            known = own.get(queue.transport, LogQueueStatus("gateway", queue.transport, 0, 0))
+            added = {"waiting": known.waiting + queue.waiting, "dropped": known.dropped + queue.dropped}
+            own[queue.transport] = msgspec.structs.replace(known, **added)
+        return (*status.log, *own.values())
+
     async def _reply(self, request: Request, by: str) -> Reply:
         """One question at a time and spaced, so that the engine does not notice how many clients ask how often.
 
@@ -433,7 +442,7 @@ class Gateway:
         # The vendor prints a failover's answer in the block of the node that was named (reference 7.9).
         node = request.node if isinstance(request, Failover) else self.configuration.node_id
         if isinstance(answer, engine_link.StatusReported):
-            return Reply(True, node=node, status=answer.status)
+            return Reply(True, node=node, status=msgspec.structs.replace(answer.status, log=self._log_queues(answer.status)))
         if isinstance(answer, engine_link.StateReported):
             if isinstance(request, Explain):
                 try:

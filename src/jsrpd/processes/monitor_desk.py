@@ -36,6 +36,8 @@ class MonitorDesk:
         self._told: monitor_link.OwnedGroups | None = None
         self._wish = 0
         """Number of the wish for the witness's key: what answers an older one has been given up since."""
+        self.witness_answers: bool | None = None
+        """As the monitors process has said; None while it has not, or is silent."""
         self._log: list[LogMessage] = []
 
     def drain(self, now: Instant) -> list[LogMessage]:
@@ -62,8 +64,9 @@ class MonitorDesk:
                 self._fail(now, message)
             case monitor_link.MonitorRecovered(group, code, name, value, limit):
                 self._recover(now, group, code, name, value, limit)
-            case monitor_link.MonitorsAlive(failed, settled):
+            case monitor_link.MonitorsAlive(failed, settled, witness):
                 self.silence = 0
+                self.witness_answers = witness
                 self._told = None
                 self._align(now, failed, settled)
             case monitor_link.ArbiterAnswered(asked_at):
@@ -103,6 +106,7 @@ class MonitorDesk:
             self._recover(now, number, FailureCode.SM, PROCESS, "it speaks again", f"{GRACE // SECOND} s")
 
     def _miss_monitors(self, now: Instant) -> None:
+        self.witness_answers = None
         limit = f"{GRACE // SECOND} s"
         for number, group in self.cluster.groups.items():
             configuration = group.configuration

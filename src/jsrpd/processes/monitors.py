@@ -421,7 +421,8 @@ class Monitors:
 
     def _tell_alive(self) -> None:
         failed = tuple(_failed(one) for watch in self.watches.values() for one in watch.machine.present_failures())
-        self._tell(monitor_link.MonitorsAlive(failed, clock() >= self.settled_at))
+        answers = self.witness.answers if self.witness is not None else None
+        self._tell(monitor_link.MonitorsAlive(failed, clock() >= self.settled_at, answers))
 
     def _read_engine(self) -> None:
         for data in _messages(self.engine):

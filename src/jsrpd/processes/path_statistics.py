@@ -1,10 +1,11 @@
 """How the paths and this process fare, counted beside the decisions: sent, heard, lost, late. No decision reads it."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jsrpd.model.link_messages import PathId, path_name
-from jsrpd.model.status import PathStatus
+from jsrpd.model.status import LATENESS_BOUNDS_NS, PathStatus
 from jsrpd.model.time import SECOND, Duration, Instant
 from jsrpd.wire.envelope import DropCause
 
@@ -41,11 +42,36 @@ class Worst:
         self._at = max(self._at, at)
 
 
+class Lateness:
+    """How late turns began: the worst of late, and all of them counted by their length."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(LATENESS_BOUNDS_NS) + 1)
+        self.sum: Duration = 0
+        self._worst = Worst(LATENESS_SLICE)
+
+    def began(self, now: Instant, late: Duration) -> None:
+        """A turn; negative for one that was woken before its time."""
+        late = max(0, late)
+        self.counts[bisect_left(LATENESS_BOUNDS_NS, late)] += 1
+        self.sum += late
+        self._worst.note(now, late)
+
+    def took(self, now: Instant, length: Duration) -> None:
+        """Reading what had come held up what follows."""
+        self._worst.note(now, length)
+
+    def worst(self, now: Instant) -> Duration:
+        """Within the last hour."""
+        return self._worst.within(now)
+
+
 @dataclass
 class _Path:
     sent: int = 0
     received: int = 0
     lost: int = 0
+    missed: int = 0
     errors: int = 0
     duplicates: int = 0
     last_sent: int = 0
@@ -84,6 +110,7 @@ class PathStatistics:
             known.life, known.newest, known.seen, known.expected = life, sequence, 1, 1
         elif ahead > 0:
             known.lost += ahead - 1
+            known.missed += ahead - 1
             known.seen = (known.seen << min(ahead, WINDOW) | 1) & (1 << WINDOW) - 1
             known.expected = min(WINDOW, known.expected + ahead)
             late = at - known.heard_at - ahead * interval
@@ -110,7 +137,7 @@ class PathStatistics:
     def clear(self) -> None:
         """Counts begin anew; what the newest heartbeats tell of the path stays."""
         for known in self._paths.values():
-            known.sent = known.received = known.lost = known.errors = known.duplicates = 0
+            known.sent = known.received = known.lost = known.missed = known.errors = known.duplicates = 0
 
     def rows(self, now: Instant, interfaces: Sequence[tuple[PathId, str, bool]]) -> tuple[PathStatus, ...]:
         """Of the paths there are: (path, interface, whether it is heard)."""
@@ -134,4 +161,5 @@ class PathStatistics:
             duplicates=known.duplicates,
             last_sent=known.last_sent,
             last_received=known.newest,
+            missed=known.missed,
         )

@@ -53,6 +53,7 @@ class SurveyDesk:
         drops = status.drops if status is not None else {}
         return msgspec.structs.replace(
             survey,
+            engine_silent=status is None,
             lateness_ns=status.lateness_ns if status is not None else None,
             strangers={cause.value: drops[cause.value] for cause in STRANGERS if drops.get(cause.value)},
             difference=self._difference(),

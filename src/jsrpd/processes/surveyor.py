@@ -4,14 +4,19 @@ It is forked by the parent when the gateway asks, or runs alone where there is n
 nor waited for, and never notices: what is looked at is the kernel's word and the disk's, at the lowest priority there is.
 """
 
+import asyncio
 import os
 import platform
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import NoReturn
+
+import msgspec
 
 from jsrpd import __version__
 from jsrpd.configuration.identity import Identity, read_identity
@@ -21,8 +26,9 @@ from jsrpd.kernel import gate, machine, probes, surroundings, sysctl
 from jsrpd.kernel.rtnetlink import RtNetlink
 from jsrpd.management import children
 from jsrpd.model.addressing import CONTROL_PORT, FABRIC_PORT, MANAGEMENT_PORT, SESSION_PORT
-from jsrpd.model.configuration import ClusterConfiguration
+from jsrpd.model.configuration import Arbitration, ClusterConfiguration, Reth
 from jsrpd.model.survey import (
+    ArbiterSurvey,
     DuplicateSurvey,
     EngineSurvey,
     FirewallSurvey,
@@ -33,16 +39,24 @@ from jsrpd.model.survey import (
     encode_survey,
     encode_watches,
 )
+from jsrpd.monitors.arbiter import way
+from jsrpd.monitors.events import Way
 from jsrpd.processes import preflight
 from jsrpd.processes.directories import Directories, directories
+from jsrpd.processes.etcd_client import EtcdClient, EtcdError
 from jsrpd.processes.kernel import wanted_sysctls
 from jsrpd.processes.pid_file import AlreadyRunning, PidFile
+from jsrpd.processes.witness_keeper import owner_key
 
 SELF_ENDING_S = 20
 NICE = 19
 MAX_PROBED = 64
 """Gateway addresses asked for duplicates, of each reth."""
 MAX_WATCHED = 4
+MAX_ASKED_AT_ONCE = 32
+WITNESS_PATIENCE_S = 3.0
+"""For the name of a witness may be asked of a name server that is away."""
+NO_ANSWER = "no answer"
 MACHINE_SYSCTLS = ("kernel/sched_rt_runtime_us", "net/ipv4/conf/all/arp_ignore", "net/ipv4/conf/all/arp_filter")
 HELLOS = "hello frames"
 
@@ -60,12 +74,14 @@ def run(
     channel.send(children.encode(children.SurveyTaken(asked.number, told)))
 
 
-def main() -> int:
+def main() -> NoReturn:
     """``jsrp doctor`` where no daemon answers: the survey on standard output."""
     places = directories()
     signal.alarm(SELF_ENDING_S)
     sys.stdout.buffer.write(encode_survey(take(places, preflight.configuration_problems(places)[0], _daemon(places))))
-    return 0
+    sys.stdout.flush()
+    # A question to a name server that does not answer is not waited for any more.
+    os._exit(0)
 
 
 def _daemon(places: Directories) -> int:
@@ -85,11 +101,18 @@ def _daemon(places: Directories) -> int:
 
 def take(places: Directories, configuration: ClusterConfiguration | None, daemon: int) -> Survey:
     """Everything that one look tells. ``daemon``: pid of the parent, 0 where none runs."""
-    c = configuration
+    answered = _asked(configuration) if configuration is not None else None
+    seen = _seen(places, configuration, daemon)
+    return answered(seen) if answered is not None else seen
+
+
+def _seen(places: Directories, c: ClusterConfiguration | None, daemon: int) -> Survey:
+    """What nobody else need be asked for."""
     identity = _identity(places, c)
     stored, problems = preflight.configuration_problems(places)
     present = frozenset(name for _index, name in socket.if_nameindex())
     wanted = wanted_sysctls(c, present) if c is not None else {}
+    running = surroundings.processes()
     looked_at = [*wanted, *MACHINE_SYSCTLS, *(f"net/ipv6/conf/{name}/disable_ipv6" for name in ("all", *_ipv6_links(c)))]
     return Survey(
         taken_at=time.time_ns(),
@@ -108,10 +131,8 @@ def take(places: Directories, configuration: ClusterConfiguration | None, daemon
         wanted_sysctls=wanted,
         bpf_problem=surroundings.bpf_problem() if c is not None and c.gate == "bpf" else "",
         gates=_gates(c) if c is not None and daemon else {},
-        interfaces=tuple(_interfaces(c)) if c is not None else (),
-        probes=tuple(_probes(c)) if c is not None else (),
-        duplicates=tuple(_duplicates(c)) if c is not None else (),
-        rivals=surroundings.rivals(),
+        interfaces=tuple(_interfaces(c, running)) if c is not None else (),
+        rivals=surroundings.rivals(running),
         firewall=_firewall(c),
         conntrack=machine.conntrack(),
         engine=_engine(daemon),
@@ -192,11 +213,11 @@ def _ipv6_links(c: ClusterConfiguration | None) -> list[str]:
     return [link.interface for link in c.control_links if not link.local_address] + [link.interface for link in c.fabric_links]
 
 
-def _interfaces(c: ClusterConfiguration) -> Iterator[InterfaceSurvey]:
+def _interfaces(c: ClusterConfiguration, running: Sequence[surroundings.Process]) -> Iterator[InterfaceSurvey]:
     xdp = surroundings.with_xdp()
     for name, use in _uses(c).items():
         there, up, carrier, mtu, bridge, switch = surroundings.interface(name)
-        yield InterfaceSurvey(name, use, there, up, carrier, mtu, bridge, surroundings.managers(name), name in xdp, switch)
+        yield InterfaceSurvey(name, use, there, up, carrier, mtu, bridge, surroundings.managers(name, running), name in xdp, switch)
 
 
 def _gates(c: ClusterConfiguration) -> dict[str, bool]:
@@ -211,34 +232,74 @@ def _gates(c: ClusterConfiguration) -> dict[str, bool]:
     return {name: gate.stands(links[name].index) for name in names}
 
 
-def _probes(c: ClusterConfiguration) -> Iterator[ProbeSurvey]:
-    ends = [(link.interface, f"control link {link.index}", *c.control_ends(link)) for link in c.control_links]
-    ends += [(link.interface, f"fabric link {link.index}", *c.fabric_ends(link)) for link in c.fabric_links]
-    for interface, use, own, peer in ends:
-        mtu = surroundings.interface(interface)[3]
-        version = 6 if ":" in peer else 4
-        try:
-            large = bool(mtu) and probes.passes(version, interface, own if version == 4 else "", peer, mtu)
-            small = large or probes.passes(version, interface, own if version == 4 else "", peer, probes.SMALL)
-            yield ProbeSurvey(interface, use, mtu, large, small)
-        except OSError as error:
-            yield ProbeSurvey(interface, use, mtu, False, False, error.strerror or str(error))
+def _asked(c: ClusterConfiguration) -> Callable[[Survey], Survey]:
+    """Ask everybody at once, beside the rest of the look; what is returned waits for the answers and adds them."""
+    stated = c.arbitration or Arbitration()
+    pool = ThreadPoolExecutor(MAX_ASKED_AT_ONCE)
+    duplicates = pool.submit(_duplicates, c.reths)
+    paths = [pool.submit(_probe, *end) for end in _ends(c)]
+    arbiters = {address: pool.submit(_arbiter, address, way(address, c.reths)) for address in stated.probes}
+    arbiters |= {endpoint: pool.submit(_witness, endpoint, c.cluster_id) for endpoint in stated.endpoints}
+    pool.shutdown(wait=False)
+
+    def answered(survey: Survey) -> Survey:
+        wait(arbiters.values(), WITNESS_PATIENCE_S)
+        return msgspec.structs.replace(
+            survey,
+            probes=tuple(path.result() for path in paths),
+            duplicates=duplicates.result(),
+            arbiters=tuple(one.result() if one.done() else ArbiterSurvey(name, NO_ANSWER) for name, one in arbiters.items()),
+        )
+
+    return answered
 
 
-def _duplicates(c: ClusterConfiguration) -> Iterator[DuplicateSurvey]:
+def _ends(c: ClusterConfiguration) -> Iterator[tuple[str, str, str, str]]:
+    """(interface, use, own address, the peer's) of each link."""
+    for control in c.control_links:
+        yield control.interface, f"control link {control.index}", *c.control_ends(control)
+    for fabric in c.fabric_links:
+        yield fabric.interface, f"fabric link {fabric.index}", *c.fabric_ends(fabric)
+
+
+def _probe(interface: str, use: str, own: str, peer: str) -> ProbeSurvey:
+    mtu = surroundings.interface(interface)[3]
+    version = 6 if ":" in peer else 4
+    sizes = (mtu, probes.SMALL) if mtu else (probes.SMALL,)
+    try:
+        passed, _refused = probes.passing(version, interface, own if version == 4 else "", peer, sizes)
+    except OSError as error:
+        return ProbeSurvey(interface, use, mtu, False, False, error.strerror or str(error))
+    return ProbeSurvey(interface, use, mtu, mtu in passed, bool(passed))
+
+
+def _duplicates(reths: Sequence[Reth]) -> tuple[DuplicateSurvey, ...]:
     """By a MAC that is not the cluster's. Without a virtual MAC nobody can tell the other node's from a stranger's."""
-    ours = {reth.mac.hex(":") for reth in c.reths if reth.mac}
-    for reth in c.reths:
-        if not reth.mac:
-            continue
-        addresses = [one.address for one in reth.addresses[:MAX_PROBED]]
-        try:
-            answered = probes.answerers(reth.child, addresses)
-        except OSError:
-            continue  # The interface is absent or down, which is a finding of its own.
-        for address, mac in sorted(answered):
-            if mac not in ours:
-                yield DuplicateSurvey(address, reth.child, mac)
+    known = [reth for reth in reths if reth.mac]
+    ours = {reth.mac.hex(":") for reth in known}
+    wanted: dict[str, list[str]] = {}
+    for reth in known:
+        wanted.setdefault(reth.child, []).extend(one.address for one in reth.addresses[:MAX_PROBED])
+    answered = sorted(probes.answerers(wanted))
+    return tuple(DuplicateSurvey(address, interface, mac) for interface, address, mac in answered if mac not in ours)
+
+
+def _arbiter(address: str, asked_by: Way) -> ArbiterSurvey:
+    """As the monitors process asks it."""
+    try:
+        passed, refused = probes.passing(6 if ":" in address else 4, asked_by.device, asked_by.source, address, (probes.SMALL,))
+    except OSError as error:
+        return ArbiterSurvey(address, (error.strerror or str(error)).lower())
+    return ArbiterSurvey(address, "" if passed else refused or NO_ANSWER)
+
+
+def _witness(endpoint: str, cluster_id: int) -> ArbiterSurvey:
+    """One member, which answers only with a majority behind it."""
+    try:
+        asyncio.run(EtcdClient([endpoint]).read(owner_key(cluster_id)))
+    except EtcdError as error:
+        return ArbiterSurvey(endpoint, str(error))
+    return ArbiterSurvey(endpoint)
 
 
 def _firewall(c: ClusterConfiguration | None) -> FirewallSurvey:
@@ -289,4 +350,4 @@ def _both_ways(name: str, interface: str, own: str, peer: str, port: int) -> Ite
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,13 +7,14 @@ import select
 import socket
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jsrpd.messages.catalogue import LogMessage
 from jsrpd.messages.rendering import render_bsd, render_rfc5424
 from jsrpd.model.configuration import SyslogHost
+from jsrpd.model.status import LogQueueStatus
 from jsrpd.processes.directories import directories
 from jsrpd.processes.syslog_stream import StreamDestination
 
@@ -21,6 +22,8 @@ QUEUE_LENGTH = 1024
 MAX_DATAGRAM = 8192
 """Longer messages are cut: receivers do the same, and one that no socket takes would stop all behind it."""
 MAX_LOCAL_NAME = 64
+LOCAL = "local"
+"""The kind of receiver that /dev/log is, beside the transports of remote ones."""
 LAST_WORDS_POLL_S = 0.02
 
 
@@ -117,13 +120,17 @@ class SyslogSender:
         self._copy = copy_to_stderr
         self._now = now
         self.copies_dropped = 0
+        self._gone: Counter[str] = Counter()
+        """Lost with receivers that are no longer configured, by transport."""
         self.reconfigure(hosts)
 
     def reconfigure(self, hosts: Iterable[SyslogHost]) -> None:
         """Other remote hosts; the queues of those that stay are kept."""
         wanted = {host: self._remote.get(host) or _destination(host, self._runtime) for host in hosts}
         for host in set(self._remote) - set(wanted):
-            self._remote[host].close()
+            gone = self._remote[host]
+            gone.close()
+            self._gone[host.transport] += gone.dropped + gone.waiting
         self._remote = wanted
 
     @property
@@ -139,7 +146,16 @@ class SyslogSender:
     @property
     def dropped(self) -> int:
         """Messages lost to full queues since start."""
-        return sum(destination.dropped for destination in self._destinations())
+        return sum(queue.dropped for queue in self.queues(""))
+
+    def queues(self, process: str) -> tuple[LogQueueStatus, ...]:
+        """What waits and what was lost, by the kind of receiver: addresses are as many as somebody configures."""
+        waiting, dropped = Counter({LOCAL: self._local.waiting}), Counter({LOCAL: self._local.dropped})
+        for host, destination in self._remote.items():
+            waiting[host.transport] += destination.waiting
+            dropped[host.transport] += destination.dropped
+        dropped.update(self._gone)
+        return tuple(LogQueueStatus(process, one, waiting[one], dropped[one]) for one in sorted({*waiting, *dropped}))
 
     def send(self, message: LogMessage) -> None:
         """Render and hand over to every destination."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jsrpd.model.configuration import SyslogHost
+from jsrpd.model.status import LogQueueStatus
 from jsrpd.processes.syslog import MAX_DATAGRAM, relay_path
 from jsrpd.processes.syslog_stream import QUEUE_LENGTH, Stream, StreamDestination
 
@@ -24,7 +25,11 @@ BUSY_S, QUIET_S = 0.05, 0.5
 
 
 class TlsDestination(StreamDestination):
-    """One receiver. The certificate must name it, or ``server_name``; ``failed`` is told of each error that is new."""
+    """One receiver. The certificate must name it, or ``server_name``; ``failed`` is told of each error that is new.
+
+    Since TLS 1.3 a receiver may refuse our certificate when it seems to us that the connection stands, so an error is over only
+    when something was delivered.
+    """
 
     def __init__(
         self, host: SyslogHost, failed: Callable[[str], None] = lambda _why: None, clock: Callable[[], float] = time.monotonic
@@ -58,18 +63,25 @@ class TlsDestination(StreamDestination):
         except OSError as error:
             self._say(str(error))
             raise
-        self._said = ""
-        return _Unblocking(self._handshake)
+        return _Unblocking(self._handshake, self._say)
 
     def _begun(self, connection: socket.socket) -> ssl.SSLSocket:
         """The files are read anew for each connection, so that renewed ones are used."""
         context = ssl.create_default_context(cafile=self._host.certificate_authority or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self._host.certificate:
+            context.load_cert_chain(self._host.certificate, self._host.private_key)
         name = self._host.server_name or self._host.address
         # A copy of the descriptor: the connection itself goes on to be asked how much is not acknowledged.
         copy = socket.socket(connection.family, connection.type, fileno=os.dup(connection.fileno()))
         copy.setblocking(False)
         return context.wrap_socket(copy, server_hostname=name, do_handshake_on_connect=False)
+
+    def _settle(self) -> None:
+        sent = len(self.sent)
+        super()._settle()
+        if len(self.sent) < sent:
+            self._said = ""
 
     def _say(self, why: str) -> None:
         if why != self._said:
@@ -80,14 +92,17 @@ class TlsDestination(StreamDestination):
 class _Unblocking:
     """What TLS wants first is, to whoever sends, just not possible now."""
 
-    def __init__(self, connection: ssl.SSLSocket) -> None:
-        self._connection = connection
+    def __init__(self, connection: ssl.SSLSocket, failed: Callable[[str], None]) -> None:
+        self._connection, self._failed = connection, failed
 
     def send(self, data: bytes) -> int:
         try:
             return self._connection.send(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             raise BlockingIOError from error
+        except ssl.SSLError as error:
+            self._failed(str(error))
+            raise
 
     def recv(self, size: int) -> bytes:
         try:
@@ -96,6 +111,9 @@ class _Unblocking:
             raise BlockingIOError from error
         except ssl.SSLEOFError:
             return b""
+        except ssl.SSLError as error:
+            self._failed(str(error))
+            raise
 
 
 class Relay:
@@ -106,6 +124,8 @@ class Relay:
         self._receivers: dict[SyslogHost, tuple[socket.socket, TlsDestination]] = {}
         self._paused: set[SyslogHost] = set()
         self._tending: asyncio.TimerHandle | None = None
+        self._gone = 0
+        """Messages lost with receivers that are no longer configured."""
 
     def reconfigure(self, hosts: Iterable[SyslogHost]) -> None:
         """Other receivers; what waits for those that stay is kept. A place that cannot be had is said."""
@@ -115,6 +135,7 @@ class Relay:
             self._resume(gone, False)
             taken.close()
             destination.close()
+            self._gone += destination.dropped + destination.waiting
         for host in wanted - set(self._receivers):
             try:
                 self._receivers[host] = (self._bound(host), TlsDestination(host, self._failed))
@@ -124,6 +145,12 @@ class Relay:
             self._resume(host, True)
         if self._receivers and self._tending is None:
             self._tend()
+
+    def queues(self, process: str) -> tuple[LogQueueStatus, ...]:
+        """What waits for receivers over TLS, and what was lost."""
+        those = [destination for _, destination in self._receivers.values()]
+        dropped = self._gone + sum(one.dropped for one in those)
+        return (LogQueueStatus(process, "tls", sum(one.waiting for one in those), dropped),) if those or dropped else ()
 
     def close(self) -> None:
         """Before the process ends: what has been handed over goes out, as far as it can at once."""

@@ -226,6 +226,9 @@ def _one_line(text: str) -> str:
 def _without_margins(status: ClusterStatus) -> ClusterStatus:
     """Without what changes from one moment to the next although nothing happens."""
     rows = msgspec.structs.replace
-    groups = tuple(rows(group, nodes=tuple(rows(row, lease_margin_ns=None) for row in group.nodes)) for group in status.groups)
+    groups = tuple(
+        rows(group, nodes=tuple(rows(row, lease_margin_ns=None, since_ns=None) for row in group.nodes)) for group in status.groups
+    )
+    arbitration = rows(status.arbitration, remaining_ns=0) if status.arbitration is not None else None
     sessions = rows(status.sessions, counters={}, services=(), backlog_bytes=0) if status.sessions is not None else None
-    return rows(status, groups=groups, sessions=sessions, drops={})
+    return rows(status, groups=groups, sessions=sessions, drops={}, arbitration=arbitration, lateness_counts=(), lateness_sum_ns=0)

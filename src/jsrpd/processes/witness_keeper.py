@@ -27,6 +27,11 @@ LOOK_S, LOOK_AGAIN_S = 30.0, 5.0
 look in vain."""
 
 
+def owner_key(cluster_id: int) -> str:
+    """Where the owner of a cluster stands."""
+    return f"/jsrpd/cluster-{cluster_id}/owner"
+
+
 class WitnessKeeper:
     """``tell``: number of the wish, and until when it is fulfilled. ``remark``: a line for the log."""
 
@@ -40,9 +45,11 @@ class WitnessKeeper:
         remark: Callable[[str], None],
     ) -> None:
         self.client, self.clock, self.tell, self.remark = client, clock, tell, remark
-        self.key = f"/jsrpd/cluster-{cluster_id}/owner"
+        self.key = owner_key(cluster_id)
         self.node = f"node{node_id}"
         self.wish = 0
+        self.answers: bool | None = None
+        """Whether it answered what it was asked last."""
         self._heard_at: Instant = clock()
         self._changed = asyncio.Event()
         self._lease = 0
@@ -76,7 +83,9 @@ class WitnessKeeper:
         if self.clock() - self._heard_at < ENGINE_PATIENCE:
             try:
                 until = await self._hold()
+                self.answers = True
             except EtcdError as error:
+                self.answers = False
                 self._say(f"the witness does not answer: {error}")
         if until is not None:
             self.tell(wish, until)
@@ -93,9 +102,11 @@ class WitnessKeeper:
         try:
             await self.client.read(self.key)
         except EtcdError as error:
+            self.answers = False
             self._say(f"the witness does not answer: {error}; alone, {self.node} would own nothing")
             await asyncio.sleep(LOOK_AGAIN_S)
         else:
+            self.answers = True
             self._say("the witness answers")
             await asyncio.sleep(LOOK_S)
 

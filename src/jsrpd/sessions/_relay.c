@@ -138,7 +138,8 @@ static uint8_t *head(uint8_t *at, size_t body, int kind, int flags, int service,
 /* TCP's flags with a mask and liberal, in place; other protocols as they are. False for an unusual form. */
 static int make_liberal(uint8_t *info, size_t size)
 {
-    int both = 0;
+    const uint32_t both = 1u << TCP_FLAGS_ORIG | 1u << TCP_FLAGS_REPLY;
+    uint32_t seen = 0;
     if (size < 8 || u16(info + 2) != (PROTOINFO | NESTED) || u16(info) != size || u16(info + 4) != size - 4)
         return 0;
     if ((u16(info + 6) & TYPE_MASK) != PROTOINFO_TCP)
@@ -152,21 +153,21 @@ static int make_liberal(uint8_t *info, size_t size)
             return 0;
         length = u16(info + at);
         kind = u16(info + at + 2);
-        if (length < 5 || length > 8 || at + 8 > size || kind & ~TYPE_MASK)
+        if (length < 5 || length > 8 || at + 8 > size || kind >= KINDS || seen & 1u << kind)
             return 0;
         for (size_t pad = at + length; pad < at + 8; pad++)
             if (info[pad])
                 return 0;
         if (kind == TCP_FLAGS_ORIG || kind == TCP_FLAGS_REPLY) {
-            if (length != 6 || both & 1 << kind)
+            if (length != 6)
                 return 0;
-            both |= 1 << kind;
             info[at + 4] |= BE_LIBERAL;
             info[at + 5] = FLAG_MASK;
         }
+        seen |= 1u << kind;
         at += 8;
     }
-    return both == (1 << TCP_FLAGS_ORIG | 1 << TCP_FLAGS_REPLY);
+    return (seen & both) == both;
 }
 
 /* A NAT attribute of exactly one address and port; where it ends. */

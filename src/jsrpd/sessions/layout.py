@@ -57,7 +57,7 @@ PORT_HEADERS = (ATTRIBUTE.pack(6, SRC_PORT), ATTRIBUTE.pack(6, DST_PORT))
 
 
 class Layout:
-    """Where the attributes of a message stand. Fits every message with the same attribute headers."""
+    """Where the attributes of a message stand. Fits every message with the same attribute headers and family of addresses."""
 
     __slots__ = (
         "_expected",
@@ -84,7 +84,8 @@ class Layout:
             if length < 4 or at + step > end:
                 break
             self.slices[kind & TYPE_MASK] = slice(at, at + step)
-            form.append(f"I{step - 4}x")
+            # Whether it holds addresses of IPv4 or of IPv6, which a length alone does not tell, is the first header inside.
+            form.append(f"I4xI{step - 12}x" if kind & TYPE_MASK == TUPLE_ORIG and step >= 12 else f"I{step - 4}x")
             at += step
         # What is no attribute here may be one in the next message of this length.
         form.append(f"I{end - at - 4}x" if end - at >= 4 else f"{end - at}x")

@@ -1,5 +1,6 @@
 """Configuration mode as a shell or a script drives it, over a desk that is a list in memory."""
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_kinds_of_commit(mode: ConfigureMode, desk: Desk, line: str, asked: tupl
         "set",
         "rename a b",
         "insert a b",
-        "show | display x",
+        "show | display q",
     ],
 )
 def test_lines_that_mean_nothing(mode: ConfigureMode, line: str) -> None:
@@ -245,6 +246,30 @@ def test_what_is_not_there_is_deleted_with_a_warning(mode: ConfigureMode) -> Non
 def test_a_line_that_is_no_text_is_shown_as_far_as_it_is(mode: ConfigureMode) -> None:
     _printed, failed = run_script(mode, ["\x1b[2Jset \udcff" + "x" * 100])
     assert failed.splitlines()[-1] == f"line 1 of the input failed: ?[2Jset ?{'x' * 51}; nothing behind it was carried out"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (["chassis {\n", "cluster {"], "terminal:2:9: syntax error: { is not closed\nload failed; the candidate is as it was\n"),
+        (["chassis { cluster { heartbeat-interval"], "terminal:1:21: syntax error: ; is missing at the end"),
+        (['system { host-name "gw'], "terminal:1:20: syntax error: quoted text is not closed"),
+    ],
+)
+def test_a_text_that_ends_in_its_middle_is_a_failure(mode: ConfigureMode, desk: Desk, text: list[str], said: str) -> None:
+    """And not the silent end of a script that worked."""
+    _printed, failed = run_script(mode, ["load merge terminal\n", *text])
+    assert failed.startswith(said)
+    assert failed.endswith("\nthe text at the end of the input was not taken")
+    assert (desk.asked, desk.closed) == ([], True)
+
+
+def test_a_text_without_end_is_refused(mode: ConfigureMode, desk: Desk) -> None:
+    """Line by line, in a time that does not grow with what has come before."""
+    endless = itertools.chain(["load merge terminal\n"], itertools.repeat("system { host-name gw; }\n"))
+    _printed, failed = run_script(mode, endless)
+    assert failed.startswith("error: more than a configuration may have (2 MB)\nline 83888 of the input failed")
+    assert desk.closed
 
 
 @pytest.mark.parametrize("line", ["show", "show preempt", "show | display set"])

@@ -16,7 +16,14 @@ from jsrpd.management.requests import SOCKET_NAME, Reply
 from jsrpd.model.details import Details, MonitoredObject, Synchronization
 from jsrpd.model.journal import EventKind, JournalEvent, encode_events
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH
-from jsrpd.model.status import FabricInterfaceStatus, GroupStatus, ScheduleStatus, SessionStatus
+from jsrpd.model.status import (
+    ArbitrationStatus,
+    FabricInterfaceStatus,
+    GroupStatus,
+    LogQueueStatus,
+    ScheduleStatus,
+    SessionStatus,
+)
 from tests.unit.cli.test_structured_displays import AT, PATHS, RG0, transition
 from tests.unit.management.daemon import IF, cluster, daemon, lost, row
 
@@ -65,6 +72,8 @@ BUSY = Told(
         heartbeat_threshold=5,
         control_link_recovery="rejoin",
         schedule=ScheduleStatus(True, True, 250, 3, 1400, True, 42),
+        arbitration=ArbitrationStatus("probe", True, True, 180_000_000),
+        log=(LogQueueStatus("engine", "local", 0, 0), LogQueueStatus("gateway", "tls", 3, 17)),
     ),
     HAPPENED,
     Details(OBJECTS, Synchronization(True, "", "", "commit 7 by root on node1")),
@@ -79,6 +88,7 @@ ALONE = Told(
         heartbeat_threshold=3,
         control_link_recovery="manual",
         schedule=ScheduleStatus(False),
+        arbitration=ArbitrationStatus("witness", False),
     ),
     (),
     Details(None, Synchronization(False, "control link 0: no answer", "the histories differ", "commit 7 by root on node1")),

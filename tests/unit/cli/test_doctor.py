@@ -79,7 +79,7 @@ def test_a_warning(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
 def test_notes_are_no_failure(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
     code, out, _ = doctor(capsys, directory, told(node(0, clock_synchronized=False)), told(node(1)))
     assert code == 0
-    assert "23 checks: 1 note" in out
+    assert "24 checks: 1 note" in out
 
 
 def test_json(capsys: pytest.CaptureFixture[str], directory: Path) -> None:

@@ -73,6 +73,7 @@ def printed(capsys: pytest.CaptureFixture[str], directory: Path, typed: str, rep
         ("until 4s\n", "show chassis cluster explain", "explain-healthy.txt"),
         (FAILED_OVER, "show chassis cluster explain redundancy-group 1", "explain-failed-over.txt"),
         (FAILED_OVER, "show chassis cluster explain redundancy-group 1 | display json", "explain-failed-over.json"),
+        (FAILED_OVER, "show chassis cluster explain redundancy-group 1 | display xml", "xml-explain-failed-over.xml"),
         ("at 2s node1 kill\nuntil 5s\n", "show chassis cluster explain redundancy-group 1", "explain-peer-lost.txt"),
     ],
 )

@@ -52,7 +52,9 @@ def test_everything_that_can_fail() -> None:
     printed = render_xml.reply(information.xml(told), snapshot=SICK)
     assert printed == (GOLDEN / "xml-information-failures.xml").read_text()
     own, other = json.loads(information.json(told))
-    assert len(own["others"]) == 7
+    assert [part["kind"] for part in own["others"]] == list(failures.FORMS)
+    links = next(part["rows"] for part in own["others"] if part["kind"] == "control-link")
+    assert [(row["control-link-interface-name"], row["reason"]) for row in links] == [("ctl0", "key mismatch")]
     assert other["others"] == []
 
 
@@ -64,7 +66,7 @@ def test_what_is_well_is_not_there() -> None:
 
 def test_cold_synchronisation_that_nobody_tells_of() -> None:
     (part,) = failures.parts(snapshot(bits(FailureCode.CS)), None, ())
-    assert part.rows[0][1][1] == "the session process has not reported yet"
+    assert part.rows[0]["coldsync-state"] == "the session process has not reported yet"
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def printed(capsys: pytest.CaptureFixture[str], typed: str, code: int = 0) -> st
         ("show chassis cluster events", "events.txt"),
         ("show chassis cluster events redundancy-group 1", "events-group-1.txt"),
         ("show chassis cluster events redundancy-group 1 last 3 | display json", "events-last-3.json"),
+        ("show chassis cluster events redundancy-group 1 last 3 | display xml", "xml-events-last-3.xml"),
         ("replay", "replay.txt"),
     ],
 )

@@ -16,10 +16,13 @@ import jsrpd.configuration.junos
 import jsrpd.configuration.key  # noqa: F401  Without root there may be nothing to import from.
 from jsrpd import __version__
 from jsrpd.cli.main import main
+from jsrpd.configuration.import_junos import _from_xml
+from jsrpd.configuration.junos import parse
 from jsrpd.management.requests import NOT_ENABLED, SOCKET_NAME, Reply
 from jsrpd.messages.catalogue import CATALOGUE
 from tests.unit.management.daemon import cluster, daemon
 
+GOLDEN = Path(__file__).parent / "golden"
 NOBODY = 65534
 FAILOVER = "request chassis cluster failover redundancy-group 1 node 1"
 NODE_1_BLOCK = "node1:\n" + "-" * 74 + "\n"
@@ -227,10 +230,74 @@ def test_identity(directory: Path, capsys: pytest.CaptureFixture[str], typed: st
     assert (directory / "identity.conf").read_text() == written
 
 
-def test_configuration_in_both_forms(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (directory / "jsrpd.conf").write_text("set chassis cluster reth-count 2\n")
-    assert succeeds(capsys, "show configuration").split() == ["chassis", "cluster", "reth-count", "2;"]
-    assert succeeds(capsys, "show configuration | display set") == "set chassis cluster reth-count 2\n"
+CONFIGURATION = """\
+system {
+    host-name gw;
+}
+/* two of them */
+chassis {
+    cluster {
+        reth-count 2;
+        inactive: heartbeat-interval 100;
+        redundancy-group 1 {
+            node 0 priority 200;
+            preempt {
+                delay 60;
+            }
+            inactive: interface-monitor lan weight 255;
+            ip-monitoring {
+                family inet {
+                    10.1.0.9 {
+                        weight 100;
+                        interface reth0.0 {
+                            secondary-ip-address 10.1.0.2;
+                        }
+                    }
+                }
+            }
+        }
+        hardware-monitoring {
+            disk-limit / 90;
+        }
+    }
+}
+interfaces {
+    fab0 {
+        fabric-options {
+            member-interfaces fab;
+        }
+    }
+    lan {
+        gigether-options {
+            redundant-parent reth0;
+        }
+    }
+    reth0 {
+        unit 0 {
+            family inet {
+                address [ 10.1.0.1/24 10.1.0.3/24 ];
+            }
+        }
+    }
+}
+apply-groups "${node}";
+"""
+
+
+def test_configuration_in_every_form(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is inactive and what is said of a statement is shown; the importer reads the XML as it reads the vendor's."""
+    (directory / "jsrpd.conf").write_text(CONFIGURATION)
+    for display in ("", "xml", "json", "set"):
+        printed = succeeds(capsys, f"show configuration{f' | display {display}' if display else ''}")
+        golden = GOLDEN / f"configuration.{display or 'txt'}"
+        assert printed == golden.read_text()
+    ours, theirs = (
+        {" ".join(word.text for word in path) for path in tree.statements()}
+        for tree in (parse(CONFIGURATION, keep=True), _from_xml((GOLDEN / "configuration.xml").read_text()))
+    )
+    # The one list whose entries have a value and no name for it.
+    assert theirs - ours == {"chassis cluster hardware-monitoring disk-limit / value 90"}
+    assert len(ours - theirs) == 1
 
 
 @pytest.mark.parametrize(
@@ -290,6 +357,21 @@ def test_what_is_no_file_to_import(directory: Path, capsys: pytest.CaptureFixtur
     large.touch()
     os.truncate(large, 100 << 20)
     assert fails(capsys, f"import {product} {large}") == f"error: {large} has more than 16 MB and is no configuration\n"
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_includes_are_looked_for_beside_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], absolute: bool) -> None:
+    """With wildcards in every part; what is not there is said."""
+    for name in ("a", "b"):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        text = f"vrrp_instance {name} {{\n interface {name}0\n virtual_ipaddress {{ 192.0.2.1/24 }}\n}}\n"
+        (tmp_path / "parts" / name / "vrrp.conf").write_text(text)
+    base = f"{tmp_path}/" if absolute else ""
+    (tmp_path / "keepalived.conf").write_text(f"include {base}parts/*/*.conf\ninclude {base}none/*.conf\n")
+    assert main(["import", "keepalived", f"{tmp_path}/keepalived.conf"]) == 0
+    said = capsys.readouterr()
+    assert all(f"{name}0 {{" in said.out for name in ("a", "b"))
+    assert f"keepalived.conf:2: include {base}none/*.conf: there is no such file" in said.err
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pty
+import random
 import select
 import socket
 import struct
@@ -22,7 +23,7 @@ from jsrpd import __version__
 from jsrpd.cli import main as main_module
 from jsrpd.cli import shell
 from jsrpd.cli.commands import InputFailed
-from jsrpd.cli.grammar import Word
+from jsrpd.cli.grammar import LONGEST_LINE, Word
 from jsrpd.cli.modes import Enter
 from jsrpd.cli.terminal import Hangup, Terminal
 from jsrpd.management.requests import SOCKET_NAME, Reply
@@ -188,6 +189,18 @@ def test_without_a_terminal_one_command_a_line(tmp_path: Path) -> None:
     assert done.stdout == f"jsrpd {__version__}\nCount: 1 lines\n"
     assert done.stderr.startswith("syntax error at 'nonsense'")
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("typed", [random.Random(1).randbytes(5000), b"x" * 1_000_000, b"\x1b[2J\n", b"\xff" * 1000])
+def test_garbage_is_answered_and_not_repeated(tmp_path: Path, typed: bytes) -> None:
+    """With printable text, in a reasonable amount of it."""
+    environment = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path)}
+    done = subprocess.run(JSRP, input=typed, env=environment, capture_output=True, check=False)
+    said = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "syntax error" in said
+    assert all(one.isprintable() for one in said.replace("\n", ""))
+    assert max(map(len, said.splitlines())) <= LONGEST_LINE
 
 
 def test_as_a_login_shell_with_a_command() -> None:

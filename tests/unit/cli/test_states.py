@@ -37,10 +37,13 @@ SHOWN = (
     "data-plane interfaces",
     "control-interface status",
     "ip-monitoring status",
+    "services",
 )
+OWN_JSON = ("status", "information", "information detail", "control-plane statistics", "ip-monitoring status", "services")
+"""The other displays have the JSON of the status."""
 COMMANDS = (
     *(f"show chassis cluster {words}{display}" for words in SHOWN for display in ("", " | display xml")),
-    "show chassis cluster status | display json",
+    *(f"show chassis cluster {words} | display json" for words in OWN_JSON),
 )
 WORDS = {"GROUP": "1", "NODE": "0", "WHICH": "all", "ADDRESS": "192.0.2.1", "EVENTS": "node 1 lost", "NUMBER": "0"}
 OF_NO_DAEMON = ("show chassis cluster events", "show configuration", "show cli", "show version", "show system api-tokens")

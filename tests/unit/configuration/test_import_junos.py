@@ -214,3 +214,135 @@ def test_what_cannot_be_read_is_refused(text: str, said: str) -> None:
 def test_a_bad_table_is_refused() -> None:
     with pytest.raises(ValueError, match=r"import-names.conf:2"):
         read_names("ge-0/0/1 lan\nge-0/0/2\n")
+
+
+SESSION = """\
+{primary:node0}[edit]
+admin@gw-a# edit chassis cluster
+
+{primary:node0}[edit chassis cluster]
+admin@gw-a# set reth-count 1
+admin@gw-a# set redundancy-group 0 node 0 priority 200
+admin@gw-a# edit redundancy-group 1
+admin@gw-a# set node 0 priority 200
+admin@gw-a# top set chassis cluster redundancy-group 1 node 1 priority 100
+admin@gw-a# up set heartbeat-threshold 8
+admin@gw-a# set preempt
+admin@gw-a# exit
+admin@gw-a# up 2
+admin@gw-a# edit interfaces
+set reth0 redundant-ether-options redundancy-group 1
+set ge-0/0/4 gigether-options redundant-parent reth0
+set ge-5/0/4 gigether-options redundant-parent reth0
+set reth0 unit 0 family inet address 192.0.2.1/24
+delete ge-0/0/9 unit 0
+rename ge-0/0/1 to ge-0/0/2
+exit
+show | compare
+set chassis cluster cluster-id 1 node 0 reboot
+commit and-quit
+commit complete
+...
+"""
+
+
+def test_a_session_at_a_terminal() -> None:
+    """Where a statement stands says the level one was at; what cannot be carried out is said with its line."""
+    ours, remarks = imported(SESSION, "x", {"ge-0/0/4": "lan", "ge-5/0/4": "lan"})
+    made = set(render_set(parse(ours)).splitlines())
+    assert made == {
+        "set chassis cluster reth-count 1",
+        "set chassis cluster heartbeat-threshold 8",
+        "set chassis cluster control-link 0 interface em0",
+        "set chassis cluster redundancy-group 0 node 0 priority 200",
+        "set chassis cluster redundancy-group 1 node 0 priority 200",
+        "set chassis cluster redundancy-group 1 node 1 priority 100",
+        "set chassis cluster redundancy-group 1 preempt",
+        "set interfaces reth0 redundant-ether-options redundancy-group 1",
+        "set interfaces reth0 unit 0 family inet address 192.0.2.1/24",
+        "set groups node0 interfaces lan gigether-options redundant-parent reth0",
+        "set groups node1 interfaces lan gigether-options redundant-parent reth0",
+        'set apply-groups "${node}"',
+    }
+    for said in (
+        "x:19: delete interfaces ge-0/0/9 unit 0: nothing above has set it; not taken",
+        "x:20: rename ge-0/0/1 to ge-0/0/2: not carried out; do it by hand; not taken",
+        "x:23: chassis cluster cluster-id 1 node 0 reboot: not of the configuration: jsrp set chassis cluster cluster-id",
+    ):
+        assert any(remark.startswith(said) for remark in remarks), said
+    assert not any("commit" in remark for remark in remarks)
+
+
+LOCKED = """\ufeff## Last changed: never
+protect: chassis {
+    cluster {
+        reth-count 2; /* of two */
+        protect: redundancy-group 1 { node 0 priority 200; node 1 priority 100; }
+        redundancy-group 2 { node 0 priority "100"; inactive: preempt; }
+    }
+}
+replace:
+interfaces {
+    interface-range UPLINKS {
+        description "one; of { many }";
+        member ge-0/0/1;
+        member "ge-5/0/[1]";
+        gigether-options { redundant-parent reth1; }
+    }
+    interface-range LANS { member-range xe-0/0/3 to xe-0/0/3; member-range xe-5/0/3; gigether-options { redundant-parent reth0; } }
+    interface-range NOBODY { member ae*; mtu 9000; }
+    ge-5/0/1 { mtu 9192; }
+    fab0 { fabric-options { member-interfaces { ge-0/0/8; } } }
+    fab1 { fabric-options { member-interfaces { ge-5/0/8; } } }
+    reth0 { vlan-tagging; redundant-ether-options { redundancy-group 1; } unit 7 { vlan-id 7; } }
+    reth1 { redundant-ether-options { redundancy-group 2; } unit 0 { family inet { address 192.0.2.1/24; } } }
+}
+groups { unused { system { host-name x; } } }
+...
+"""
+
+
+def test_what_stands_in_real_files_besides() -> None:
+    ours, remarks = imported(LOCKED, "x")
+    made = set(render_set(parse(ours)).splitlines())
+    for node, slot in ((0, 0), (1, 5)):
+        assert f"set groups node{node} interfaces ge-{slot}-0-1 gigether-options redundant-parent reth1" in made
+        assert f"set groups node{node} interfaces xe-{slot}-0-3 gigether-options redundant-parent reth0" in made
+    assert "set chassis cluster redundancy-group 1 node 1 priority 100" in made
+    assert "set chassis cluster redundancy-group 2 node 0 priority 100" in made
+    assert not any("preempt" in line or "host-name" in line for line in made)
+    said = "\n".join(remarks)
+    for left_out in (
+        "x:6: chassis cluster redundancy-group 2 preempt: inactive, not taken",
+        "interfaces interface-range NOBODY: no member of it is known; not taken",
+        "interfaces ge-5/0/1 mtu: not part of the cluster",
+        "interfaces ge-5/0/1 description: not part of the cluster",
+        "interfaces reth0 vlan-tagging: a reth has unit 0 only",
+        "interfaces reth0 unit 7 vlan-id 7: a reth has unit 0 only",
+        "groups unused: not applied anywhere",
+    ):
+        assert left_out in said, left_out
+
+
+def test_groups_that_apply_one_another() -> None:
+    """Each says its own once; nothing goes round."""
+    text = """
+groups {
+    a { apply-groups b; chassis { apply-groups a; cluster { apply-groups [ a b ]; heartbeat-threshold 7; } } }
+    b { apply-groups a; chassis { cluster { apply-groups [ b a ]; heartbeat-interval 500; } } }
+}
+apply-groups a;
+chassis { cluster { reth-count 2; } }
+"""
+    ours, _ = imported(text, "x")
+    assert "heartbeat-threshold 7;" in ours
+    assert "heartbeat-interval 500;" in ours
+
+
+def test_comments_in_xml_are_no_statements() -> None:
+    text = """<rpc-reply xmlns:junos="http://xml.juniper.net/junos/20.4R0/junos"><configuration>
+<junos:comment>/* two of them */</junos:comment><chassis><junos:comment># here</junos:comment><cluster><reth-count>2</reth-count>
+</cluster></chassis></configuration></rpc-reply>"""
+    ours, remarks = imported(text, "x")
+    assert "reth-count 2;" in ours
+    assert not any("comment" in remark for remark in remarks)

@@ -41,6 +41,8 @@ def test_syslog_over_tls() -> None:
     assert read(f"{host} transport tls").syslog_hosts == (SyslogHost("192.0.2.1", 6514, False, "tls"),)
     found = read(f"{host} transport tls", f"{host} port 99", f"{host} certificate-authority /ca.pem", f"{host} server-name log")
     assert found.syslog_hosts == (SyslogHost("192.0.2.1", 99, False, "tls", "/ca.pem", "log"),)
+    shown = read(f"{host} transport tls", f"{host} certificate /own.pem", f"{host} private-key /own.key").syslog_hosts
+    assert shown == (SyslogHost("192.0.2.1", 6514, False, "tls", certificate="/own.pem", private_key="/own.key"),)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,14 @@ def test_syslog_over_tls() -> None:
     [
         (["system services rest https address 192.0.2.1"], "needs certificate FILE and private-key FILE"),
         (["system services rest other-users all"], "none | read-only"),
+        (
+            ["system syslog host 192.0.2.1 transport tls", "system syslog host 192.0.2.1 certificate /c"],
+            "private-key FILE together",
+        ),
+        (
+            ["system syslog host 192.0.2.1 certificate /c", "system syslog host 192.0.2.1 private-key /k"],
+            "needs transport tls for its certificate",
+        ),
         (["snmp trap-group noc version v2"], "needs targets ADDRESS"),
         (["snmp trap-group noc targets 192.0.2.1", "snmp trap-group noc version v3"], "version v3 needs user U"),
         (

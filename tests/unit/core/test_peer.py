@@ -128,6 +128,13 @@ def stranger(peer: Peer, at: Instant, *, life: int = STRANGER, leads: int = 0, e
     peer.stranger_heard(StrangerHeard(0, life, at, leads, echo), TIMING)
 
 
+def speaks(peer: Peer, first: int, last: int) -> None:
+    """A stranger, without a silence of T."""
+    for at in range(first, last, TIMING.dead // 2):
+        stranger(peer, at)
+    stranger(peer, last)
+
+
 def met() -> Peer:
     """Has met its peer before."""
     peer = Peer(START, OURS)
@@ -167,8 +174,7 @@ def test_a_stranger_that_has_not_answered_for_the_dead_time_is_about_to_own() ->
 
 def test_a_stranger_that_does_not_claim_when_its_hold_is_over_is_no_threat() -> None:
     peer, over = met(), TIMING.start_up_hold + 2 * TIMING.dead
-    stranger(peer, START)
-    stranger(peer, START + over - 1)
+    speaks(peer, START, START + over - 1)
     assert owns(peer, START + over - 1)
     stranger(peer, START + over)
     assert not owns(peer, START + over, shut=True)
@@ -177,10 +183,30 @@ def test_a_stranger_that_does_not_claim_when_its_hold_is_over_is_no_threat() -> 
     assert owns(peer, START + over)
 
 
+def test_a_stranger_that_was_silent_for_the_dead_time_counts_anew() -> None:
+    """It was stopped, and has not had the time to claim (decision 0151)."""
+    peer, over = Peer(START, OURS), TIMING.start_up_hold + 2 * TIMING.dead
+    speaks(peer, START, START + over)
+    assert not owns(peer, START + over)
+    again = START + over + TIMING.dead
+    stranger(peer, again - 1)
+    assert not owns(peer, again - 1), "silent for less"
+    again += TIMING.dead
+    stranger(peer, again)
+    assert owns(peer, again)
+    speaks(peer, again, again + over - 1)
+    assert owns(peer, again + over - 1)
+    stranger(peer, again + over)
+    assert not owns(peer, again + over)
+    last = START + PATIENCE
+    stranger(peer, last)
+    assert not owns(peer, last), "nobody holds back for longer in all"
+
+
 def test_a_stranger_that_gives_a_group_up_may_claim_it_again() -> None:
     """It hears nobody, so it will have waited for T (decision 0063)."""
     peer, over = met(), TIMING.start_up_hold + 2 * TIMING.dead
-    stranger(peer, START)
+    speaks(peer, START, START + over)
     stranger(peer, START + over, leads=2)
     for at in (2 * over, 2 * over + 2 * TIMING.dead - 1):
         stranger(peer, START + at)

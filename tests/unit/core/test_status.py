@@ -13,7 +13,7 @@ from jsrpd.model.configuration import (
     Reth,
 )
 from jsrpd.model.roles import GroupState, RedundancyMode
-from jsrpd.model.status import ClusterStatus, InterfaceMonitorStatus, RethStatus
+from jsrpd.model.status import ArbitrationStatus, ClusterStatus, InterfaceMonitorStatus, RethStatus
 from jsrpd.model.time import MILLISECOND, SECOND
 from tests.unit.core.stage import CONFIGURATION, Stage
 from tests.unit.core.views import report
@@ -186,9 +186,14 @@ def test_an_arbiter_that_does_not_speak_for_this_node() -> None:
     stage.tell(ArbiterAnswered(stage.now))
     stage.live(200 * MILLISECOND, *STANDBY)
     assert snapshot(stage).notices == ()
+    held = snapshot(stage).arbitration
+    assert held is not None
+    assert (held.kind, held.held, held.answers) == ("probe", True, True)
+    assert 0 < held.remaining_ns < SECOND
     stage.live(200 * MILLISECOND, *STANDBY)
     assert snapshot(stage).notices == ()
     stage.live(SECOND, *STANDBY)
+    assert snapshot(stage).arbitration == ArbitrationStatus("probe", False, False)
     assert snapshot(stage).notices == (
         "arbitration: 192.0.2.9 does not speak for node0, which would own nothing were node1 silent",
     )
@@ -198,6 +203,7 @@ def test_an_arbiter_that_does_not_speak_for_this_node() -> None:
     stage = Stage(witnessed)
     stage.live(SECOND, *STANDBY)
     assert snapshot(stage).notices == ()
+    assert snapshot(stage).arbitration == ArbitrationStatus("witness", False, None), "who asks it knows whether it answers"
     stage.be_silent(2 * SECOND)
     (notice, *_) = snapshot(stage).notices
     assert notice == "arbitration: the witness http://a:1, http://b:2 does not speak for node0, which owns nothing"

@@ -8,6 +8,7 @@ import pytest
 from jsrpd.doctor.checks import NODE_CHECKS, PAIR_CHECKS, SYSCTL_CONSEQUENCES, Finding, Severity, examine
 from jsrpd.model.configuration import ClusterConfiguration, FabricLink, Reth
 from jsrpd.model.survey import (
+    ArbiterSurvey,
     BlockedTraffic,
     DuplicateSurvey,
     EngineSurvey,
@@ -25,6 +26,7 @@ LAN = InterfaceSurvey("lan", "child of reth0", True, True, True, 1500)
 CTL = InterfaceSurvey("ctl", "control link 0", True, True, True, 1500)
 RETH = InterfaceSurvey("reth0", "reth", True, True, True, 1500)
 PROBE = ProbeSurvey("ctl", "control link 0", 1500, True, True)
+SILENT = ArbiterSurvey("192.0.2.1", "no answer")
 FORWARD = "net/ipv4/ip_forward"
 
 
@@ -73,6 +75,7 @@ def with_sysctl(name: str, value: str) -> dict[str, Any]:
 WRONG: list[tuple[str, Severity, str, dict[str, Any]]] = [
     ("daemon", CRITICAL, "does not run", {"running": False}),
     ("daemon", CRITICAL, "not in a cluster", {"cluster_id": 0, "running": False}),
+    ("daemon", CRITICAL, "engine does not answer", {"engine_silent": True}),
     ("daemon", WARNING, "the sessions process was restarted 5 times", {"restarts": {"sessions": 5, "gateway": 2}}),
     ("configuration", WARNING, "line 3: wrong", {"problems": ("line 3: wrong",)}),
     ("configuration", WARNING, "not what the daemon runs with", {"file_differs": True}),
@@ -125,6 +128,14 @@ WRONG: list[tuple[str, Severity, str, dict[str, Any]]] = [
     ("paths", CRITICAL, "packets of 1500 bytes", {"probes": (changed(PROBE, large=False),)}),
     ("paths", WARNING, "no echo comes back", {"probes": (changed(PROBE, large=False, small=False),)}),
     ("paths", WARNING, "Permission denied", {"probes": (changed(PROBE, large=False, small=False, problem="Permission denied"),)}),
+    ("arbitration", WARNING, "probe 192.0.2.1 does not answer: no answer", {"arbiters": (SILENT,)}),
+    ("arbitration", NOTE, "probe 192.0.2.1 does not answer", {"arbiters": (SILENT, ArbiterSurvey("192.0.2.2"))}),
+    (
+        "arbitration",
+        WARNING,
+        "witness http://192.0.2.1:2379 does not answer: connection refused",
+        {"arbiters": (ArbiterSurvey("http://192.0.2.1:2379", "connection refused"),)},
+    ),
     ("duplicates", CRITICAL, "answers for 10.1.0.1", {"duplicates": (DuplicateSurvey("10.1.0.1", "lan", "02:00:00:00:00:09"),)}),
     ("strangers", WARNING, "3 heartbeats", {"strangers": {"key mismatch": 3}}),
     ("strangers", CRITICAL, "own node-id", {"strangers": {"own node-id": 1}}),

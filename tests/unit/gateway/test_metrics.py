@@ -10,7 +10,17 @@ import pytest
 from jsrpd.gateway.families import SUFFIX, Family, older_text, open_metrics
 from jsrpd.gateway.metrics import ProcessStatus, families
 from jsrpd.model.roles import MAX_GROUP, FailureCode
-from jsrpd.model.status import ClusterStatus, GroupStatus, InterfaceMonitorStatus, PathStatus, ScheduleStatus, SessionStatus
+from jsrpd.model.status import (
+    LATENESS_BOUNDS_NS,
+    ArbitrationStatus,
+    ClusterStatus,
+    GroupStatus,
+    InterfaceMonitorStatus,
+    LogQueueStatus,
+    PathStatus,
+    ScheduleStatus,
+    SessionStatus,
+)
 from tests.peers import program
 from tests.unit.management.daemon import IF, IP, cluster, lost, row
 
@@ -26,14 +36,18 @@ WATCHED = (
     InterfaceMonitorStatus("wan0", 128, None, None, 1, 1),
 )
 BUSY = cluster(
-    GroupStatus(0, 0, (row(0, 200, "primary", lease_margin_ns=490_000_000), row(1, 100, "secondary"))),
+    GroupStatus(0, 0, (row(0, 200, "primary", lease_margin_ns=490_000_000, since_ns=61_500_000_000), row(1, 100, "secondary"))),
     GroupStatus(1, 3, (row(0, 0, "secondary-hold", weight=-10, failures=IF | IP), row(1, 255, "primary", manual=True))),
     interface_monitors=WATCHED,
     notices=("something stands",),
     drops={"replayed": 4, "malformed": 1},
+    arbitration=ArbitrationStatus("probe", True, True, 180_000_000),
+    log=(LogQueueStatus("engine", "local", 0, 0), LogQueueStatus("gateway", "tls", 3, 17)),
+    lateness_counts=(90, 8, *[0] * (len(LATENESS_BOUNDS_NS) - 2), 2),
+    lateness_sum_ns=3_250_000_000,
     paths=(
         PathStatus("control link 0", "ctl0", True, 124, 125, 0, 0.0, 0),
-        PathStatus("fabric link 0", "fab", True, 124, 120, 4, 3.2, 0, 2),
+        PathStatus("fabric link 0", "fab", True, 124, 120, 4, 3.2, 12_500_000, 2, missed=5),
         PathStatus("segment 0", "lan", True, 124, 119, 0, 0.0, 0),
     ),
     schedule=ScheduleStatus(True, False, 250, 2, 1400),
@@ -53,7 +67,11 @@ BUSY = cluster(
 )
 OFF = SessionStatus(on=False, peer=False, covered=True, cold_sync="off")
 ALONE = cluster(
-    GroupStatus(1, 1, (row(0, 200, "primary"), lost(1))), fabric_interfaces=(), schedule=ScheduleStatus(False), sessions=OFF
+    GroupStatus(1, 1, (row(0, 200, "primary"), lost(1))),
+    fabric_interfaces=(),
+    schedule=ScheduleStatus(False),
+    sessions=OFF,
+    arbitration=ArbitrationStatus("witness", False),
 )
 
 
@@ -103,12 +121,22 @@ def test_families_are_well_formed(status: ClusterStatus) -> None:
         else:
             found = SAMPLE.fullmatch(line)
             assert found, line
-            assert found[1] == name + SUFFIX[kind]  # type: ignore[index]
+            suffix = found[1].removeprefix(name + SUFFIX[kind])  # type: ignore[index]
+            assert suffix in (("_bucket", "_count", "_sum") if kind == "histogram" else ("",))
             assert kind != "stateset" or (f'{name}="' in found[2] and found[3] in ("0", "1"))
             assert kind != "info" or found[3] == "1"
             where = line.rpartition(" ")[0]
             assert where not in series
             series.add(where)
+
+
+def test_a_histogram_counts_what_is_at_most_each_bound() -> None:
+    family = Family("x_seconds", "histogram", "help", "seconds")
+    family.distribute((0.1, 1), (3, 2, 1), 4.5)
+    assert open_metrics([family]).splitlines()[3:-1] == [
+        *('x_seconds_bucket{le="0.1"} 3', 'x_seconds_bucket{le="1"} 5', 'x_seconds_bucket{le="+Inf"} 6'),
+        *("x_seconds_count 6", "x_seconds_sum 4.5"),
+    ]
 
 
 def test_units_are_stated() -> None:

@@ -150,6 +150,16 @@ def test_signs_of_life_end_the_silence(desk: Desk) -> None:
         assert desk.take(MonitorsAlive((), settled=True)) == []
 
 
+def test_whether_the_witness_answers_is_known_while_somebody_says_so(desk: Desk) -> None:
+    assert desk.desk.witness_answers is None
+    for said in (True, False, None, True):
+        desk.take(MonitorsAlive((), settled=True, witness=said))
+        assert desk.desk.witness_answers is said
+    for _ in range(GRACE // SECOND + 1):
+        desk.take(after=SECOND)
+    assert desk.desk.witness_answers is None
+
+
 def test_ownership_is_told_on_change_and_on_each_sign_of_life(desk: Desk) -> None:
     assert desk.told() == [((), ())]
     assert desk.told() == []

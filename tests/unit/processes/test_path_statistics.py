@@ -1,9 +1,9 @@
 """What is counted of paths and of the engine's punctuality."""
 
 from jsrpd.model.link_messages import FIRST_FABRIC_PATH
-from jsrpd.model.status import PathStatus
+from jsrpd.model.status import LATENESS_BOUNDS_NS, PathStatus
 from jsrpd.model.time import MILLISECOND, SECOND
-from jsrpd.processes.path_statistics import PATH_SLICE, SLICES, WINDOW, PathStatistics, Worst
+from jsrpd.processes.path_statistics import PATH_SLICE, SLICES, WINDOW, Lateness, PathStatistics, Worst
 from jsrpd.wire.envelope import DropCause
 
 INTERVAL = 100 * MILLISECOND
@@ -32,6 +32,25 @@ def test_all_is_heard() -> None:
     peer.send(*range(1, 51))
     peer.statistics.sent(0, 9, taken=True)
     assert peer.row() == PathStatus("control link 0", "ctl0", True, 1, 50, 0, 0.0, 0, 0, 0, 9, 50)
+
+
+def test_what_was_overtaken_is_not_lost_but_was_missed() -> None:
+    """The first tells an operator how it is, the second is for who computes rates of what never falls."""
+    peer = Peer()
+    peer.send(1, 4, 2)
+    assert (peer.row().lost, peer.row().missed) == (1, 2)
+
+
+def test_lateness_is_counted_by_length() -> None:
+    lateness = Lateness()
+    for late in (-5 * SECOND, 0, LATENESS_BOUNDS_NS[0], LATENESS_BOUNDS_NS[0] + 1, 2 * SECOND):
+        lateness.began(START, late)
+    assert lateness.counts == [3, 1, *[0] * (len(LATENESS_BOUNDS_NS) - 2), 1]
+    assert lateness.sum == 2 * LATENESS_BOUNDS_NS[0] + 1 + 2 * SECOND
+    assert lateness.worst(START) == 2 * SECOND
+    lateness.took(START, 3 * SECOND)
+    assert lateness.worst(START) == 3 * SECOND
+    assert sum(lateness.counts) == 5, "a long turn is not a late one"
 
 
 def test_a_path_that_was_never_used() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from jsrpd.messages.catalogue import notice, rg_state_change
 from jsrpd.model.configuration import SyslogHost
+from jsrpd.model.status import LogQueueStatus
 from jsrpd.processes.syslog import MAX_DATAGRAM, QUEUE_LENGTH, SyslogSender
 
 NOW = 1_790_000_000.5
@@ -234,6 +235,9 @@ def test_one_that_cannot_be_reached_hinders_nobody(path: Path) -> None:
             assert arrived(log) == [f"number {number}"]
             assert BSD.fullmatch(remote.recv(4096))
     assert (sent.pending, sent.dropped) == (QUEUE_LENGTH, 3)
+    assert sent.queues("engine") == (LogQueueStatus("engine", "local", 0, 0), LogQueueStatus("engine", "udp", QUEUE_LENGTH, 3))
+    sent.reconfigure([])
+    assert sent.queues("engine")[1] == LogQueueStatus("engine", "udp", 0, QUEUE_LENGTH + 3), "lost with its receiver"
 
 
 def test_a_reload_keeps_what_waits_for_those_that_stay(path: Path) -> None:

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jsrpd.lab.certificate import self_signed
 from jsrpd.messages.catalogue import notice
 from jsrpd.model.configuration import SyslogHost
+from jsrpd.model.status import LogQueueStatus
 from jsrpd.processes import syslog_stream, syslog_tls
 from jsrpd.processes.syslog import Destination, SyslogSender, relay_path
 from jsrpd.processes.syslog_stream import QUEUE_LENGTH
@@ -23,13 +25,17 @@ from tests.peers import LIBRARIES
 from tests.unit.processes.test_syslog_stream import FORM, PATIENCE_S, Rsyslogd
 
 CONFIGURATION = """
-global(workDirectory="{directory}" defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{certificate}"
+global(workDirectory="{directory}" defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{authority}"
        defaultNetstreamDriverCertFile="{certificate}" defaultNetstreamDriverKeyFile="{key}")
-module(load="imtcp" keepalive="on" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="anon")
+module(load="imtcp" keepalive="on" streamDriver.name="ossl" streamDriver.mode="1" {peers})
 template(name="raw" type="string" string="%rawmsg%\\n")
 input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="all")
 ruleset(name="all") {{ action(type="omfile" file="{directory}/log" template="raw") }}
 """
+
+
+ANYBODY = 'streamDriver.authMode="anon"'
+VOUCHED_FOR = 'streamDriver.authMode="x509/certvalid"'
 
 
 @pytest.fixture(autouse=True)
@@ -90,11 +96,12 @@ def _seen(condition: Callable[[], object], flush: Callable[[], None]) -> bool:
 class TlsRsyslogd(Rsyslogd):
     """Debian's, with its OpenSSL driver."""
 
-    def __init__(self, directory: Path, certificate: Path, key: Path) -> None:
+    def __init__(self, directory: Path, certificate: Path, key: Path, authority: Path | None = None, peers: str = ANYBODY) -> None:
         super().__init__(directory)
         if not list(Path("/usr/lib").glob("*/rsyslog/lmnsd_ossl.so")) and not (LIBRARIES / "rsyslog/lmnsd_ossl.so").exists():
             pytest.skip("rsyslog's driver for TLS is not here; make test unpacks it")
-        text = CONFIGURATION.format(directory=directory, port=self.port, certificate=certificate, key=key)
+        ours = {"directory": directory, "port": self.port, "certificate": certificate, "key": key}
+        text = CONFIGURATION.format(**ours, authority=authority or certificate, peers=peers)
         (directory / "conf").write_text(text)
 
 
@@ -138,6 +145,46 @@ def test_nothing_is_lost_over_a_restart(tmp_path: Path, relaying: Relaying, end:
         assert all(found)
         assert {int(line[1]) for line in found if line} == set(range(sent))
         assert sender.dropped == 0
+    finally:
+        running.kill()
+        running.wait()
+
+
+class Trying(TlsDestination):
+    """Counts its handshakes."""
+
+    handshakes = 0
+
+    def _begun(self, connection: socket.socket) -> ssl.SSLSocket:
+        self.handshakes += 1
+        return super()._begun(connection)
+
+
+def test_a_receiver_that_asks_who_we_are(tmp_path: Path) -> None:
+    """A real rsyslogd that demands a certificate: with the one it trusts everything arrives; else nothing does,
+    and why is said once, however often it is tried."""
+    certificate, key = self_signed(tmp_path)
+    own, own_key = self_signed(tmp_path, "node0")
+    other, other_key = self_signed(tmp_path, "node1")
+    server = TlsRsyslogd(tmp_path, certificate, key, own, VOUCHED_FOR)
+    running = server.start()
+    plain = SyslogHost("127.0.0.1", server.port, False, "tls", str(certificate), "localhost")
+    try:
+        for shown in ({}, {"certificate": str(other), "private_key": str(other_key)}):
+            reports = list[str]()
+            in_vain = Trying(msgspec.structs.replace(plain, **shown), reports.append)
+            in_vain.put(b"<29>not to be heard")
+            until(lambda to=in_vain, told=reports: to.handshakes > 3 and told, str(reports), in_vain.flush)  # type: ignore[misc]
+            assert in_vain.waiting == 1
+            assert len(reports) == 1, reports
+            in_vain.close()
+        with_own = msgspec.structs.replace(plain, certificate=str(own), private_key=str(own_key))
+        destination = TlsDestination(with_own, reports.append)
+        for number in range(20):
+            destination.put(b"<29>number %d" % number)
+        until(lambda: len(server.lines()) == 20, str(reports), destination.flush)
+        assert server.lines() == [f"<29>number {number}" for number in range(20)]
+        destination.close()
     finally:
         running.kill()
         running.wait()
@@ -224,6 +271,7 @@ def test_the_relay_takes_no_more_than_it_can_hold(tmp_path: Path, relaying: Rela
         sender.send(notice(f"number {number}."))
     until(lambda: relaying.waiting == QUEUE_LENGTH, str(relaying.reports), sender.flush)
     assert handing_over.waiting > 0
+    assert relaying.relay.queues("gateway") == (LogQueueStatus("gateway", "tls", QUEUE_LENGTH, 0),)
     receiver = TlsReceiver(certificate, key, port)
     until(lambda: f"number {count - 1}.".encode() in receiver.received, str(relaying.reports), sender.flush)
     assert all(f"number {number}.".encode() in receiver.received for number in range(count))
@@ -233,10 +281,13 @@ def test_the_relay_takes_no_more_than_it_can_hold(tmp_path: Path, relaying: Rela
 
 def test_places_come_and_go(tmp_path: Path, relaying: Relaying) -> None:
     one, two = (SyslogHost("127.0.0.1", port, False, "tls") for port in (1, 2))
+    assert relaying.relay.queues("gateway") == ()
     relaying.configure(one, SyslogHost("127.0.0.1", 3, False, "tcp"))
     assert relay_path(tmp_path, one).stat().st_mode & 0o777 == 0o600
+    relaying.within(lambda: relaying.relay._receivers[one][1].put(b"x"))
     relaying.configure(two)
     assert set(relaying.relay._receivers) == {two}
+    assert relaying.relay.queues("gateway") == (LogQueueStatus("gateway", "tls", 0, 1),), "lost with its receiver"
     relay_path(tmp_path, one).unlink()
     relay_path(tmp_path, one).mkdir()
     relaying.configure(one, two)

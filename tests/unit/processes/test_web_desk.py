@@ -187,7 +187,8 @@ def test_shows_what_the_command_shows(running: Running) -> None:
     assert running.get(f"{SHOW}/status", Accept="text/plain").text.startswith("Monitor Failure codes:")
     assert "<rpc-reply" in running.get(f"{SHOW}/status", Accept="application/xml").text
     assert running.get("/api/v1/show/version").json["version"] == __version__
-    assert running.get("/api/v1/show/metrics").text == "# EOF\n"
+    assert running.get("/api/v1/show/metrics", Accept="text/plain").text == "# EOF\n"
+    assert running.get("/api/v1/show/metrics").json == []
     assert running.get("/metrics", Accept="a/b").text == "metrics a/b\n"
     assert running.get("/api/v1/whoami").json == {"name": f"user {os.getuid()}", "access": "operator"}
 
@@ -495,7 +496,7 @@ def test_who_does_not_read_is_left(running: Running, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(web_server, "WRITE_TIMEOUT_S", 0.1)
     running.answers[ShowMetrics] = Reply(True, "x" * 10_000_000)
     with running.connect() as slow:
-        slow.sendall(b"GET /api/v1/show/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        slow.sendall(b"GET /api/v1/show/metrics HTTP/1.1\r\nAccept: text/plain\r\nHost: localhost\r\n\r\n")
         running.until(lambda: any(isinstance(request, ShowMetrics) for request, _ in running.asked), "asked")
         running.until(lambda: running.desk._server.connections == 0, "left")
 

@@ -208,13 +208,17 @@ def test_a_lease_whose_begin_was_not_heard_is_counted_from_its_renewal() -> None
 def test_a_witness_that_is_away_is_said_before_it_matters() -> None:
     async def play(stage: Stage, keeper: WitnessKeeper) -> None:
         stage.witness.away = True
+        assert keeper.answers is None
         await stage.until(lambda: stage.remarks)
+        assert keeper.answers is False
         keeper.want(5)
         await stage.until(lambda: len(stage.remarks) > 1)
+        assert keeper.answers is False
         keeper.want(0)
         await stage.until(lambda: len(stage.remarks) > 2)
         stage.witness.away = False
         await stage.until(lambda: stage.remarks[-1] == "the witness answers")
+        assert keeper.answers is True
         assert stage.granted == []
 
     assert played(play).remarks[:2] == [

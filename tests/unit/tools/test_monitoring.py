@@ -19,7 +19,8 @@ NAME = re.compile(r"\bjsrpd_[a-z_]+\b")
 
 def names() -> set[str]:
     """Every series that a node may have, and the label of the state set."""
-    return {family.name + SUFFIX[family.kind] for family in everything(BUSY)} | {"jsrpd_group_state"}
+    found = {family.name + SUFFIX[family.kind] + one.suffix for family in everything(BUSY) for one in family.samples}
+    return found | {"jsrpd_group_state"}
 
 
 def promtool(*words: str) -> None:
