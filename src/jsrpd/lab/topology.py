@@ -31,6 +31,9 @@ PORT_BASE = {"node0": 100, "node1": 200}
 HOST_INDEX, HOST_PORT = 21, {"client": 301, "server": 302}
 ROOT_VARIABLE, NAME_VARIABLE = "JSRPD_LAB_DIRECTORY", "JSRPD_LAB_NAME"
 MAX_NAME = 40
+DEATH_S = 60.0
+"""A killed process dies when its call into the kernel ends, and one about interfaces may stand behind those of every other namespace:
+the deletion of one with a hundred interfaces holds them up for longer than ten seconds."""
 FORK_S = 2.0
 """How long a command that was started in a namespace may take to appear there."""
 
@@ -534,7 +537,7 @@ def signal_all(pids: Iterable[int], number: int) -> None:
 
 def kill_everything(lab: Lab, member: str) -> None:
     """SIGKILL all processes of a member and wait until they are gone."""
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + DEATH_S
     while left := processes(lab, member):
         # Frozen first: a parent must not replace the first child killed while the others die.
         signal_all(left, signal.SIGSTOP)
