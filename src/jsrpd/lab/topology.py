@@ -32,8 +32,8 @@ HOST_INDEX, HOST_PORT = 21, {"client": 301, "server": 302}
 ROOT_VARIABLE, NAME_VARIABLE = "JSRPD_LAB_DIRECTORY", "JSRPD_LAB_NAME"
 MAX_NAME = 40
 DEATH_S = 60.0
-"""A killed process dies when its call into the kernel ends, and one about interfaces may stand behind those of every other namespace:
-the deletion of one with a hundred interfaces holds them up for longer than ten seconds."""
+"""A killed process dies when its call into the kernel ends, and one about interfaces may stand behind those of every other
+namespace: the deletion of one with a hundred interfaces holds them up for longer than ten seconds."""
 FORK_S = 2.0
 """How long a command that was started in a namespace may take to appear there."""
 
