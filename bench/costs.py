@@ -130,7 +130,9 @@ def _idle(lab: Lab) -> dict[str, float]:
 def _idle_many(lab: Lab) -> dict[str, float]:
     many.enlarge(lab, takeover.PATIENCE_S)
     time.sleep(QUIET_S)
-    return _idle(lab)
+    figures = _idle(lab)
+    many.reduce(lab)
+    return figures
 
 
 def _processor_s(pid: int) -> float:

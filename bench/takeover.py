@@ -39,6 +39,7 @@ def measure(lab: Lab) -> dict[str, float]:
         tap.stdout.readline()
         ACTS["killed"](Jsrpd(), lab, primary)
         stamps = sorted(int(line.split()[1]) for line in tap.stdout)
+    many.reduce(lab)
     if len(stamps) != INTERFACES:
         raise LabError(f"of {INTERFACES} interfaces {len(stamps)} were heard")
     return {"spread": (stamps[-1] - stamps[0]) / 1e6}

@@ -34,7 +34,7 @@ GATEWAY = "10.1.0.1"
 PEER = control_address(CLUSTER_ID, 0, 1)
 FAR_ADDRESSES = {"ctl": f"{PEER}/64", "lan": "10.1.0.100/24"}
 """In the other namespace, by the node's interface that the cable leads to."""
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 DAEMON = {"jsrpd", "jsrpd: engine", "jsrpd: kernel", "jsrpd: sessions", "jsrpd: gateway", "jsrpd: monitors"}
 """Titles of the processes of a clustered node."""
 FORM = re.compile(r"<(?P<priority>\d+)>(?P<stamp>\w{3} [ \d]\d \d\d:\d\d:\d\d) jsrpd\[(?P<pid>\d+)\]: (?P<tag>\w+): (?P<text>.*)")

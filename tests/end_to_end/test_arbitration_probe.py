@@ -19,7 +19,7 @@ from tests.end_to_end.test_doctor import findings
 SETTINGS = Settings(interval_ms=100, threshold=5)
 OPTIONS = traffic.Options(duration_s=60, rate=200, connections=5)
 CLAIM = ("secondary > primary: Only node present",)
-PATIENCE_S = 30
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

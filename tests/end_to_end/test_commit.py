@@ -19,7 +19,7 @@ from jsrpd.lab.topology import NODES, Lab, Settings, inside, wait_until
 from jsrpd.model.addressing import MANAGEMENT_PORT, control_address
 
 SETTINGS = Settings(interval_ms=100, threshold=5, control_links=2)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from jsrpd.lab import demo, topology
 from jsrpd.lab.topology import SWITCH, Lab, Settings, inside, ip_batch, wait_until
 
 COMMAND = ("jsrp", "request", "chassis", "cluster", "drill", "redundancy-group", "1")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         demo.settle(made, "the start")
         many.enlarge(made, PATIENCE_S)
         yield made
+        many.reduce(made)
     finally:
         topology.down(made)
 

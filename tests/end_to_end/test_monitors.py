@@ -23,7 +23,7 @@ from tests.end_to_end.test_cluster import log_of, transitions
 SETTINGS = Settings(interval_ms=100, threshold=3)
 SECONDARY_V4, SECONDARY_V6 = "10.2.0.9", "2001:db8:2::9"
 WORKER = "packetworker"
-PATIENCE_S = 30
+PATIENCE_S = 60.0
 SCRIPT = """#!/bin/sh
 cd "$(dirname "$0")"
 if [ -e "hang-$NODE" ]; then sleep 4321 & sleep 4321; fi

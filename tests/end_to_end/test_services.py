@@ -19,7 +19,7 @@ from jsrpd.lab.topology import NODES, Lab, Settings, inside, run, wait_until
 from tests.end_to_end.test_cluster import log_of, transitions
 
 SETTINGS = Settings(interval_ms=100, threshold=3)
-PATIENCE_S = 30
+PATIENCE_S = 60.0
 WEB, NAMED, ROUTED = "web", "named.service", "routed"
 SERVICES = (WEB, NAMED, ROUTED)
 SCRIPT = """#!/bin/sh

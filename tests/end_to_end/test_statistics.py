@@ -11,7 +11,7 @@ from jsrpd.lab import demo, faults, topology
 from jsrpd.lab.topology import NODES, Lab, Settings, inside, run, wait_until
 
 SETTINGS = Settings(interval_ms=100, threshold=3, control_links=2)
-PATIENCE_S = 30
+PATIENCE_S = 60.0
 CLUSTER = ("chassis", "cluster")
 
 

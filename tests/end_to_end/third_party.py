@@ -15,7 +15,7 @@ ADDRESS = "10.9.0.1"
 NODE_ADDRESSES = {"node0": "10.9.0.10", "node1": "10.9.0.11"}
 BRIDGE, PORT, INDEX = "brmgt", "mgt-arbiter", 480
 """Interfaces in the switch, and the index of the first."""
-PATIENCE_S = 30
+PATIENCE_S = 60.0
 
 
 def namespace(lab: Lab) -> str:

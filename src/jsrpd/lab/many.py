@@ -42,6 +42,11 @@ def enlarge(lab: Lab, patience_s: float) -> None:
     wait_until(lambda: all(is_owned_once(lab, node) for node in NODES), patience_s, "one owner for each group")
 
 
+def reduce(lab: Lab) -> None:
+    """Take the cables away again, one by one: a namespace that is deleted with all of them holds up every other one for long."""
+    ip_batch(lab.namespace(NODES[0]), [f"link del x{n}" for n in MORE])
+
+
 def is_made(lab: Lab, node: str) -> bool:
     """Every reth is there and up: the kernel takes some tenths of a second for each where the machine is busy."""
     links = json.loads(run("ip", "-j", "-n", lab.namespace(node), "link", "show", "type", "macvlan"))
