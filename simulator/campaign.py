@@ -1,6 +1,7 @@
 """Many seeds in several processes. What comes out is a function of the seeds, whatever the number of processes."""
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +33,9 @@ def summaries(seeds: Sequence[int], jobs: int, trace: bool = False) -> Iterator[
     if min(jobs, len(seeds)) <= 1:
         yield from map(run, seeds)
         return
-    with multiprocessing.Pool(jobs) as pool:
+    # A pool ends its processes by SIGTERM. A handler of Python's that they inherit would run only when they next do; one that
+    # waits for a lock by then never does, and the pool waits for it.
+    with multiprocessing.Pool(jobs, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
         yield from pool.imap(run, seeds, chunksize=4)
 
 

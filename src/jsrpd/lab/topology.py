@@ -285,12 +285,19 @@ def port_of(node: str, cable: str) -> str:
 
 
 def down(lab: Lab) -> None:
-    """Remove everything a lab of this name may have left: processes, cables, namespaces, directory."""
+    """Remove everything a lab of this name may have left: processes, cables, namespaces, directory. LabError when something
+    stays: of the rest nothing does."""
     left = [member for member in MEMBERS if Path("/run/netns", lab.namespace(member)).exists()]
-    for member in left:
-        kill_everything(lab, member)
-    for member in left:
-        run("ip", "netns", "del", lab.namespace(member))
+    with contextlib.ExitStack() as stack:
+        # Last registered, first done; whatever one of them meets, all others are done as well.
+        stack.callback(_forget_directory, lab)
+        for member in left:
+            stack.callback(run, "ip", "netns", "del", lab.namespace(member))
+        for member in left:
+            stack.callback(kill_everything, lab, member)
+
+
+def _forget_directory(lab: Lab) -> None:
     shutil.rmtree(lab.directory, ignore_errors=True)
     with contextlib.suppress(OSError):
         lab.directory.parent.rmdir()
