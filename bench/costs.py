@@ -154,6 +154,12 @@ def _rollup(pid: int, name: str) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
+IDLE = (
+    Figure("engine", "engine, % of a core", 1),
+    Figure("all", "all processes, % of a core"),
+    Figure("engine_mb", "engine, resident MB", 40),
+    Figure("all_mb", "all processes, MB (shared pages once)", 150),
+)
 COSTS = (
     Cost(
         "commands",
@@ -164,23 +170,13 @@ COSTS = (
     Cost(
         "idle",
         "an idle node, 100 ms × 3, two groups",
-        (
-            Figure("engine", "engine, % of a core", 1),
-            Figure("all", "all processes, % of a core"),
-            Figure("engine_mb", "engine, resident MB", 40),
-            Figure("all_mb", "all processes, MB (shared pages once)", 150),
-        ),
+        IDLE,
         _idle,
     ),
     Cost(
         "many-idle",
         f"an idle node, 100 ms × {THRESHOLD}, {many.GROUPS + 1} groups, {many.ADDRESSES * len(many.MORE) + 4} addresses",
-        (
-            Figure("engine", "engine, % of a core", 1),
-            Figure("all", "all processes, % of a core"),
-            Figure("engine_mb", "engine, resident MB", 40),
-            Figure("all_mb", "all processes, MB (shared pages once)", 150),
-        ),
+        IDLE,
         _idle_many,
     ),
     Cost(

@@ -31,22 +31,31 @@ def heartbeat_of(frame: bytes) -> int | None:
     return header.sequence if isinstance(header, Header) and header.type == DatagramType.HEARTBEAT else None
 
 
-def main(port: str, duration_s: float) -> None:
-    """Listen, then print."""
+def frames(port: str, duration_s: float, size: int) -> Iterator[tuple[bytes, str, bool, int]]:
+    """Until the deadline, of each frame: its first ``size`` bytes, interface, whether it leaves, and the kernel's stamp
+    (CLOCK_REALTIME ns). Without a port of every interface of the namespace."""
     deadline = begin(duration_s)
-    stamps: list[tuple[int, int]] = []
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as tap:
-        stamped(tap).bind((port, ETH_P_ALL))
+        stamped(tap)
+        if port:
+            tap.bind((port, ETH_P_ALL))
         ready()
         while deadline.left_s:
             tap.settimeout(max(0.01, deadline.left_s))
             try:
-                frame, ancillary, _flags, address = tap.recvmsg(2048, STAMP_SPACE)
+                frame, ancillary, _flags, address = tap.recvmsg(size, STAMP_SPACE)
             except TimeoutError:
-                break
-            sequence = heartbeat_of(frame) if address[2] != PACKET_OUTGOING else None
-            if sequence is not None:
-                stamps.append((sequence, stamp_of(ancillary)))
+                return
+            yield frame, address[0], address[2] == PACKET_OUTGOING, stamp_of(ancillary)
+
+
+def main(port: str, duration_s: float) -> None:
+    """Listen, then print."""
+    stamps: list[tuple[int, int]] = []
+    for frame, _interface, leaves, stamp in frames(port, duration_s, 2048):
+        sequence = None if leaves else heartbeat_of(frame)
+        if sequence is not None:
+            stamps.append((sequence, stamp))
     print("\n".join(f"{one:.4f}" for one in intervals_ms(stamps)))
 
 

@@ -6,19 +6,16 @@ interface and time of each first frame (CLOCK_REALTIME ns, the kernel's stamp), 
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
 
 from bench.contestants import Jsrpd
+from bench.lateness import frames
 from bench.measure import ACTS
 from jsrpd.lab import faults, many, topology
 from jsrpd.lab.topology import NODES, Lab, LabError, inside, wait_until, with_commands
-from jsrpd.lab.workers import STAMP_SPACE, begin, ready, stamp_of, stamped
 
-ETH_P_ALL = 3
-PACKET_OUTGOING = 4
 SOURCE = slice(6, 12)
 VIRTUAL_MAC = bytes((0x02, 0x6A, 0x73))
 PATIENCE_S = 120.0
@@ -51,21 +48,12 @@ def _owns_all(lab: Lab, node: str) -> bool:
 
 def main(duration_s: float) -> None:
     """Listen, then print."""
-    deadline = begin(duration_s)
     first: dict[bytes, tuple[str, int]] = {}
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as tap:
-        stamped(tap)
-        ready()
-        while deadline.left_s:
-            tap.settimeout(max(0.01, deadline.left_s))
-            try:
-                frame, ancillary, _flags, address = tap.recvmsg(64, STAMP_SPACE)
-            except TimeoutError:
-                break
-            source = frame[SOURCE]
-            # Of the reth itself, a macvlan, and of its child: the later one is on the wire.
-            if address[2] == PACKET_OUTGOING and source.startswith(VIRTUAL_MAC) and not address[0].startswith("reth"):
-                first.setdefault(source, (address[0], stamp_of(ancillary)))
+    for frame, interface, leaves, stamp in frames("", duration_s, 64):
+        source = frame[SOURCE]
+        # Of the reth itself, a macvlan, and of its child: the later one is on the wire.
+        if leaves and source.startswith(VIRTUAL_MAC) and not interface.startswith("reth"):
+            first.setdefault(source, (interface, stamp))
     print("\n".join(f"{interface} {stamp}" for interface, stamp in first.values()))
 
 

@@ -41,10 +41,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     try:
         topology.up(made, SETTINGS)
         wait_until(lambda: is_covered(made), PATIENCE_S, "cold synchronisation")
-        for (segment, primary), wanted in zip(split(made).items(), NODES, strict=True):
-            # Who is first there alone has taken both.
-            if primary != wanted:
-                give(made, segment, wanted)
+        separate(made)
         yield made
     finally:
         topology.down(made)
@@ -55,6 +52,13 @@ def hosts(lab: Lab) -> Iterator[Hosts]:
     made = Hosts(lab.namespace("client"), lab.namespace("server"))
     yield made
     made.close()
+
+
+def separate(lab: Lab) -> None:
+    """The WAN on node 0 and the LAN on node 1: who was first there alone has taken both."""
+    for (segment, primary), wanted in zip(split(lab).items(), NODES, strict=True):
+        if primary != wanted:
+            give(lab, segment, wanted)
 
 
 def split(lab: Lab) -> dict[str, str]:

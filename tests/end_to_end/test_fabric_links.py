@@ -13,7 +13,7 @@ import pytest
 from jsrpd.lab import faults, topology
 from jsrpd.lab.topology import LAN, NODES, SWITCH, WAN, Lab, Settings, inside, ip_batch, port_of, run, wait_until
 from tests.end_to_end.session_flows import Hosts, icmp
-from tests.end_to_end.test_both_active import give, packets, senders, split, visits
+from tests.end_to_end.test_both_active import packets, senders, separate, split, visits
 from tests.end_to_end.test_sessions import PATIENCE_S, connect, dead, is_covered, process
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -30,9 +30,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     try:
         topology.up(made, SETTINGS)
         wait_until(lambda: is_covered(made), PATIENCE_S, "cold synchronisation")
-        for (segment, primary), wanted in zip(split(made).items(), NODES, strict=True):
-            if primary != wanted:
-                give(made, segment, wanted)
+        separate(made)
         yield made
     finally:
         topology.down(made)

@@ -194,12 +194,7 @@ def station_program(lease_map: int, own: int, group: int, *, ingress: bool) -> b
     """
     return assemble(
         [
-            _move(R6, R1),
-            _load(WORD, R7, R6, SKB_DATA),
-            _load(WORD, R8, R6, SKB_DATA_END),
-            _move(R2, R7),
-            _add(R2, ETHERNET_BYTES),
-            _if_greater(R2, R8, "drop"),
+            *_frame(),
             _load(WORD, R2, R6, SKB_VLAN_PRESENT),
             _if_equal(R2, 0, "untagged"),
             _load(WORD, R2, R6, SKB_VLAN_TCI),
@@ -281,8 +276,8 @@ def _pass_own(own: int) -> list[Line]:
     return [Label("whose"), *_lookup(own, ADDRESS_KEY), _if_not_equal(R0, 0, "pass")]
 
 
-def _virtual_mac(macs: int, offset: int) -> list[Line]:
-    """To ``virtual`` with r0 at the group if the MAC at ``offset`` is one; else on, the frame at r7, its context in r6."""
+def _frame() -> list[Line]:
+    """The context in r6, the frame at r7, its Ethernet header within the linear part; else dropped."""
     return [
         _move(R6, R1),
         _load(WORD, R7, R6, SKB_DATA),
@@ -290,6 +285,13 @@ def _virtual_mac(macs: int, offset: int) -> list[Line]:
         _move(R2, R7),
         _add(R2, ETHERNET_BYTES),
         _if_greater(R2, R8, "drop"),
+    ]
+
+
+def _virtual_mac(macs: int, offset: int) -> list[Line]:
+    """To ``virtual`` with r0 at the group if the MAC at ``offset`` is one; else on, the frame at r7, its context in r6."""
+    return [
+        *_frame(),
         _load(WORD, R2, R7, offset),
         _store(WORD, R10, MAC_KEY, R2),
         _load(HALF, R2, R7, offset + 4),
